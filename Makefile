@@ -1,0 +1,47 @@
+# Every target sets up what it needs. PYTHON is any CPython from 3.11 on.
+PYTHON ?= python3
+REQUIREMENTS ?= requirements.txt
+VENV := .venv
+INSTALLED := $(VENV)/installed-$(REQUIREMENTS)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test check bench report use lock
+.DEFAULT_GOAL := repro
+
+repro: $(INSTALLED)  ## run the whole chain, then print the comparison
+	python -m stages.check
+	dvc repro
+	@cat reports/compare.md
+	@echo "Report: $(CURDIR)/reports/compare.md"
+
+test: $(INSTALLED)  ## run the tests: offline, CPU
+	pytest
+
+check: $(INSTALLED)  ## lint, types, parameters
+	ruff check
+	ruff format --check
+	mypy
+	python -m stages.check
+
+bench: $(INSTALLED)  ## time the default run's stages
+	python -m benchmarks.stages
+
+report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
+	dvc plots show
+
+use: $(INSTALLED)  ## make use PRESET=name: copy presets/<name>.yaml over params.yaml
+	python -m stages.use "$(PRESET)" --presets presets --params params.yaml
+
+lock: $(INSTALLED)  ## renew the locks from pyproject.toml; the CPU lock is the GPU lock without CUDA
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+	  --extra gpu --extra dev pyproject.toml -o requirements-gpu.txt
+	grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' requirements-gpu.txt > $(VENV)/cuda.txt
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
+	  -c requirements-gpu.txt --extra cpu --extra dev pyproject.toml -o requirements.txt
+
+$(INSTALLED): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON): expected Python 3.11 or newer with venv; name one: make PYTHON=python3.12"; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
+	touch $@

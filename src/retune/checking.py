@@ -1,0 +1,194 @@
+"""Check all of params.yaml across its sections, before anything runs."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from retune import converting, lineage
+from retune.errors import InputError
+from retune.metrics import parse_metric
+from retune.params.compare import Compare
+from retune.params.compute import Compute
+from retune.params.convert import Convert
+from retune.params.eval import Eval
+from retune.params.fetch import Fetch
+from retune.params.finetune import Finetune
+from retune.params.mine import Mine
+from retune.params.section import NAME, Section
+from retune.params.synthesize import Synthesize
+
+
+class _Top(Section):
+    """The sections there are; entries of the open ones are checked one by one."""
+
+    seed: Annotated[int, Field(ge=0)]
+    compute: Compute
+    fetch: dict[str, Any]
+    convert: dict[str, Any]
+    synthesize: dict[str, Any]
+    mine: dict[str, Any]
+    finetune: dict[str, Any]
+    eval: Eval
+    compare: Compare
+
+
+@dataclass(frozen=True)
+class Project:
+    """All of params.yaml, each entry checked by itself."""
+
+    fetch: dict[str, Fetch]
+    convert: dict[str, Convert]
+    synthesize: dict[str, Synthesize]
+    mine: dict[str, Mine]
+    finetune: dict[str, Finetune]
+    eval: Eval
+    compare: Compare
+
+
+PARSERS: dict[str, Callable[[str, Any], Section]] = {
+    "fetch": Fetch.parse,
+    "convert": converting.parse_params,
+    "synthesize": Synthesize.parse,
+    "mine": Mine.parse,
+    "finetune": Finetune.parse,
+}
+
+
+def check(params: Mapping[str, Any]) -> Project:
+    """Check names, types, ranges and references of a whole params file.
+
+    Raises:
+        InputError: One line per finding; references are looked at once every entry is sound by itself.
+    """
+    top = _Top.parse("", dict(params))
+    findings: list[str] = []
+    sections: dict[str, dict[str, Any]] = {section: {} for section in PARSERS}
+    for section, parse in PARSERS.items():
+        for name, value in getattr(top, section).items():
+            if not re.fullmatch(NAME, name):
+                findings.append(f"{section}.{name}: expected a name of a-z, 0-9 and _, got {name!r}")
+            try:
+                sections[section][name] = parse(f"{section}.{name}", value)
+            except InputError as error:
+                findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
+    if not findings:
+        project = Project(**sections, eval=top.eval, compare=top.compare)
+        findings = [*_references(project), *_metrics(project)] or [*_splits(project), *_runs(project)]
+    if findings:
+        raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
+    return project
+
+
+def check_raw(project: Project) -> None:
+    """Check that the raw data of every data set is there.
+
+    Raises:
+        InputError: One line per missing or empty path.
+    """
+    findings = [
+        f"params.yaml: convert.{name}.raw: expected data at {entry.raw}, found {_found(Path(entry.raw))}; put it there"
+        for name, entry in project.convert.items()
+        if _found(Path(entry.raw))
+    ]
+    if findings:
+        raise InputError("\n".join(findings))
+
+
+def _found(raw: Path) -> str:
+    """Name what is wrong with a raw path, or nothing."""
+    if not raw.exists():
+        return "nothing"
+    is_empty = not any(raw.iterdir()) if raw.is_dir() else raw.stat().st_size == 0
+    return ("an empty folder" if raw.is_dir() else "an empty file") if is_empty else ""
+
+
+def _references(project: Project) -> Iterator[str]:
+    """Yield names that no section defines, and names defined twice."""
+    models = [*project.fetch, *project.finetune]
+    datasets = [*project.convert, *project.synthesize]
+    for name in sorted({*project.fetch} & {*project.finetune}):
+        yield f"finetune.{name}: fetch has a model of this name; rename one"
+    for name in sorted({*project.convert} & {*project.synthesize}):
+        yield f"synthesize.{name}: convert has a data set of this name; rename one"
+    for name, synthetic in project.synthesize.items():
+        yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
+    for name, recipe in project.mine.items():
+        yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
+        yield from _unknown(f"mine.{name}.model", [recipe.model], models)
+    for name, run in project.finetune.items():
+        yield from _unknown(f"finetune.{name}.base", [run.base], models)
+        yield from _unknown(f"finetune.{name}.data", [run.data], project.mine)
+        yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
+    yield from _unknown("eval.models", project.eval.models, models)
+    yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+
+
+def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name not in known:
+            yield f"{where}: expected one of {', '.join(known) or 'none defined'}, got {name!r}"
+        if name in seen:
+            yield f"{where}: expected each name once, got {name!r} twice"
+        seen.add(name)
+
+
+def _metrics(project: Project) -> Iterator[str]:
+    for name, run in project.finetune.items():
+        yield from _metric(f"finetune.{name}.dev_metric", run.dev_metric)
+    yield from _metric("compare.metric", project.compare.metric, project.eval.ks)
+
+
+def _metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
+    try:
+        _, k = parse_metric(key)
+    except InputError as error:
+        yield f"{where}: {error}"
+        return
+    if ks is not None and k not in ks:
+        yield f"{where}: expected a k of eval.ks ({', '.join(map(str, ks))}), got {key!r}; add {k} to eval.ks"
+
+
+def _splits(project: Project) -> Iterator[str]:
+    """Yield data sets that lack the split they are used for."""
+    for name in project.eval.datasets:
+        if project.convert[name].test == 0.0:
+            yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
+    for name, run in project.finetune.items():
+        dev = project.convert.get(run.dev) or project.synthesize[run.dev]
+        if dev.dev == 0.0:
+            yield f"finetune.{name}.dev: expected a data set with a dev split, got {run.dev!r} whose dev is 0.0"
+
+
+def _runs(project: Project) -> Iterator[str]:
+    """Yield runs that cannot be trained or compared."""
+    for name, origin in lineage.trace(project.finetune, project.mine, project.synthesize).items():
+        run = project.finetune[name]
+        if run.hard_negatives > project.mine[run.data].negatives:
+            most = f"mine.{run.data}.negatives ({project.mine[run.data].negatives})"
+            yield f"finetune.{name}.hard_negatives: expected at most {most}, got {run.hard_negatives}"
+        if name not in project.eval.models:
+            continue
+        if origin.base not in project.eval.models:
+            yield f"eval.models: expected {origin.base!r}, the base of {name!r}, got none; add it"
+        if origin.home not in project.eval.datasets:
+            yield f"eval.datasets: expected {origin.home!r}, which {name!r} is tuned for, got none; add it"
+    for name in project.finetune:
+        if name in _ancestors(name, project):
+            yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"
+
+
+def _ancestors(run: str, project: Project) -> set[str]:
+    """Return the models a run is made from, directly or not."""
+    found: set[str] = set()
+    open_ends = [run]
+    while open_ends:
+        entry = project.finetune.get(open_ends.pop())
+        parents = {entry.base, project.mine[entry.data].model} - found if entry else set()
+        found |= parents
+        open_ends += parents
+    return found

@@ -1,0 +1,1 @@
+"""One module per source format; `converters/<format>.py` defines `Params` and `read`."""

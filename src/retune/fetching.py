@@ -1,0 +1,107 @@
+"""Bring a base model into the repository from a package, the Hugging Face Hub or a folder."""
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+from retune.errors import InputError
+from retune.files import atomic_directory, sha256
+from retune.model_directory import save_model
+from retune.params.fetch import Encoding, Fetch
+
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]  # no pickles, no code
+LOG = logging.getLogger(__name__)
+
+
+def fetch(params: Fetch, out: Path, *, where: str) -> None:
+    """Write the model of `params` to `out` as a sentence-transformers directory with retune.json.
+
+    Raises:
+        InputError: The model is not there, is no safetensors model, has other weights than `sha256`
+            says, or no pooling is known for it.
+    """
+    folder = _locate(params, where)
+    _check_weights(folder, params.sha256, where)
+    model = _load(folder, params.pooling, where)
+    encoding = Encoding.model_validate({name: getattr(params, name) for name in Encoding.model_fields})
+    _check_lengths(model, encoding, where)
+    with atomic_directory(out) as partial:
+        save_model(model, encoding, partial)
+
+
+def _locate(params: Fetch, where: str) -> Path:
+    """Return a local folder that holds the model."""
+    if params.package is not None:
+        return _package_folder(params.package, where)
+    if params.path is not None:
+        folder = Path(params.path)
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{where}.path: expected a model folder with config.json, got {params.path!r}")
+        return folder
+    try:
+        return Path(snapshot_download(str(params.repo), revision=params.revision, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{where}: {params.repo} at {params.revision} could not be downloaded: {reason}") from None
+
+
+def _package_folder(package: str, where: str) -> Path:
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{where}.package: expected an installed package, got {package!r}; install it with pip")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    folders = sorted(path.parent for path in root.rglob("model.safetensors"))
+    if len(folders) != 1:
+        raise InputError(f"{where}.package: expected one model.safetensors in {package!r}, got {len(folders)}")
+    return folders[0]
+
+
+def _check_weights(folder: Path, expected: str | None, where: str) -> None:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise InputError(f"{where}: expected weights as *.safetensors in {folder}, found none; convert the model first")
+    if expected is None:
+        LOG.info("%s: sha256 is null: the weights are taken unchecked", where)
+        return
+    if len(weights) != 1:
+        raise InputError(f"{where}.sha256: expected one weights file, got {len(weights)}; set sha256: null")
+    if (actual := sha256(weights[0])) != expected:
+        raise InputError(
+            f"{where}.sha256: expected {expected}, got {actual} from {weights[0]}; "
+            "install the pinned version, or mend sha256 if you trust these weights"
+        )
+
+
+def _load(folder: Path, pooling: str, where: str) -> SentenceTransformer:
+    saved = (folder / "modules.json").is_file()
+    if not saved and pooling == "as_saved":
+        raise InputError(
+            f"{where}.pooling: {folder} has no pooling config (modules.json); say mean, cls or lasttoken, "
+            "as the model's authors do"
+        )
+    if not saved:
+        transformer = Transformer(str(folder))
+        modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling), Normalize()]
+        return SentenceTransformer(modules=modules, device="cpu")
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    poolings = [module.pooling_mode for module in model if isinstance(module, Pooling)]
+    if not poolings:
+        raise InputError(f"{where}.pooling: expected a pooling module in {folder}/modules.json, found none")
+    if pooling not in ("as_saved", poolings[0]):
+        raise InputError(f"{where}.pooling: the model folder says {poolings[0]!r}, got {pooling!r}; write as_saved")
+    return model
+
+
+def _check_lengths(model: SentenceTransformer, encoding: Encoding, where: str) -> None:
+    positions = getattr(cast(Any, model[0]).auto_model.config, "max_position_embeddings", None)
+    for name in ("query_max_length", "document_max_length"):
+        if positions is not None and getattr(encoding, name) > positions:
+            raise InputError(
+                f"{where}.{name}: expected at most the model's {positions} positions, got {getattr(encoding, name)}"
+            )

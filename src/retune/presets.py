@@ -1,0 +1,29 @@
+"""Put a preset in the place of params.yaml without losing a change."""
+
+import subprocess
+from pathlib import Path
+
+import dvc.api
+
+from retune.checking import check
+from retune.errors import InputError
+from retune.files import write_text
+
+
+def use(name: str, presets: Path, params: Path) -> None:
+    """Copy `presets/<name>.yaml` over `params`.
+
+    Raises:
+        InputError: There is no such preset, it is not valid, or `params` has changes that are neither
+            committed nor those of a preset.
+    """
+    contents = {path.stem: path.read_text(encoding="utf-8") for path in sorted(presets.glob("*.yaml"))}
+    if name not in contents:
+        raise InputError(f"{presets}: expected one of {', '.join(contents)}, got {name!r}: make use PRESET=name")
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--", str(params)], capture_output=True, text=True, check=True
+    ).stdout
+    if changed and params.is_file() and params.read_text(encoding="utf-8") not in contents.values():
+        raise InputError(f"{params}: expected no uncommitted changes, got some; commit them or git restore {params}")
+    check(dvc.api.params_show(str(presets / f"{name}.yaml")))
+    write_text(params, contents[name])

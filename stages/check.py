@@ -1,0 +1,16 @@
+"""Check all of params.yaml, and that the raw data is there, before anything runs.
+
+python -m stages.check
+"""
+
+from retune import checking
+from retune.cli import run
+from retune.params.section import read_all
+
+
+def main() -> None:
+    checking.check_raw(checking.check(read_all()))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""Stage `synthesize`: make a data set of synthetic queries from a corpus.
+
+python -m stages.synthesize NAME --dataset DIR --out DIR --metrics FILE
+"""
+
+from pathlib import Path
+
+from retune import files, records, synthesis
+from retune.cli import run
+from retune.params.section import read_value
+from retune.params.synthesize import Synthesize
+
+
+def main(name: str, *, dataset: Path, out: Path, metrics: Path) -> None:
+    params = Synthesize.read(f"synthesize.{name}")
+    synthetic, rejected, statistics = synthesis.synthesize(
+        records.read_corpus(dataset), params, seed=read_value("seed")
+    )
+    records.write_dataset(out, synthetic)
+    records.write_table(out / "rejected.parquet", rejected)
+    files.write_json(metrics, statistics)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,17 @@
+"""Put a preset in the place of params.yaml, if that loses no change.
+
+python -m stages.use NAME --presets DIR --params FILE
+"""
+
+from pathlib import Path
+
+from retune.cli import run
+from retune.presets import use
+
+
+def main(name: str, *, presets: Path, params: Path) -> None:
+    use(name, presets, params)
+
+
+if __name__ == "__main__":
+    run(main)
