@@ -110,6 +110,7 @@ def _train(task: Task, out: Path) -> list[dict[str, Any]]:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
+    model.model_card_data.generate_widget_examples = False
     evaluator = _DevEvaluator(task, encoding, out)
     history = _History(f"dev_{params.dev_metric}")
     with tempfile.TemporaryDirectory() as scratch:
@@ -149,6 +150,7 @@ def _arguments(
         eval_strategy="epoch",
         save_strategy="no",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # it would report 0 for a loss that is not finite
         report_to="none",
         dataloader_pin_memory=False,
     )

@@ -1,0 +1,202 @@
+"""Every wrong value of params.yaml gives its line; every preset is sound."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import dvc.api
+import pytest
+from conftest import REPOSITORY
+
+from retune.checking import check, check_raw
+from retune.errors import InputError
+
+PRESETS = sorted((REPOSITORY / "presets").glob("*.yaml"))
+
+
+def put(key: str, value: object) -> Callable[[dict], None]:
+    """Return a change that sets a dotted key."""
+
+    def change(params: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            params = params[parent]
+        params[last] = value
+
+    return change
+
+
+def drop(key: str) -> Callable[[dict], None]:
+    """Return a change that removes a dotted key."""
+
+    def change(params: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            params = params[parent]
+        del params[last]
+
+    return change
+
+
+def copy_entry(section: str, old: str, new: str) -> Callable[[dict], None]:
+    """Return a change that gives an entry a second name."""
+    return lambda params: params[section].update({new: copy.deepcopy(params[section][old])})
+
+
+WRONG = [
+    (put("seeds", 1), "seeds: unknown parameter; remove it or mend its spelling"),
+    (drop("compare"), "compare: missing; add it"),
+    (drop("mine.science.range"), "mine.science.range: missing; add it"),
+    (put("mine.science.negative", 3), "mine.science.negative: unknown parameter"),
+    (put("seed", -1), "seed: expected greater than or equal to 0, got -1"),
+    (put("seed", "13"), "seed: expected integer, got '13'"),
+    (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
+    (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
+    (put("fetch.minilm.sha256", "abc"), "fetch.minilm.sha256: "),
+    (put("fetch.minilm.source", "hub"), "source 'hub' expects repo and revision, got package"),
+    (
+        put("fetch.minilm.pooling", "max"),
+        "fetch.minilm.pooling: expected 'as_saved', 'mean', 'cls' or 'lasttoken', got 'max'",
+    ),
+    (put("fetch.minilm.query_max_length", 0), "fetch.minilm.query_max_length: expected greater than 0, got 0"),
+    (
+        put("convert.science.format", "word"),
+        "convert.science.format: expected one of beir, eedi, python_docs, rag_json, got 'word'",
+    ),
+    (put("convert.science.test", 1.0), "convert.science.test"),
+    (put("convert.science.packages", "numpy"), "convert.science.packages: expected list, got 'numpy'"),
+    (
+        put("convert.science.split_by", "date"),
+        "convert.science.split_by: expected 'document', 'query' or 'group', got 'date'",
+    ),
+    (put("convert.science.test", 0.0), "convert.science.test: expected a share above 0 or given, got 0.0"),
+    (
+        put("convert.science.dev", 0.0),
+        "finetune.minilm_science.dev: expected a data set with a dev split, got 'science'",
+    ),
+    (
+        copy_entry("convert", "science", "Science-2"),
+        "convert.Science-2: expected a name of a-z, 0-9 and _, got 'Science-2'",
+    ),
+    (
+        put("synthesize.sympy_synthetic.dataset", "sinpy"),
+        "synthesize.sympy_synthetic.dataset: expected one of science, sympy, got 'sinpy'",
+    ),
+    (put("synthesize.sympy_synthetic.removal_rate", 2.0), "removal_rate: expected 0 to 1, got 2.0"),
+    (put("synthesize.sympy_synthetic.max_words", 2), "max_words: expected at least min_words (5), got 2"),
+    (
+        copy_entry("synthesize", "sympy_synthetic", "science"),
+        "synthesize.science: convert has a data set of this name; rename one",
+    ),
+    (
+        put("mine.science.dataset", "nothing"),
+        "mine.science.dataset: expected one of science, sympy, sympy_synthetic, got 'nothing'",
+    ),
+    (put("mine.science.model", "bert"), "mine.science.model: expected one of minilm, "),
+    (put("mine.science.range", [5, 6]), "range: expected at least 4 ranks for 4 negatives, got [5, 6)"),
+    (put("mine.science.range", [5]), "mine.science.range: "),
+    (put("mine.science.negatives", 1.5), "mine.science.negatives: expected integer, got 1.5"),
+    (
+        put("finetune.minilm_science.learning_rate", "1e-4x"),
+        "finetune.minilm_science.learning_rate: expected number, got '1e-4x'",
+    ),
+    (
+        put("finetune.minilm_science.learning_rate", 0.0),
+        "finetune.minilm_science.learning_rate: expected greater than 0, got 0.0",
+    ),
+    (
+        put("finetune.minilm_science.method", "lora"),
+        "finetune.minilm_science.method: expected 'none' or 'full', got 'lora'",
+    ),
+    (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
+    (
+        put("finetune.minilm_science.data", "bert"),
+        "finetune.minilm_science.data: expected one of science, sympy, sympy_synthetic, got 'bert'",
+    ),
+    (put("finetune.minilm_science.dev", "bert"), "finetune.minilm_science.dev: expected one of "),
+    (
+        put("finetune.minilm_science.dev_metric", "acc"),
+        "finetune.minilm_science.dev_metric: expected a metric such as ndcg_at_10",
+    ),
+    (
+        put("finetune.minilm_science.hard_negatives", 5),
+        "hard_negatives: expected at most mine.science.negatives (4), got 5",
+    ),
+    (
+        put("finetune.minilm_science.batch_size", 1),
+        "finetune.minilm_science.batch_size: expected greater than or equal to 2, got 1",
+    ),
+    (
+        put("finetune.minilm_science.base", "minilm_science"),
+        "expected a chain of models that ends at a fetched one, got a circle",
+    ),
+    (copy_entry("finetune", "minilm_science", "minilm"), "finetune.minilm: fetch has a model of this name; rename one"),
+    (put("eval.models", ["minilm", "typo"]), "eval.models: expected one of minilm, "),
+    (put("eval.models", []), "eval.models: "),
+    (
+        put("eval.models", ["minilm_science"]),
+        "eval.models: expected 'minilm', the base of 'minilm_science', got none; add it",
+    ),
+    (
+        put("eval.datasets", ["sympy"]),
+        "eval.datasets: expected 'science', which 'minilm_science' is tuned for, got none; add it",
+    ),
+    (
+        put("eval.datasets", ["science", "sympy", "science"]),
+        "eval.datasets: expected each name once, got 'science' twice",
+    ),
+    (
+        put("eval.datasets", ["science", "sympy", "sympy_synthetic"]),
+        "eval.datasets: expected one of science, sympy, got 'sympy_synthetic'",
+    ),
+    (put("eval.ks", [0]), "eval.ks.0: expected greater than 0, got 0"),
+    (
+        put("compare.metric", "ndcg_at_7"),
+        "compare.metric: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'ndcg_at_7'; add 7 to eval.ks",
+    ),
+    (put("compare.metric", "f1_at_10"), "compare.metric: expected a metric such as ndcg_at_10"),
+    (put("fetch", None), "fetch: expected dictionary, got None"),
+    (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), WRONG, ids=[line[:60] for _, line in WRONG])
+def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, default_params: dict) -> None:
+    change(default_params)
+    with pytest.raises(InputError) as caught:
+        check(default_params)
+    lines = str(caught.value).splitlines()
+    assert any(line in found for found in lines), lines
+    assert all(found.startswith("params.yaml: ") for found in lines)
+
+
+def test_every_finding_is_told_at_once(default_params: dict) -> None:
+    put("mine.science.negatives", "four")(default_params)
+    put("finetune.minilm_sympy.epochs", 0)(default_params)
+    with pytest.raises(InputError) as caught:
+        check(default_params)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_default_is_sound(default_params: dict) -> None:
+    check(default_params)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_preset_is_sound(preset: Path) -> None:
+    check(dvc.api.params_show(str(preset)))
+
+
+@pytest.mark.parametrize(
+    ("make", "found"), [(None, "nothing"), ("folder", "an empty folder"), ("file", "an empty file")]
+)
+def test_missing_raw_data_is_named(
+    make: str | None, found: str, default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if make == "folder":
+        (tmp_path / "requirements.txt").mkdir()
+    elif make == "file":
+        (tmp_path / "requirements.txt").touch()
+    with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
+        check_raw(check(default_params))

@@ -1,0 +1,81 @@
+"""The encoder: what enters the model, and vectors that do not depend on company or order."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import WORDS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+
+from retune.encoding import Encoder, token_batches
+from retune.model_directory import load_model, read_encoding
+from retune.params.compute import Compute
+from retune.params.fetch import Encoding
+
+COMPUTE = Compute(device="cpu", token_budget=512)
+TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(60)]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: Path) -> Encoder:
+    return Encoder.load(tiny_model, COMPUTE)
+
+
+@pytest.fixture(scope="module")
+def vectors(encoder: Encoder) -> np.ndarray:
+    return encoder.encode_documents(TEXTS)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=40))
+def test_vector_does_not_depend_on_the_other_texts(encoder: Encoder, vectors: np.ndarray, rows: list[int]) -> None:
+    np.testing.assert_array_equal(encoder.encode_documents([TEXTS[row] for row in rows]), vectors[rows])
+
+
+def test_same_vectors_as_plain_sentence_transformers(tiny_model: Path, vectors: np.ndarray) -> None:
+    theirs = SentenceTransformer(str(tiny_model), device="cpu").encode_document(TEXTS)
+    np.testing.assert_allclose(vectors, theirs, atol=1e-6)
+
+
+def test_no_text_gives_no_vector(encoder: Encoder) -> None:
+    assert encoder.encode_documents([]).shape == (0, 32)
+
+
+def test_query_is_prompt_prefix_text_and_suffix(tiny_model: Path) -> None:
+    encoder = with_encoding(tiny_model, query_prefix="file ", query_suffix=" node", query_max_length=12)
+    inputs = [f"{prompt}file {text}" for prompt, text in (("read ", "sum"), ("", "graph " * 30))]
+    first, second = encoder.tokenize_queries(inputs)
+    decode = encoder.tokenizer.decode
+    assert decode(first) == "[CLS] read file sum node [SEP]"
+    assert len(second) == 12
+    assert decode(second).endswith("graph node [SEP]")
+
+
+def test_prefixes_are_saved_as_prompts(tiny_model: Path, tmp_path: Path) -> None:
+    from retune.model_directory import save_model
+
+    encoding = Encoding(
+        **read_encoding(tiny_model).model_dump() | {"query_prefix": "path ", "document_prefix": "edge "}
+    )
+    save_model(load_model(tiny_model, "cpu"), encoding, tmp_path / "model")
+    ours = Encoder.load(tmp_path / "model", COMPUTE)
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    np.testing.assert_allclose(ours.encode_queries(TEXTS, [None] * len(TEXTS)), theirs.encode_query(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(ours.encode_documents(TEXTS), theirs.encode_document(TEXTS), atol=1e-6)
+
+
+def test_batches_hold_every_text_once_within_the_budget() -> None:
+    lengths = [3, 17, 16, 250, 1, 40, 16]
+    batches = token_batches(lengths, 64)
+    assert sorted(row for rows, _ in batches for row in rows) == list(range(len(lengths)))
+    for rows, length in batches:
+        assert length % 16 == 0
+        assert max(lengths[row] for row in rows) <= length
+        assert len(rows) == 1 or len(rows) * length <= 64
+
+
+def with_encoding(folder: Path, **changes: object) -> Encoder:
+    encoding = Encoding(**read_encoding(folder).model_dump() | changes)
+    return Encoder(load_model(folder, "cpu"), encoding, COMPUTE)

@@ -1,0 +1,273 @@
+"""The whole chain under DVC, in copies of the repository with a tiny model and tiny data."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import WORDS, clone, run, succeed, write_params
+from test_training import PARAMS
+
+DATASETS = ("first", "second")
+
+
+def rag(words: list[str]) -> dict:
+    """A data set of 40 documents of two words in a frame; the query names the two."""
+    pairs = [(a, b) for a in words for b in words if a != b][:40]
+    return {
+        "corpus": {
+            f"c{n}": f"read the {a} and then sort {b}. plot the {a} file. solve {b} node"
+            for n, (a, b) in enumerate(pairs)
+        },
+        "queries": {f"q{n}": f"{a} of {b}" for n, (a, b) in enumerate(pairs)},
+        "relevant_docs": {f"q{n}": [f"c{n}"] for n in range(len(pairs))},
+    }
+
+
+def tiny_params(fetch_values: dict) -> dict:
+    convert = {
+        "format": "rag_json",
+        "val_is_test": False,
+        "merge_queries": True,
+        "split_by": "query",
+        "dev": 0.2,
+        "test": 0.3,
+    }
+    synthetic = {
+        "dataset": "first",
+        "method": "inverse_cloze",
+        "queries_per_document": 1,
+        "removal_rate": 0.5,
+        "min_words": 2,
+        "max_words": 20,
+        "dev": 0.2,
+    }
+    tune = PARAMS | {"base": "tiny", "learning_rate": 1e-3, "epochs": 1}
+    return {
+        "seed": 13,
+        "compute": {"device": "cpu", "token_budget": 512},
+        "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
+        "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
+        "synthesize": {"made": synthetic},
+        "mine": {"made": {"dataset": "made", "model": "tiny", "range": [1, 20], "negatives": 2}},
+        "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
+        "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS), "ks": [1, 3, 10]},
+        "compare": {"metric": "ndcg_at_10"},
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, fetch_values: dict) -> Path:
+    """A copy of the repository with tiny inputs, run once and committed. Tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("pipeline") / "repository"
+    clone(folder)
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    shutil.copytree(tiny_transformer, folder / "tiny_transformer")
+    (folder / "data/raw").mkdir(parents=True)
+    for name, words in zip(DATASETS, (WORDS[3:11], WORDS[9:17]), strict=True):
+        (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
+    write_params(folder, tiny_params(fetch_values))
+    succeed("dvc repro", folder)
+    succeed(
+        "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores || true",
+        folder,
+    )
+    succeed("git commit -qm all", folder)
+    return folder
+
+
+@pytest.fixture
+def repository(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished repository to change."""
+    shutil.copytree(finished, tmp_path / "repository", symlinks=True)
+    return tmp_path / "repository"
+
+
+def change(folder: Path, edit: dict[str, object]) -> None:
+    """Set dotted keys of params.yaml."""
+    from ruamel.yaml import YAML
+
+    path = folder / "params.yaml"
+    params = YAML(typ="safe").load(path)
+    for key, value in edit.items():
+        *parents, last = key.split(".")
+        section = params
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    write_params(folder, params)
+
+
+def stages_to_run(folder: Path) -> set[str]:
+    """Return the stages that a repro would run, taking a rerun to change what it writes."""
+    status = json.loads(succeed("dvc status --json", folder, DVC_NO_ANALYTICS="1").strip().splitlines()[-1])
+    downstream = {}
+    for line in succeed("dvc dag --dot", folder).splitlines():
+        if "->" in line:
+            before, after = (part.strip(' ;"') for part in line.split("->"))
+            downstream.setdefault(before, set()).add(after)
+    found, waiting = set(), set(status)
+    while waiting:
+        found.add(stage := waiting.pop())
+        waiting |= downstream.get(stage, set()) - found
+    return found
+
+
+def test_chain_writes_a_forgetting_matrix(finished: Path) -> None:
+    summary = json.loads((finished / "metrics/summary.json").read_text())
+    assert set(summary) == {"gain", "forgetting_mean", "forgetting_worst"}
+    assert set(summary["gain"]) == {"tuned"}
+    cells = {path.relative_to(finished / "metrics/eval").as_posix() for path in finished.glob("metrics/eval/*/*.json")}
+    assert cells == {f"{model}/{dataset}.json" for model in ("tiny", "tuned") for dataset in DATASETS}
+    assert "ndcg_at_10" in (finished / "reports/compare.md").read_text()
+    for file in (finished / "metrics").rglob("*"):
+        assert file.is_dir() or "read the" not in file.read_text(), "a text of the data reached Git"
+
+
+def test_number_of_cells_is_models_times_datasets(finished: Path) -> None:
+    names = succeed("dvc stage list --name-only eval", finished).split()
+    assert len([name for name in names if name.startswith("eval@")]) == 4
+
+
+def test_second_run_does_nothing_and_forced_run_writes_the_same_lock(repository: Path) -> None:
+    lock = (repository / "dvc.lock").read_bytes()
+    assert "Running stage" not in succeed("dvc repro", repository)
+    output = succeed("dvc repro -f", repository)
+    assert output.count("Running stage") == 11
+    assert (repository / "dvc.lock").read_bytes() == lock
+    assert succeed("git status --porcelain -uno", repository) == ""
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (
+            {"convert.second.test": 0.4},
+            {
+                "convert@second",
+                "finetune@tuned",
+                "eval@tiny-second",
+                "eval@tuned-first",
+                "eval@tuned-second",
+                "compare",
+            },
+        ),
+        (
+            {"mine.made.negatives": 3},
+            {"mine@made", "finetune@tuned", "eval@tuned-first", "eval@tuned-second", "compare"},
+        ),
+        ({"compare.metric": "map_at_10"}, {"compare"}),
+    ],
+)
+def test_change_reruns_only_what_depends_on_it(edit: dict, expected: set[str], repository: Path) -> None:
+    change(repository, edit)
+    assert stages_to_run(repository) == expected
+
+
+def test_added_model_runs_only_its_own_cells(repository: Path) -> None:
+    tuned = tiny_params({})["finetune"]["tuned"]
+    change(repository, {"finetune.copied": tuned | {"method": "none"}, "eval.models": ["tiny", "tuned", "copied"]})
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"finetune@copied", "eval@copied-first", "eval@copied-second", "compare"}
+    summary = json.loads((repository / "metrics/summary.json").read_text())
+    assert summary["gain"]["copied"] == 0.0
+
+
+def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
+    lock = (repository / "dvc.lock").read_bytes()
+    shutil.rmtree(repository / "models/tuned")
+    process = start("dvc repro -f -s finetune@tuned --no-run-cache", repository)
+    wait_for(lambda: any((repository / "models").glob(".tuned.partial")), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (repository / "models/tuned").exists()
+    succeed("dvc repro --no-run-cache", repository)
+    assert (repository / "dvc.lock").read_bytes() == lock
+    assert not list((repository / "models").glob(".*"))
+
+
+def test_experiments_and_diffs(repository: Path) -> None:
+    succeed("dvc exp run -n tried -S finetune.tuned.epochs=2", repository)
+    rows = len((repository / "metrics/train/tuned.tsv").read_text().splitlines())
+    assert rows == 1 + 2 * len_steps(repository)
+    assert "finetune.tuned.epochs" in succeed("dvc params diff", repository)
+    assert "gain.tuned" in succeed("dvc metrics diff", repository)
+    shown = succeed("dvc exp show --no-pager --csv", repository)
+    assert "tried" in shown
+    assert "index.html" in succeed("dvc plots show", repository)
+    assert "Score by model" in (repository / "dvc_plots/index.html").read_text()
+
+
+def test_queued_experiment_runs_in_its_own_copy(repository: Path) -> None:
+    succeed("dvc exp run --queue -n queued -S finetune.tuned.method=none", repository)
+    succeed("dvc queue start", repository)
+    wait_for(
+        lambda: (
+            "Running" not in succeed("dvc queue status", repository)
+            and "Queued" not in succeed("dvc queue status", repository)
+        )
+    )
+    assert "Success" in succeed("dvc queue status", repository), succeed("dvc queue logs queued", repository)
+    assert "queued" in succeed("dvc exp list --name-only", repository)
+    assert succeed("git status --porcelain -uno", repository) == ""
+
+
+def test_check_stops_before_anything_runs(repository: Path) -> None:
+    change(repository, {"finetune.tuned.data": "unknown", "mine.made.negatives": "two"})
+    result = run("python -m stages.check", repository)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == ["error: params.yaml: mine.made.negatives: expected integer, got 'two'"]
+
+
+def test_failed_stage_says_one_line_and_leaves_the_old_output(repository: Path) -> None:
+    raw = repository / "data/raw/second.json"
+    raw.write_text(raw.read_text().replace('"queries"', '"questions"'))
+    before = (repository / "metrics/data/second.json").read_bytes()
+    result = run(
+        "python -m stages.convert second --raw data/raw/second.json --out data/datasets/second "
+        "--metrics metrics/data/second.json",
+        repository,
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: data/raw/second.json: expected an object with queries, corpus and relevant_docs, "
+        "got none at 'queries'\n"
+    )
+    assert (repository / "metrics/data/second.json").read_bytes() == before
+    assert not list(repository.rglob("*.partial"))
+
+
+def start(command: str, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a command as the leader of a process group of its own."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        command,
+        shell=True,
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, process: subprocess.Popen[bytes] | None = None, timeout_s: float = 180.0) -> None:
+    """Wait until a condition holds; fail if a process ends first or time runs out."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert process is None or process.poll() is None, "the process ended before the condition held"
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.02)
+
+
+def len_steps(folder: Path) -> int:
+    """Return the optimisation steps of one epoch of the tiny run, from the history committed."""
+    committed = succeed("git show HEAD:metrics/train/tuned.tsv", folder)
+    return len(committed.splitlines()) - 1
