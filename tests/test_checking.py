@@ -7,9 +7,11 @@ from pathlib import Path
 import dvc.api
 import pytest
 from conftest import REPOSITORY
+from dvc.repo import Repo
 
 from retune.checking import check, check_raw
 from retune.errors import InputError
+from retune.params.section import read_all
 
 PRESETS = sorted((REPOSITORY / "presets").glob("*.yaml"))
 
@@ -52,7 +54,10 @@ WRONG = [
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
-    (put("fetch.minilm.sha256", "abc"), "fetch.minilm.sha256: "),
+    (
+        put("fetch.minilm.sha256", "abc"),
+        "fetch.minilm.sha256: expected string to match pattern '^[0-9a-f]{64}$', got 'abc'",
+    ),
     (put("fetch.minilm.source", "hub"), "source 'hub' expects repo and revision, got package"),
     (
         put("fetch.minilm.pooling", "max"),
@@ -63,7 +68,11 @@ WRONG = [
         put("convert.science.format", "word"),
         "convert.science.format: expected one of beir, eedi, python_docs, rag_json, got 'word'",
     ),
-    (put("convert.science.test", 1.0), "convert.science.test"),
+    (put("convert.science.test", 1.0), "convert.science.test: expected a share from 0 to below 1, or given, got 1.0"),
+    (
+        put("convert.science.dev", "some"),
+        "convert.science.dev: expected a share from 0 to below 1, or given, got 'some'",
+    ),
     (put("convert.science.packages", "numpy"), "convert.science.packages: expected list, got 'numpy'"),
     (
         put("convert.science.split_by", "date"),
@@ -132,7 +141,7 @@ WRONG = [
     ),
     (copy_entry("finetune", "minilm_science", "minilm"), "finetune.minilm: fetch has a model of this name; rename one"),
     (put("eval.models", ["minilm", "typo"]), "eval.models: expected one of minilm, "),
-    (put("eval.models", []), "eval.models: "),
+    (put("eval.models", []), "eval.models: expected list to have at least 1 item"),
     (
         put("eval.models", ["minilm_science"]),
         "eval.models: expected 'minilm', the base of 'minilm_science', got none; add it",
@@ -200,3 +209,19 @@ def test_missing_raw_data_is_named(
         (tmp_path / "requirements.txt").touch()
     with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
         check_raw(check(default_params))
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: 1\na: 2\n"], ids=["not closed", "key twice"])
+def test_broken_file_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"^params.yaml: expected YAML that DVC can read, got: [^\n]*line 2[^\n]*$"):
+        read_all()
+
+
+def test_missing_file_tells_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    with pytest.raises(InputError, match=r"params.yaml: seed: missing; add it"):
+        check(read_all())

@@ -3,11 +3,10 @@
 import subprocess
 from pathlib import Path
 
-import dvc.api
-
 from retune.checking import check
 from retune.errors import InputError
 from retune.files import write_text
+from retune.params.section import read_file
 
 
 def use(name: str, presets: Path, params: Path) -> None:
@@ -25,5 +24,5 @@ def use(name: str, presets: Path, params: Path) -> None:
     ).stdout
     if changed and params.is_file() and params.read_text(encoding="utf-8") not in contents.values():
         raise InputError(f"{params}: expected no uncommitted changes, got some; commit them or git restore {params}")
-    check(dvc.api.params_show(str(presets / f"{name}.yaml")))
+    check(read_file(str(presets / f"{name}.yaml")))
     write_text(params, contents[name])

@@ -7,6 +7,8 @@ import vl_convert
 
 from retune.comparison import Cell, Comparison
 
+COLOURS = ["#f1a340", "#f7f7f7", "#92c5de"]  # lost, as the base, gained; told apart without red or green
+
 
 def markdown(comparison: Comparison, picture: str) -> str:
     """Return the report; `picture` is the heatmap's path from it."""
@@ -43,7 +45,7 @@ def heatmap(comparison: Comparison) -> dict[str, Any]:
         "field": "change",
         "type": "quantitative",
         "title": "change from base",
-        "scale": {"scheme": "blueorange", "reverse": True, "domain": [-reach, reach]},
+        "scale": {"range": COLOURS, "domain": [-reach, 0, reach]},
     }
     text = {"field": "label", "type": "nominal"}
     values = [

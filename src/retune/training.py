@@ -106,7 +106,7 @@ def _train(task: Task, out: Path) -> list[dict[str, Any]]:
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
     encoding = read_encoding(task.base)
-    model = load_model(task.base, device.type, attention="eager" if device.type == "cpu" else None)
+    model = load_model(task.base, device.type, attention="eager" if device.type == "cpu" else None).float()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout

@@ -33,7 +33,7 @@ def read(raw: Path, params: Params) -> Source:
     """
     content = _load(raw)
     names = SPLIT_NAMES | ({"val": "test"} if params.val_is_test else {})
-    splits = {}
+    splits: dict[str, str] = {}
     for name, query_ids in _mapping(content, "queries_split", raw).items():
         if name not in names:
             raise InputError(f"{raw}: queries_split: expected {', '.join(names)}, got {name!r}")

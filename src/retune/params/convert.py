@@ -1,8 +1,20 @@
 """Section `convert.<dataset>`: what every format shares; a format adds its own in converters/<format>.py."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from retune.params.section import Section, Share
+from pydantic import AfterValidator
+
+from retune.params.section import Section
+
+
+def _is_share_or_given(value: float | str) -> float | str:
+    if value != "given" and (isinstance(value, str) or not 0.0 <= value < 1.0):
+        raise ValueError(f"expected a share from 0 to below 1, or given, got {value!r}")
+    return value
+
+
+Cut = Annotated[float | str, AfterValidator(_is_share_or_given)]
+"""Where a split comes from: the share of train queries cut off for it, or `given` by the source."""
 
 
 class Convert(Section):
@@ -12,5 +24,5 @@ class Convert(Section):
     raw: str  # file or folder
     merge_queries: bool  # equal query texts become one query with several positives
     split_by: Literal["document", "query", "group"]  # what never lies on both sides of a cut
-    dev: Share | Literal["given"]
-    test: Share | Literal["given"]
+    dev: Cut
+    test: Cut

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import dvc.api
+from dvc.exceptions import DvcException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retune.errors import InputError
@@ -64,7 +65,16 @@ def read_value(key: str) -> Any:
 def read_all() -> dict[str, Any]:
     """Return every parameter the running stage declares, or all of params.yaml outside a stage."""
     stage = os.environ.get("DVC_STAGE")
-    return dict(dvc.api.params_show(stages=stage) if stage else dvc.api.params_show())
+    return read_file(None, stage)
+
+
+def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
+    """Return the parameters of a file (None: params.yaml), or those of it that a stage declares."""
+    try:
+        return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
+    except DvcException as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
 
 
 def _line(key: str, finding: Any) -> str:
@@ -77,5 +87,6 @@ def _line(key: str, finding: Any) -> str:
         case "value_error":
             return f"params.yaml: {where}: {finding['ctx']['error']}"
         case _:
-            expected = finding["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            return f"params.yaml: {where}: expected {expected}, got {finding['input']!r}"
+            told = str(finding["msg"])
+            expected = told.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
+            return f"params.yaml: {where}: expected {expected[0].lower()}{expected[1:]}, got {finding['input']!r}"
