@@ -1,0 +1,139 @@
+"""Base models: what is taken, what is refused, what a directory holds afterwards."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from retune import fetching
+from retune.errors import InputError
+from retune.files import sha256
+from retune.model_directory import read_encoding
+from retune.params.fetch import Fetch
+
+WHERE = "params.yaml: fetch.tiny"
+
+
+def fetch(values: dict, out: Path) -> None:
+    fetching.fetch(Fetch.parse("fetch.tiny", values), out, where=WHERE)
+
+
+def test_default_model_is_the_known_one_and_a_standard_directory(default_params: dict, tmp_path: Path) -> None:
+    values = default_params["fetch"]["minilm"]
+    fetch(values, tmp_path / "model")
+    assert sha256(fetching._package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
+    model = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Normalize"]
+    assert model.max_seq_length == max(values["query_max_length"], values["document_max_length"])
+    # The example of the model's card: a sentence is closer to its paraphrase than to another.
+    vectors = model.encode(["A man is eating food.", "A man eats something.", "A plane is taking off."])
+    assert vectors[0] @ vectors[1] > 0.6 > 0.2 > vectors[0] @ vectors[2]
+
+
+def test_pooling_is_written_for_a_folder_that_has_none(fetch_values: dict, tmp_path: Path) -> None:
+    fetch(fetch_values | {"pooling": "cls"}, tmp_path / "model")
+    pooling = json.loads((tmp_path / "model/1_Pooling/config.json").read_text())
+    assert pooling["pooling_mode"] == "cls"
+    assert read_encoding(tmp_path / "model").pooling == "cls"
+
+
+def test_fetching_a_fetched_model_keeps_weights_tokens_and_settings(
+    tiny_model: Path, fetch_values: dict, tmp_path: Path
+) -> None:
+    fetch(fetch_values | {"path": str(tiny_model)}, tmp_path / "model")
+    for file in ("model.safetensors", "tokenizer.json", "modules.json", "1_Pooling/config.json", "retune.json"):
+        assert (tmp_path / "model" / file).read_bytes() == (tiny_model / file).read_bytes(), file
+
+
+def test_files_name_no_build_of_torch(tiny_model: Path) -> None:
+    config = json.loads((tiny_model / "config_sentence_transformers.json").read_text())
+    assert config["__version__"]["pytorch"] == torch.__version__.split("+")[0]
+
+
+def test_hub_is_asked_for_a_pinned_revision_without_pickles_or_code(
+    fetch_values: dict, tiny_transformer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def download(repo: str, **options: object) -> str:
+        asked.update(options, repo=repo)
+        return str(tiny_transformer)
+
+    monkeypatch.setattr(fetching, "snapshot_download", download)
+    values = {name: value for name, value in fetch_values.items() if name != "path"}
+    fetch(values | {"source": "hub", "repo": "owner/name", "revision": "a" * 40}, tmp_path / "model")
+    assert asked["repo"] == "owner/name"
+    assert asked["revision"] == "a" * 40
+    assert not [pattern for pattern in asked["allow_patterns"] if pattern.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
+
+
+def test_hub_that_cannot_be_reached_is_one_line(
+    fetch_values: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(repo: str, **options: object) -> str:
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(fetching, "snapshot_download", fail)
+    values = {name: value for name, value in fetch_values.items() if name != "path"}
+    with pytest.raises(InputError, match=r"owner/name at b{40} could not be downloaded: no route$"):
+        fetch(values | {"source": "hub", "repo": "owner/name", "revision": "b" * 40}, tmp_path / "model")
+
+
+def broken(tiny_transformer: Path, tmp_path: Path, *, remove: str) -> Path:
+    shutil.copytree(tiny_transformer, tmp_path / "broken")
+    (tmp_path / "broken" / remove).unlink()
+    return tmp_path / "broken"
+
+
+def test_wrong_models_are_refused_and_nothing_is_written(
+    fetch_values: dict, tiny_transformer: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    no_weights = broken(tiny_transformer, tmp_path, remove="model.safetensors")
+    cases = [
+        ({"sha256": "0" * 64}, r"fetch.tiny.sha256: expected 0{64}, got [0-9a-f]{64} from .*model.safetensors"),
+        (
+            {"pooling": "as_saved"},
+            r"fetch.tiny.pooling: .* has no pooling config \(modules.json\); say mean, cls or last",
+        ),
+        ({"path": str(tiny_model), "pooling": "cls"}, "fetch.tiny.pooling: the model folder says 'mean', got 'cls'"),
+        ({"path": str(no_weights)}, r"expected weights as \*.safetensors in .*broken, found none"),
+        ({"path": "nowhere"}, "fetch.tiny.path: expected a model folder with config.json, got 'nowhere'"),
+        (
+            {"document_max_length": 65},
+            "fetch.tiny.document_max_length: expected at most the model's 64 positions, got 65",
+        ),
+    ]
+    for changes, message in cases:
+        with pytest.raises(InputError, match=message):
+            fetch(fetch_values | changes, tmp_path / "out" / "model")
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("no_such_package", "expected an installed package, got 'no_such_package'"),
+        ("json", "expected one model.safetensors in 'json', got 0"),
+        ("../models", "expected an installed package, got '../models'"),
+    ],
+)
+def test_package_without_a_model_is_refused(package: str, message: str, fetch_values: dict, tmp_path: Path) -> None:
+    values = {name: value for name, value in fetch_values.items() if name != "path"}
+    with pytest.raises(InputError, match=message):
+        fetch(values | {"source": "package", "package": package}, tmp_path / "model")
+
+
+def test_directory_without_settings_is_refused(tiny_transformer: Path) -> None:
+    with pytest.raises(InputError, match=r"retune.json: expected a model written by fetch or finetune"):
+        read_encoding(tiny_transformer)
+
+
+@pytest.mark.network
+def test_hub_model_downloads(fetch_values: dict, tmp_path: Path) -> None:
+    values = {name: value for name, value in fetch_values.items() if name != "path"}
+    repo, revision = "sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+    fetch(values | {"source": "hub", "repo": repo, "revision": revision, "pooling": "as_saved"}, tmp_path / "model")
+    assert (tmp_path / "model/model.safetensors").is_file()
