@@ -69,9 +69,20 @@ def test_rejects_are_kept_with_reasons() -> None:
     assert dict(zip(rejected["text"], rejected["reason"], strict=True)) == {
         "Too short.": "sentence too short",
         "=== 12 + 34 = 46 ===.": "sentence is mostly not letters",
-        "One.": "document has a single sentence",
+        "One.": "only sentence of its document",
     }
-    assert sum(statistics["dropped"].values()) == len(rejected)
+    assert statistics["dropped"] == {
+        "sentence too short": 1,
+        "sentence is mostly not letters": 1,
+        "only sentence of its document": 1,
+    }
+
+
+def test_rest_of_the_document_stays_as_it_was() -> None:
+    text = "Keep  this spacing.\n\nTake this sentence out. And = this = 1 2 3 4 5 6 7 8 9."
+    dataset, _, _ = synthesize(corpus(text), params(min_words=4, max_words=4), seed=0)
+    assert dataset.splits["train"].queries["text"].tolist() == ["Take this sentence out."]
+    assert dataset.corpus["text"].tolist() == ["Keep  this spacing.\n\nAnd = this = 1 2 3 4 5 6 7 8 9."]
 
 
 def test_dev_is_cut_by_document() -> None:

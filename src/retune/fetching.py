@@ -29,7 +29,8 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
     folder = _locate(params, where)
     _check_weights(folder, params.sha256, where)
     model = _load(folder, params.pooling, where)
-    encoding = Encoding.model_validate({name: getattr(params, name) for name in Encoding.model_fields})
+    values = {name: getattr(params, name) for name in Encoding.model_fields}
+    encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model)})
     _check_lengths(model, encoding, where)
     with atomic_directory(out) as partial:
         save_model(model, encoding, partial)
@@ -90,12 +91,16 @@ def _load(folder: Path, pooling: str, where: str) -> SentenceTransformer:
         modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling), Normalize()]
         return SentenceTransformer(modules=modules, device="cpu")
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    poolings = [module.pooling_mode for module in model if isinstance(module, Pooling)]
-    if not poolings:
+    saved_mode = _pooling_mode(model)
+    if saved_mode is None:
         raise InputError(f"{where}.pooling: expected a pooling module in {folder}/modules.json, found none")
-    if pooling not in ("as_saved", poolings[0]):
-        raise InputError(f"{where}.pooling: the model folder says {poolings[0]!r}, got {pooling!r}; write as_saved")
+    if pooling not in ("as_saved", saved_mode):
+        raise InputError(f"{where}.pooling: the model folder says {saved_mode!r}, got {pooling!r}; write as_saved")
     return model
+
+
+def _pooling_mode(model: SentenceTransformer) -> str | None:
+    return next((str(module.pooling_mode) for module in model if isinstance(module, Pooling)), None)
 
 
 def _check_lengths(model: SentenceTransformer, encoding: Encoding, where: str) -> None:

@@ -5,6 +5,7 @@ removal rate the sentence is taken out of its document, so that the model learns
 model learns to match words.
 """
 
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -58,18 +59,26 @@ def synthesize(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> tuple[
 
 def _questions(text: str, params: Synthesize, rng: np.random.Generator) -> tuple[list[str], str, list[tuple[str, str]]]:
     """Return a document's queries, its text without the removed sentences, and rejects with reasons."""
-    parts = {" ".join(part.split()): part for part in SENTENCE_END.split(text) if part.strip()}
-    sentences = list(parts)
-    reasons = [_why_not(sentence, params) for sentence in sentences]
-    usable = [sentence for sentence, reason in zip(sentences, reasons, strict=True) if not reason]
-    rejected = [(sentence, reason) for sentence, reason in zip(sentences, reasons, strict=True) if reason]
+    parts = _sentences(text)
+    sentences = list(dict.fromkeys(sentence for sentence, _, _ in parts))
     if len(sentences) < 2:
-        return [], text, [*rejected, (text, "document has a single sentence")]
+        return [], text, [(sentence, "only sentence of its document") for sentence in sentences]
+    reasons = {sentence: _why_not(sentence, params) for sentence in sentences}
+    usable = [sentence for sentence in sentences if not reasons[sentence]]
     count = min(params.queries_per_document, len(usable), len(sentences) - 1)
     chosen = [usable[index] for index in rng.choice(len(usable), size=count, replace=False)]
     removed = {sentence for sentence in chosen if rng.random() < params.removal_rate}
-    remaining = "\n".join(part for sentence, part in parts.items() if sentence not in removed)
-    return chosen, remaining if removed else text, rejected
+    for sentence, start, end in reversed(parts):
+        if sentence in removed:
+            text = text[:start] + text[end:]
+    return chosen, text.strip() if removed else text, [item for item in reasons.items() if item[1]]
+
+
+def _sentences(text: str) -> list[tuple[str, int, int]]:
+    """Return sentences with single spaces, and where each starts and the next one does."""
+    ends = [*(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
+    spans = zip([0, *ends], ends, strict=False)
+    return [(" ".join(text[start:end].split()), start, end) for start, end in spans if text[start:end].strip()]
 
 
 def _why_not(sentence: str, params: Synthesize) -> str:
@@ -86,4 +95,4 @@ def _why_not(sentence: str, params: Synthesize) -> str:
 def _dev_documents(doc_ids: pd.Series, share: float, seed: int) -> np.ndarray:
     """Draw the documents whose queries form the dev split."""
     unique = np.sort(doc_ids.unique())
-    return np.random.default_rng(seed).permutation(unique)[: round(share * len(unique))]
+    return np.random.default_rng(seed).permutation(unique)[: math.ceil(share * len(unique))]

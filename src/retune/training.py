@@ -18,6 +18,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from transformers import ProgressCallback, TrainerCallback
 
+from retune.batches import DistinctBatchSampler
 from retune.encoding import Encoder, pad, query_inputs
 from retune.errors import InputError
 from retune.evaluation import evaluate
@@ -114,10 +115,11 @@ def _train(task: Task, out: Path) -> list[dict[str, Any]]:
     evaluator = _DevEvaluator(task, encoding, out)
     history = _History(f"dev_{params.dev_metric}")
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = SentenceTransformerTrainer(
+        rows = training_rows(task.mined, encoding, hard_negatives=params.hard_negatives, seed=task.seed)
+        trainer = _Trainer(
             model=model,
             args=_arguments(params, scratch, device, resolve_dtype(encoding.dtype, device), task.seed),
-            train_dataset=training_rows(task.mined, encoding, hard_negatives=params.hard_negatives, seed=task.seed),
+            train_dataset=rows,
             loss=TokenBatchedInfoNCE(model, temperature=params.temperature, token_budget=compute.token_budget),
             evaluator=evaluator,
             data_collator=_Collator(Encoder(model, encoding, compute)),
@@ -141,7 +143,6 @@ def _arguments(
         warmup_steps=params.warmup_ratio,  # below 1 it is a share of all steps
         weight_decay=params.weight_decay,
         lr_scheduler_type="linear",
-        batch_sampler="no_duplicates",  # a text twice in a batch would be its own negative
         bf16=dtype is torch.bfloat16,
         fp16=dtype is torch.float16 and device.type == "cuda",
         use_cpu=device.type == "cpu",
@@ -154,6 +155,17 @@ def _arguments(
         report_to="none",
         dataloader_pin_memory=False,
     )
+
+
+class _Trainer(SentenceTransformerTrainer):
+    """The library's trainer with batches that hold no false negatives and lose no row."""
+
+    def get_batch_sampler(self, dataset: Any, batch_size: int, *args: Any, **kwargs: Any) -> DistinctBatchSampler:
+        rows = dataset.to_list()
+        positives: dict[str, set[str]] = {}
+        for row in rows:
+            positives.setdefault(row["anchor"], set()).add(row["positive"])
+        return DistinctBatchSampler(rows, positives, batch_size, self.args.seed)
 
 
 class _Collator(SentenceTransformerDataCollator):

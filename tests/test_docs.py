@@ -1,0 +1,58 @@
+"""README and docs say what is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_exist(page: Path) -> None:
+    targets = re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
+    for used in re.findall(r"\bmake ([a-z]+)\b", page.read_text(encoding="utf-8")):
+        assert used in targets, used
+
+
+def test_readme_shows_the_table_of_the_last_run() -> None:
+    report = (REPOSITORY / "reports/compare.md").read_text(encoding="utf-8")
+    rows = [line for line in report.splitlines() if line.startswith("| `") and line.count("|") == 4]
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(rows) >= 4
+    for row in rows:
+        assert row in readme, row
+
+
+def test_every_stage_and_preset_has_a_page() -> None:
+    stages = {"fetch", "convert", "synthesize", "mine", "finetune", "eval", "compare"}
+    presets = {path.stem for path in (REPOSITORY / "presets").glob("*.yaml")}
+    assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("section", ["fetch", "synthesize", "mine", "finetune", "convert"])
+def test_page_names_every_parameter(section: str, default_params: dict) -> None:
+    page = (REPOSITORY / "docs" / f"{section}.md").read_text(encoding="utf-8")
+    for entry in default_params[section].values():
+        for parameter in entry:
+            assert f"`{parameter}`" in page, parameter
+
+
+def test_locks_pin_every_package_and_differ_by_accelerator() -> None:
+    for name, present, absent in (
+        ("requirements.txt", "faiss-cpu==", "faiss-gpu=="),
+        ("requirements-gpu.txt", "faiss-gpu==", "faiss-cpu=="),
+    ):
+        lines = (REPOSITORY / name).read_text().splitlines()
+        assert all(re.match(r"[a-z0-9._-]+==[^ +]+( ;.*)?$", line) for line in lines)
+        assert "torch==2.13.0" in lines
+        assert any(line.startswith(present) for line in lines)
+        assert not any(line.startswith(absent) for line in lines)
+    assert "nvidia" not in (REPOSITORY / "requirements.txt").read_text()
