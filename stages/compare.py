@@ -13,7 +13,7 @@ from retune.params.eval import Eval
 
 def main(*, metrics: Path, scores: Path, summary: Path, by_model: Path, plots: Path, reports: Path) -> None:
     listed = Eval.read("eval")
-    runs = {name: origin for name, origin in lineage.read_runs().items() if name in listed.models}
+    runs = lineage.read_runs(listed)
     metric = Compare.read("compare").metric
     result = comparison.compare(metrics, scores, listed.models, listed.datasets, runs, metric)
     files.write_json(summary, result.summary)

@@ -11,6 +11,8 @@ import torch
 import yaml
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from retune.files import sha256
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 WORDS = [
@@ -76,7 +78,8 @@ def encoding_values() -> dict[str, object]:
 @pytest.fixture(scope="session")
 def fetch_values(tiny_transformer: Path, encoding_values: dict[str, object]) -> dict[str, object]:
     """A `fetch` entry that takes the tiny model."""
-    return encoding_values | {"source": "path", "path": str(tiny_transformer), "sha256": None}
+    weights = tiny_transformer / "model.safetensors"
+    return encoding_values | {"source": "path", "path": str(tiny_transformer), "sha256": sha256(weights)}
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,18 @@ WRONG = [
     (drop("mine.science.range"), "mine.science.range: missing; add it"),
     (put("mine.science.negative", 3), "mine.science.negative: unknown parameter"),
     (put("seed", -1), "seed: expected greater than or equal to 0, got -1"),
+    (put("seed", 2**32), "seed: expected less than 4294967296"),
+    (
+        put("finetune.minilm_science.temperature", float("inf")),
+        "finetune.minilm_science.temperature: expected a finite number",
+    ),
+    (put("convert.science.raw", "a; touch b"), "convert.science.raw: expected string to match pattern"),
+    (put("convert.science.raw", ""), "convert.science.raw: expected string to match pattern"),
+    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.04"),
+    (
+        put("fetch.minilm.sha256", None),
+        "sha256: expected the hash of model.safetensors; source 'package' pins no version",
+    ),
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
 
+from retune import records
 from retune.converters import beir, eedi, python_docs, rag_json
 from retune.converting import convert
 from retune.errors import InputError
@@ -18,7 +19,15 @@ RAG = rag_json.Params(format="rag_json", val_is_test=True, dev=0.0, test="given"
 
 
 def docs_params(**changes: object) -> python_docs.Params:
-    values = {"packages": ["datasketch_like"], "max_characters": 200, "max_documents": 100, "dev": 0.0, "test": 0.0}
+    values = {
+        "packages": ["datasketch_like"],
+        "min_query_words": 4,
+        "min_characters": 80,
+        "max_characters": 200,
+        "max_documents": 100,
+        "dev": 0.0,
+        "test": 0.0,
+    }
     return python_docs.Params(**{"format": "python_docs"} | SHARED | values | changes)
 
 
@@ -53,6 +62,12 @@ def test_eedi_makes_a_query_of_every_labelled_wrong_answer(tmp_path: Path) -> No
 def test_eedi_id_that_is_no_number_is_refused(tmp_path: Path) -> None:
     raw = write_eedi(tmp_path / "eedi", train="1,5,M,9,N,B,Q,5,6,7,8,x,,,\n")
     with pytest.raises(InputError, match=r"train.csv: question 1: expected a misconception's number, got 'x'"):
+        eedi.read(raw, EEDI)
+
+
+def test_eedi_answer_that_is_no_letter_is_refused(tmp_path: Path) -> None:
+    raw = write_eedi(tmp_path / "eedi", train="1,5,M,9,N,E,Q,5,6,7,8,7.0,,,\n")
+    with pytest.raises(InputError, match=r"question 1: CorrectAnswer: expected A, B, C or D, got 'E'"):
         eedi.read(raw, EEDI)
 
 
@@ -108,7 +123,11 @@ def test_beir_reads_bom_carriage_returns_and_optional_headers(tmp_path: Path) ->
         ["a", "2", 0],
         ["b", "2", 1],
     ]
-    assert source.dropped == {"query without judgments": 1, "judgment in a second split": 0}
+    assert source.dropped == {
+        "negative score taken for 0": 0,
+        "query without judgments": 1,
+        "judgment in a second split": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,6 +141,11 @@ def test_beir_reads_bom_carriage_returns_and_optional_headers(tmp_path: Path) ->
         ("corpus.jsonl", '{"_id":"1","text":" "}\n', r"corpus.jsonl:1: expected a non-empty string at 'text', got ' '"),
         ("queries.jsonl", "[1]\n", r"queries.jsonl:1: expected a JSON object, got list"),
         ("queries.jsonl", '{"_id":\n', r"queries.jsonl:1: expected a JSON object, got Expecting value"),
+        (
+            "queries.jsonl",
+            '{"_id":"a","text":"x"}\n{"_id":"a","text":"y"}\n',
+            r"queries.jsonl:2: expected each query _id once",
+        ),
         ("qrels/train.tsv", "a\t1\n", r"train.tsv:1: expected 3 fields separated by tabs, got 2"),
         ("qrels/train.tsv", "a\t1\thigh\n", r"train.tsv:1: expected a whole number as score, got 'high'"),
         ("corpus.jsonl", "", r"corpus.jsonl: expected data, got an empty file"),
@@ -168,12 +192,24 @@ def test_rag_json_keeps_negatives_answers_and_splits(tmp_path: Path) -> None:
         ({"corpus": {"c-0": ""}}, "rag.json: corpus: expected a non-empty string at 'c-0', got ''"),
         ({"relevant_docs": {"q-0": "c-0"}}, "relevant_docs.q-0: expected a list of ids as strings, got 'c-0'"),
         ({"queries_split": {"held_out": []}}, "queries_split: expected train, val, dev, test, got 'held_out'"),
-        ({"relevant_docs": {}}, "expected documents and queries, got 2 and 0"),
+        ({"relevant_docs": {}}, "expected queries with relevant documents, got none; dropped: 2 query without"),
+        ({"corpus": {}, "relevant_docs": {}}, "rag.json: expected documents, got none"),
+        ({"reference_answers": {"q-0": 5}}, "query 'q-0': answer: expected text or null, got 5"),
+        ({"queries_split": {"train": ["q-0"], "val": ["q-0"]}}, "expected 'q-0' in one split, got it in two"),
     ],
 )
 def test_rag_json_error_names_the_place(changes: dict, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         convert(RAG, write_rag(tmp_path / "rag.json", **changes), seed=0, where="convert.rag")
+
+
+def test_corpus_without_queries_has_empty_splits(tmp_path: Path) -> None:
+    empty = {key: {} for key in ("queries", "relevant_docs", "negative_docs", "queries_split", "reference_answers")}
+    dataset, statistics = convert(RAG, write_rag(tmp_path / "rag.json", **empty), seed=0, where="convert.rag")
+    assert [len(dataset.splits[name].queries) for name in ("train", "dev", "test")] == [0, 0, 0]
+    assert statistics["corpus"]["documents"] == 2
+    records.write_dataset(tmp_path / "out", dataset)
+    assert records.read_split(tmp_path / "out", "train").queries.empty
 
 
 def test_rag_json_broken_file_names_the_line(tmp_path: Path) -> None:
@@ -214,7 +250,7 @@ def test_python_docs_splits_documentation_without_importing(package: Path) -> No
     assert source.queries["query_id"].tolist() == ["datasketch_like.core.Sketch", "datasketch_like.core.Sketch.merge"]
     assert source.queries["text"].tolist() == ["Estimate how many are there.", "Merge another sketch in."]
     assert source.corpus["text"].str.startswith("The rest of the text").all()
-    assert source.dropped == {"document repeated": 1, "above max_documents": 0}
+    assert source.dropped == {"query or document too short": 1, "document repeated": 1, "above max_documents": 0}
 
 
 def test_python_docs_limit_is_counted(package: Path) -> None:
@@ -231,6 +267,7 @@ def test_python_docs_limit_is_counted(package: Path) -> None:
         ("other==1\n", ["datasketch_like"], "expected a pin of the installed 1.5, got none"),
         ("other==1\n", ["no_such_package"], "no_such_package: expected an installed package, found none"),
         ("", ["datasketch_like"], "expected data, got an empty file"),
+        ("other==1\n", ["json"], "json: expected a package that .* pins, got one that no distribution installed"),
     ],
 )
 def test_python_docs_needs_the_pinned_version(lock: str, packages: list[str], message: str, package: Path) -> None:

@@ -1,9 +1,11 @@
 """From a source to a clean, split, counted data set."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from retune.converters.source import Source
+from retune.converters.source import Source, check_texts
 from retune.converting import _drop_unusable, _merge_queries, _unique_documents
 from retune.errors import InputError
 from retune.params.convert import Convert
@@ -111,6 +113,52 @@ def test_split_that_contradicts_the_source_is_refused(values: dict, message: str
     whole = source(["x", "y"], ["a", "b"], [(0, 0, 1), (1, 1, 1)], ["train", "test"])
     with pytest.raises(InputError, match=message):
         assign_splits(whole, params(**{"test": "given"} | values), seed=0, where="convert.x")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"dev": 0.001, "split_by": "document"},
+            "got none in train: 3 train queries in 1 parts by document, the largest of 3",
+        ),
+        (
+            {"test": 0.9, "split_by": "group", "dev": 0.01},
+            "got none in dev, train: 3 train queries in 2 parts by group",
+        ),
+    ],
+)
+def test_split_that_ends_empty_is_refused(values: dict, message: str) -> None:
+    whole = source(["x"], ["a", "b", "c"], [(0, 0, 1), (1, 0, 1), (2, 0, 1)])
+    with pytest.raises(InputError, match=message):
+        assign_splits(whole, params(**values), seed=0, where="convert.x")
+
+
+def test_judged_irrelevant_documents_connect_no_queries() -> None:
+    whole = source(
+        ["x"] * 21, [str(n) for n in range(20)], [(n, n, 1) for n in range(20)] + [(n, 20, 0) for n in range(20)]
+    )
+    splits = assign_splits(whole, params(split_by="document", test=0.5), seed=0, where="").queries["split"]
+    assert splits.value_counts().to_dict() == {"train": 10, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("corpus", "text", " ", "raw: document 'd0': text: expected non-empty text, got ' '"),
+        ("corpus", "text", None, "raw: document 'd0': text: expected non-empty text, got None"),
+        ("corpus", "doc_id", 7, "raw: document 7: doc_id: expected non-empty text, got 7"),
+        ("corpus", "title", 5, "raw: document 'd0': title: expected text or null, got 5"),
+        ("queries", "answer", ["x"], "raw: query 'q0': answer: expected text or null"),
+        ("queries", "text", "\ud800", "raw: query 'q0': text: expected text without lone surrogates"),
+    ],
+)
+def test_value_that_is_no_text_is_refused(table: str, column: str, value: object, message: str) -> None:
+    broken = source(["x"], ["a"], [(0, 0, 1)])
+    frame = getattr(broken, table)
+    frame[column] = pd.Series([value], dtype=object)
+    with pytest.raises(InputError, match=message):
+        check_texts(broken, Path("raw"))
 
 
 def test_statistics_count_lengths_and_queries_shared_with_train() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from retune.encoding import Encoder, token_batches
+from retune.errors import InputError
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import Compute
 from retune.params.fetch import Encoding
@@ -51,6 +52,15 @@ def test_query_is_prompt_prefix_text_and_suffix(tiny_model: Path) -> None:
     assert decode(first) == "[CLS] read file sum node [SEP]"
     assert len(second) == 12
     assert decode(second).endswith("graph node [SEP]")
+
+
+def test_vector_that_is_not_finite_is_refused(tiny_model: Path) -> None:
+    model = load_model(tiny_model, "cpu")
+    next(model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(
+        InputError, match="documents: expected finite vectors, got one that is not, number 0; try dtype: float32"
+    ):
+        Encoder(model, read_encoding(tiny_model), COMPUTE).encode_documents(["sum"])
 
 
 def test_prefixes_are_saved_as_prompts(tiny_model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from retune import fetching
@@ -64,7 +65,7 @@ def test_hub_is_asked_for_a_pinned_revision_without_pickles_or_code(
 
     monkeypatch.setattr(fetching, "snapshot_download", download)
     values = {name: value for name, value in fetch_values.items() if name != "path"}
-    fetch(values | {"source": "hub", "repo": "owner/name", "revision": "a" * 40}, tmp_path / "model")
+    fetch(values | {"source": "hub", "sha256": None, "repo": "owner/name", "revision": "a" * 40}, tmp_path / "model")
     assert asked["repo"] == "owner/name"
     assert asked["revision"] == "a" * 40
     assert not [pattern for pattern in asked["allow_patterns"] if pattern.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
@@ -79,19 +80,28 @@ def test_hub_that_cannot_be_reached_is_one_line(
     monkeypatch.setattr(fetching, "snapshot_download", fail)
     values = {name: value for name, value in fetch_values.items() if name != "path"}
     with pytest.raises(InputError, match=r"owner/name at b{40} could not be downloaded: no route$"):
-        fetch(values | {"source": "hub", "repo": "owner/name", "revision": "b" * 40}, tmp_path / "model")
+        fetch(
+            values | {"source": "hub", "sha256": None, "repo": "owner/name", "revision": "b" * 40}, tmp_path / "model"
+        )
 
 
 def broken(tiny_transformer: Path, tmp_path: Path, *, remove: str) -> Path:
-    shutil.copytree(tiny_transformer, tmp_path / "broken")
-    (tmp_path / "broken" / remove).unlink()
-    return tmp_path / "broken"
+    shutil.copytree(tiny_transformer, tmp_path)
+    (tmp_path / remove).unlink()
+    return tmp_path
 
 
 def test_wrong_models_are_refused_and_nothing_is_written(
     fetch_values: dict, tiny_transformer: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    no_weights = broken(tiny_transformer, tmp_path, remove="model.safetensors")
+    no_weights = broken(tiny_transformer, tmp_path / "a", remove="model.safetensors")
+    no_tokenizer = broken(tiny_transformer, tmp_path / "b", remove="tokenizer.json")
+    half = broken(tiny_transformer, tmp_path / "c", remove="model.safetensors")
+    weights = load_file(tiny_transformer / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "layer.1." not in name}
+    save_file(kept, half / "model.safetensors", metadata={"format": "pt"})
+    cut = broken(tiny_transformer, tmp_path / "d", remove="model.safetensors")
+    (cut / "model.safetensors").write_bytes((tiny_transformer / "model.safetensors").read_bytes()[:999])
     cases = [
         ({"sha256": "0" * 64}, r"fetch.tiny.sha256: expected 0{64}, got [0-9a-f]{64} from .*model.safetensors"),
         (
@@ -99,12 +109,19 @@ def test_wrong_models_are_refused_and_nothing_is_written(
             r"fetch.tiny.pooling: .* has no pooling config \(modules.json\); say mean, cls or last",
         ),
         ({"path": str(tiny_model), "pooling": "cls"}, "fetch.tiny.pooling: the model folder says 'mean', got 'cls'"),
-        ({"path": str(no_weights)}, r"expected weights as \*.safetensors in .*broken, found none"),
+        ({"path": str(no_weights)}, r"expected weights as \*.safetensors in .*, found none"),
+        ({"path": str(no_tokenizer)}, r"expected a tokenizer in .*tokenizer.json.*, found none"),
+        (
+            {"path": str(half), "sha256": sha256(half / "model.safetensors")},
+            r"\d+ weights are missing, first: encoder.layer.1",
+        ),
+        ({"path": str(cut), "sha256": sha256(cut / "model.safetensors")}, "holds no model that loads: "),
         ({"path": "nowhere"}, "fetch.tiny.path: expected a model folder with config.json, got 'nowhere'"),
         (
             {"document_max_length": 65},
             "fetch.tiny.document_max_length: expected at most the model's 64 positions, got 65",
         ),
+        ({"query_max_length": 3, "query_suffix": " node"}, "fetch.tiny.query_max_length: expected at least 4 tokens"),
     ]
     for changes, message in cases:
         with pytest.raises(InputError, match=message):
@@ -135,5 +152,8 @@ def test_directory_without_settings_is_refused(tiny_transformer: Path) -> None:
 def test_hub_model_downloads(fetch_values: dict, tmp_path: Path) -> None:
     values = {name: value for name, value in fetch_values.items() if name != "path"}
     repo, revision = "sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
-    fetch(values | {"source": "hub", "repo": repo, "revision": revision, "pooling": "as_saved"}, tmp_path / "model")
+    fetch(
+        values | {"source": "hub", "sha256": None, "repo": repo, "revision": revision, "pooling": "as_saved"},
+        tmp_path / "model",
+    )
     assert (tmp_path / "model/model.safetensors").is_file()

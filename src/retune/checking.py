@@ -25,7 +25,7 @@ from retune.params.synthesize import Synthesize
 class _Top(Section):
     """The sections there are; entries of the open ones are checked one by one."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     compute: Compute
     fetch: dict[str, Any]
     convert: dict[str, Any]
@@ -160,23 +160,18 @@ def _splits(project: Project) -> Iterator[str]:
             yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
     for name, run in project.finetune.items():
         dev = project.convert.get(run.dev) or project.synthesize[run.dev]
-        if dev.dev == 0.0:
+        if dev.dev == 0.0 and run.method != "none":
             yield f"finetune.{name}.dev: expected a data set with a dev split, got {run.dev!r} whose dev is 0.0"
 
 
 def _runs(project: Project) -> Iterator[str]:
     """Yield runs that cannot be trained or compared."""
-    for name, origin in lineage.trace(project.finetune, project.mine, project.synthesize).items():
-        run = project.finetune[name]
+    runs = lineage.trace(project.finetune, project.mine, project.synthesize)
+    yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
+    for name, run in project.finetune.items():
         if run.hard_negatives > project.mine[run.data].negatives:
             most = f"mine.{run.data}.negatives ({project.mine[run.data].negatives})"
             yield f"finetune.{name}.hard_negatives: expected at most {most}, got {run.hard_negatives}"
-        if name not in project.eval.models:
-            continue
-        if origin.base not in project.eval.models:
-            yield f"eval.models: expected {origin.base!r}, the base of {name!r}, got none; add it"
-        if origin.home not in project.eval.datasets:
-            yield f"eval.datasets: expected {origin.home!r}, which {name!r} is tuned for, got none; add it"
     for name in project.finetune:
         if name in _ancestors(name, project):
             yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from retune import converters
-from retune.converters.source import Source
+from retune.converters.source import Source, check_texts
 from retune.errors import InputError
 from retune.params.convert import Convert
 from retune.params.section import read_value
@@ -42,15 +42,22 @@ def parse_params(key: str, value: Any) -> Convert:
 def convert(params: Convert, raw: Path, *, seed: int, where: str) -> tuple[Dataset, dict[str, Any]]:
     """Read `raw` in its format and return the data set and its statistics.
 
+    A source without queries gives a data set of empty splits.
+
     Raises:
         InputError: The input is missing or wrong; the message says where.
     """
     if not raw.exists():
         raise InputError(f"{raw}: expected a file or folder, found nothing; put the data there ({where}.raw)")
     source = importlib.import_module(f"retune.converters.{params.format}").read(raw, params)
+    check_texts(source, raw)
+    if source.corpus.empty:
+        raise InputError(f"{raw}: expected documents, got none")
+    had_queries = not source.queries.empty
     source = _drop_unusable(_unique_documents(source))
-    if source.corpus.empty or source.queries.empty:
-        raise InputError(f"{raw}: expected documents and queries, got {len(source.corpus)} and {len(source.queries)}")
+    if had_queries and source.queries.empty:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in source.dropped.items() if count)
+        raise InputError(f"{raw}: expected queries with relevant documents, got none; dropped: {reasons}")
     if params.merge_queries:
         source = _merge_queries(source)
     source = assign_splits(source, params, seed=seed, where=f"params.yaml: {where}")

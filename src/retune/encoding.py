@@ -11,6 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
+from retune.errors import InputError
 from retune.hardware import resolve_device, resolve_dtype
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import Compute
@@ -72,18 +73,16 @@ class Encoder:
         return self._tokenize(inputs, "", self.encoding.document_max_length)
 
     def _tokenize(self, texts: Sequence[str], suffix: str, max_length: int) -> list[list[int]]:
+        """Tokenise, cut to length, and put the suffix before the special tokens at the end."""
         if not texts:
             return []
-        if suffix:
-            room = max_length - len(self.tokenizer(suffix, add_special_tokens=False)["input_ids"])
-            texts = [self._shorten(text, room) + suffix for text in texts]
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
-        return ids
-
-    def _shorten(self, text: str, max_length: int) -> str:
-        """Cut a text after its last token that fits."""
-        ends = self.tokenizer(text, truncation=True, max_length=max_length, return_offsets_mapping=True)
-        return text[: max(end for _, end in ends["offset_mapping"])]
+        suffix_ids = self.tokenizer(suffix, add_special_tokens=False)["input_ids"] if suffix else []
+        tokens = self.tokenizer(
+            list(texts), truncation=True, max_length=max_length - len(suffix_ids), return_special_tokens_mask=True
+        )
+        masks = tokens["special_tokens_mask"]
+        ends = [len(mask) - next((n for n, special in enumerate(reversed(mask)) if not special), 0) for mask in masks]
+        return [ids[:end] + suffix_ids + ids[end:] for ids, end in zip(tokens["input_ids"], ends, strict=True)]
 
     def _encode(self, token_ids: list[list[int]], what: str) -> np.ndarray:
         dim = self._model.get_embedding_dimension()
@@ -95,6 +94,9 @@ class Encoder:
                 filled = batch + [batch[0]] * (size - len(batch))
                 embeddings[rows] = self._forward(filled, length)[: len(rows)]
                 progress.update(len(rows))
+        if not np.isfinite(embeddings).all():
+            row = int(np.argmin(np.isfinite(embeddings).all(axis=1)))
+            raise InputError(f"{what}: expected finite vectors, got one that is not, number {row}; try dtype: float32")
         return embeddings
 
     @torch.inference_mode()

@@ -7,14 +7,17 @@ from typing import Any, cast
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from transformers import AutoModel
 
 from retune.errors import InputError
 from retune.files import atomic_directory, sha256
 from retune.model_directory import save_model
 from retune.params.fetch import Encoding, Fetch
 
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]  # no pickles, no code
 LOG = logging.getLogger(__name__)
 
@@ -28,7 +31,11 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
     """
     folder = _locate(params, where)
     _check_weights(folder, params.sha256, where)
-    model = _load(folder, params.pooling, where)
+    try:
+        _check_complete(folder, where)
+        model = _load(folder, params.pooling, where)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{where}: {folder} holds no model that loads: {str(error).strip().splitlines()[0]}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
     encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model)})
     _check_lengths(model, encoding, where)
@@ -79,6 +86,15 @@ def _check_weights(folder: Path, expected: str | None, where: str) -> None:
         )
 
 
+def _check_complete(folder: Path, where: str) -> None:
+    """Refuse a folder without tokenizer, or whose weights leave layers at random values."""
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none")
+    _, report = AutoModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
+        raise InputError(f"{where}: {folder}: {len(missing)} weights are missing, first: {missing[0]}")
+
+
 def _load(folder: Path, pooling: str, where: str) -> SentenceTransformer:
     saved = (folder / "modules.json").is_file()
     if not saved and pooling == "as_saved":
@@ -105,7 +121,14 @@ def _pooling_mode(model: SentenceTransformer) -> str | None:
 
 def _check_lengths(model: SentenceTransformer, encoding: Encoding, where: str) -> None:
     positions = getattr(cast(Any, model[0]).auto_model.config, "max_position_embeddings", None)
-    for name in ("query_max_length", "document_max_length"):
+    special = model.tokenizer.num_special_tokens_to_add()
+    suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
+    for name, needed in (("query_max_length", special + suffix + 1), ("document_max_length", special + 1)):
+        if getattr(encoding, name) < needed:
+            raise InputError(
+                f"{where}.{name}: expected at least {needed} tokens, special tokens and suffix included, "
+                f"got {getattr(encoding, name)}"
+            )
         if positions is not None and getattr(encoding, name) > positions:
             raise InputError(
                 f"{where}.{name}: expected at most the model's {positions} positions, got {getattr(encoding, name)}"

@@ -2,14 +2,22 @@
 
 import torch
 
+from retune.errors import InputError
+
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device; `auto` is CUDA, else MPS, else CPU."""
+    """Return the device; `auto` is CUDA, else MPS, else CPU.
+
+    Raises:
+        InputError: The machine has no such device.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device != "auto":
+        if not available[device]:
+            there = ", ".join(name for name, is_there in available.items() if is_there)
+            raise InputError(f"params.yaml: compute.device: expected one of this machine's, {there}, got {device!r}")
         return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:

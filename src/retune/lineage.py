@@ -1,8 +1,10 @@
 """Where fine-tuned models come from, read from the sections of params.yaml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from retune.errors import InputError
+from retune.params.eval import Eval
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.params.synthesize import Synthesize
@@ -16,10 +18,27 @@ class Run:
     home: str
 
 
-def read_runs() -> dict[str, Run]:
-    """Return every run of params.yaml by name."""
+def read_runs(listed: Eval) -> dict[str, Run]:
+    """Return the runs among the models evaluated, by name.
+
+    Raises:
+        InputError: A run's base or home is not evaluated.
+    """
     finetune = Finetune.read_entries("finetune")
-    return trace(finetune, Mine.read_entries("mine"), Synthesize.read_entries("synthesize"))
+    runs = trace(finetune, Mine.read_entries("mine"), Synthesize.read_entries("synthesize"))
+    runs = {name: run for name, run in runs.items() if name in listed.models}
+    if findings := list(unlisted(runs, listed)):
+        raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
+    return runs
+
+
+def unlisted(runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
+    """Yield what a comparison of the runs lacks: bases and home data sets that are not evaluated."""
+    for name, run in runs.items():
+        if run.base not in listed.models:
+            yield f"eval.models: expected {run.base!r}, the base of {name!r}, got none; add it"
+        if run.home not in listed.datasets:
+            yield f"eval.datasets: expected {run.home!r}, which {name!r} is tuned for, got none; add it"
 
 
 def trace(

@@ -19,10 +19,16 @@ def use(name: str, presets: Path, params: Path) -> None:
     contents = {path.stem: path.read_text(encoding="utf-8") for path in sorted(presets.glob("*.yaml"))}
     if name not in contents:
         raise InputError(f"{presets}: expected one of {', '.join(contents)}, got {name!r}: make use PRESET=name")
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "--", str(params)], capture_output=True, text=True, check=True
-    ).stdout
-    if changed and params.is_file() and params.read_text(encoding="utf-8") not in contents.values():
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--", str(params)], capture_output=True, text=True, check=False
+    )
+    if status.returncode != 0:
+        raise InputError(f"{params}: expected a file in a Git repository, got: {status.stderr.strip()}")
+    if status.stdout and params.is_file() and params.read_text(encoding="utf-8") not in contents.values():
         raise InputError(f"{params}: expected no uncommitted changes, got some; commit them or git restore {params}")
-    check(read_file(str(presets / f"{name}.yaml")))
+    preset = presets / f"{name}.yaml"
+    try:
+        check(read_file(str(preset)))
+    except InputError as error:
+        raise InputError(str(error).replace("params.yaml", str(preset))) from None
     write_text(params, contents[name])

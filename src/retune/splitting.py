@@ -19,8 +19,10 @@ def assign_splits(source: Source, params: Convert, *, seed: int, where: str) -> 
     shared documents. Parts are shuffled with `seed` and taken until the share is reached.
 
     Raises:
-        InputError: A split is `given` but the source has none, or is to be cut but the source has it.
+        InputError: A split is `given` but the source has none, is to be cut but the source has it, or ends empty.
     """
+    if source.queries.empty:
+        return source
     available = set(source.queries["split"])
     for name, share in (("dev", params.dev), ("test", params.test)):
         if share == "given" and name not in available:
@@ -29,8 +31,16 @@ def assign_splits(source: Source, params: Convert, *, seed: int, where: str) -> 
             raise InputError(f"{where}: {name}: the source has its own {name} split; write {name}: given")
     train = source.queries["split"] == "train"
     parts = _parts(source, params.split_by)[train]
-    splits = source.queries["split"].copy()
+    splits = source.queries["split"].astype(object)
     splits[train] = _cut(parts, dev=_share(params.dev), test=_share(params.test), seed=seed)
+    wanted = {"train"} if train.any() else set()
+    wanted |= {name for name, share in (("dev", params.dev), ("test", params.test)) if share != 0.0}
+    if empty := sorted(wanted - set(splits)):
+        raise InputError(
+            f"{where}: expected queries in every split, got none in {', '.join(empty)}: {int(train.sum())} train "
+            f"queries in {parts.nunique()} parts by {params.split_by}, the largest of {parts.value_counts().max()}; "
+            "change the shares or split_by"
+        )
     return replace(source, queries=source.queries.assign(split=splits))
 
 
@@ -50,11 +60,12 @@ def _parts(source: Source, split_by: str) -> pd.Series:
 
 
 def _connected(source: Source) -> pd.Series:
-    """Number the connected components of the graph of queries and their documents."""
+    """Number the connected components of the graph of queries and their relevant documents."""
     queries = pd.Index(source.queries["query_id"])
-    documents = pd.Index(source.qrels["doc_id"].unique())
-    rows = queries.get_indexer(source.qrels["query_id"])
-    columns = len(queries) + documents.get_indexer(source.qrels["doc_id"])
+    relevant = source.qrels[source.qrels["relevance"] > 0]
+    documents = pd.Index(relevant["doc_id"].unique())
+    rows = queries.get_indexer(relevant["query_id"])
+    columns = len(queries) + documents.get_indexer(relevant["doc_id"])
     size = len(queries) + len(documents)
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
     _, components = connected_components(graph, directed=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from retune.converters.source import Source, existing_file
+from retune.converters.source import QREL_COLUMNS, QUERY_COLUMNS, Source, existing_file
 from retune.errors import InputError
 from retune.params.convert import Convert
 
@@ -32,15 +32,16 @@ def read(raw: Path, params: Params) -> Source:
     Raises:
         InputError: A file or column is missing, or an id is no number.
     """
-    mapping = _read_csv(raw / "misconception_mapping.csv", MAPPING_COLUMNS)
-    corpus = pd.DataFrame(
-        {"doc_id": mapping["MisconceptionId"], "title": None, "text": mapping["MisconceptionName"].str.strip()}
-    )
+    path = raw / "misconception_mapping.csv"
+    mapping = _read_csv(path, MAPPING_COLUMNS)
+    doc_ids = [_whole_number(value, str(path)) for value in mapping["MisconceptionId"]]
+    corpus = pd.DataFrame({"doc_id": doc_ids, "title": None, "text": mapping["MisconceptionName"].str.strip()})
     rows = list(_pairs(raw / "train.csv", "train"))
     if params.test == "given":
         rows += _pairs(raw / "test.csv", "test")
-    pairs = pd.DataFrame(rows).assign(prompt=params.prompt, answer=None, relevance=1)
-    return Source(corpus, pairs, pairs[["query_id", "doc_id", "relevance"]], {})
+    columns = ["query_id", "text", "doc_id", "split", "group"]
+    pairs = pd.DataFrame(rows, columns=columns).assign(prompt=params.prompt, answer=None, relevance=1)
+    return Source(corpus, pairs[QUERY_COLUMNS], pairs[QREL_COLUMNS], {})
 
 
 def _pairs(path: Path, split: str) -> Iterator[dict[str, str]]:
@@ -48,12 +49,15 @@ def _pairs(path: Path, split: str) -> Iterator[dict[str, str]]:
     labels = [f"Misconception{letter}Id" for letter in LETTERS]
     table = _read_csv(path, [*QUESTION_COLUMNS, *(f"Answer{letter}Text" for letter in LETTERS), *labels])
     for row in table.to_dict("records"):
+        where = f"{path}: question {row['QuestionId']}"
+        if row["CorrectAnswer"] not in set(LETTERS):
+            raise InputError(f"{where}: CorrectAnswer: expected A, B, C or D, got {row['CorrectAnswer']!r}")
         for letter in LETTERS:
             if row["CorrectAnswer"] != letter and row[f"Misconception{letter}Id"]:
                 yield {
                     "query_id": f"{row['QuestionId']}_{letter}",
                     "text": _query(row, letter),
-                    "doc_id": _whole_number(row[f"Misconception{letter}Id"], path, str(row["QuestionId"])),
+                    "doc_id": _whole_number(row[f"Misconception{letter}Id"], where),
                     "split": split,
                     "group": str(row["QuestionId"]),
                 }
@@ -67,14 +71,14 @@ def _query(row: dict[Any, Any], letter: str) -> str:
     )
 
 
-def _whole_number(value: str, path: Path, question: str) -> str:
+def _whole_number(value: str, where: str) -> str:
     """Read an id that the files write as a decimal number, such as 2142.0."""
     try:
         number = float(value)
     except ValueError:
         number = 0.5
     if not number.is_integer():
-        raise InputError(f"{path}: question {question}: expected a misconception's number, got {value!r}")
+        raise InputError(f"{where}: expected a misconception's number, got {value!r}")
     return str(int(number))
 
 

@@ -21,15 +21,15 @@ from retune.converters.source import Source, existing_file, read_lines
 from retune.errors import InputError
 from retune.params.convert import Convert
 
-SKIPPED_FOLDERS = {"tests", "test", "testing", "_vendor", "externals", "benchmarks", "conftest.py"}
-MIN_QUERY_WORDS = 4
-MIN_DOCUMENT_CHARACTERS = 80
+SKIPPED_FOLDERS = {"tests", "test", "testing", "_vendor", "externals", "benchmarks"}
 
 
 class Params(Convert):
-    """Adds the packages read, by import name, and two limits."""
+    """Adds the packages read, by import name, and limits."""
 
     packages: Annotated[list[str], Field(min_length=1)]
+    min_query_words: PositiveInt
+    min_characters: PositiveInt  # of a document
     max_characters: PositiveInt  # of a document; the rest is cut off
     max_documents: PositiveInt  # evenly spaced over all found, the others counted as dropped
 
@@ -42,10 +42,13 @@ def read(raw: Path, params: Params) -> Source:
     """
     pins = _read_pins(existing_file(raw))
     rows: dict[str, tuple[str, str, str]] = {}
-    repeated = 0
+    repeated = short = 0
     for package in params.packages:
         for name, query, document in _package_pairs(_package_folder(package, pins, raw), package):
             text = document[: params.max_characters].rstrip()
+            if len(query.split()) < params.min_query_words or len(document) < params.min_characters:
+                short += 1
+                continue
             repeated += text in rows
             rows.setdefault(text, (name, query, package))
     pairs = [(name, query, text, package) for text, (name, query, package) in rows.items()]
@@ -65,7 +68,11 @@ def read(raw: Path, params: Params) -> Source:
             }
         ),
         qrels=pd.DataFrame({"query_id": frame["name"], "doc_id": frame["name"], "relevance": 1}),
-        dropped={"document repeated": repeated, "above max_documents": len(pairs) - len(kept)},
+        dropped={
+            "query or document too short": short,
+            "document repeated": repeated,
+            "above max_documents": len(pairs) - len(kept),
+        },
     )
 
 
@@ -81,7 +88,10 @@ def _package_folder(package: str, pins: dict[str, set[str]], raw: Path) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{package}: expected an installed package, found none; install {raw}")
-    distribution = importlib.metadata.packages_distributions()[package][0]
+    distributions = importlib.metadata.packages_distributions().get(package)
+    if not distributions:
+        raise InputError(f"{package}: expected a package that {raw} pins, got one that no distribution installed")
+    distribution = distributions[0]
     installed = importlib.metadata.version(distribution).split("+")[0]
     pinned = pins.get(_normal(distribution), set())
     if installed not in pinned:
@@ -94,15 +104,13 @@ def _package_pairs(folder: Path, package: str) -> Iterator[tuple[str, str, str]]
     """Yield (qualified name, query, document), ordered by file and line."""
     for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts):
         relative = path.relative_to(folder)
-        if SKIPPED_FOLDERS.intersection(relative.parts):
+        if SKIPPED_FOLDERS.intersection(relative.parts) or path.name == "conftest.py":
             continue
         module = ".".join([package, *relative.with_suffix("").parts]).removesuffix(".__init__")
         tree = ast.parse(path.read_bytes(), filename=str(path))
         for name, docstring in _docstrings(tree, module):
             query, _, document = inspect.cleandoc(docstring).partition("\n\n")
-            query, document = " ".join(query.split()), document.strip()
-            if len(query.split()) >= MIN_QUERY_WORDS and len(document) >= MIN_DOCUMENT_CHARACTERS:
-                yield name, query, document
+            yield name, " ".join(query.split()), document.strip()
 
 
 def _docstrings(node: ast.AST, prefix: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from retune.converters.source import Source, existing_file, text_field
+from retune.converters.source import CORPUS_COLUMNS, QREL_COLUMNS, QUERY_COLUMNS, Source, existing_file, text_field
 from retune.errors import InputError
 from retune.params.convert import Convert
 
@@ -37,7 +37,9 @@ def read(raw: Path, params: Params) -> Source:
     for name, query_ids in _mapping(content, "queries_split", raw).items():
         if name not in names:
             raise InputError(f"{raw}: queries_split: expected {', '.join(names)}, got {name!r}")
-        splits |= dict.fromkeys(_ids(query_ids, f"{raw}: queries_split.{name}"), names[name])
+        for query_id in _ids(query_ids, f"{raw}: queries_split.{name}"):
+            if splits.setdefault(query_id, names[name]) != names[name]:
+                raise InputError(f"{raw}: queries_split: expected {query_id!r} in one split, got it in two")
     corpus, queries = _mapping(content, "corpus", raw), _mapping(content, "queries", raw)
     answers = _mapping(content, "reference_answers", raw)
     documents = [
@@ -60,8 +62,12 @@ def read(raw: Path, params: Params) -> Source:
         for query_id, doc_ids in _mapping(content, key, raw).items()
         for doc_id in _ids(doc_ids, f"{raw}: {key}.{query_id}")
     ]
-    columns = ["query_id", "doc_id", "relevance"]
-    return Source(pd.DataFrame(documents), pd.DataFrame(rows), pd.DataFrame(qrels, columns=columns), {})
+    return Source(
+        pd.DataFrame(documents, columns=CORPUS_COLUMNS),
+        pd.DataFrame(rows, columns=QUERY_COLUMNS),
+        pd.DataFrame(qrels, columns=QREL_COLUMNS),
+        {"unknown query in queries_split": len(splits.keys() - queries.keys())},
+    )
 
 
 def _load(raw: Path) -> dict[str, Any]:

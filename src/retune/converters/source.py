@@ -10,6 +10,10 @@ import pandas as pd
 
 from retune.errors import InputError
 
+CORPUS_COLUMNS = ["doc_id", "title", "text"]
+QUERY_COLUMNS = ["query_id", "text", "prompt", "answer", "split", "group"]
+QREL_COLUMNS = ["query_id", "doc_id", "relevance"]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -27,6 +31,36 @@ class Source:
     queries: pd.DataFrame
     qrels: pd.DataFrame
     dropped: dict[str, int]
+
+
+def check_texts(source: Source, raw: Path) -> None:
+    """Check that ids and texts are non-empty text that UTF-8 can write, and optional texts text or null.
+
+    Raises:
+        InputError: Names the first record that is not so.
+    """
+    tables = (
+        ("document", "doc_id", source.corpus, ["title"]),
+        ("query", "query_id", source.queries, ["prompt", "answer"]),
+    )
+    for kind, key, table, optional in tables:
+        for column in (key, "text", *optional):
+            for name, value in zip(table[key], table[column], strict=True):
+                if fault := _fault(value, may_be_null=column in optional):
+                    raise InputError(f"{raw}: {kind} {name!r}: {column}: expected {fault}, got {value!r:.80}")
+
+
+def _fault(value: Any, *, may_be_null: bool) -> str:
+    """Say what was expected of a value, or nothing if it is right."""
+    if may_be_null and (value is None or value != value):  # NaN is how pandas may write null
+        return ""
+    if not isinstance(value, str) or not (value.strip() or may_be_null):
+        return "text or null" if may_be_null else "non-empty text"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "text without lone surrogates"
+    return ""
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

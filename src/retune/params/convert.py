@@ -1,8 +1,8 @@
 """Section `convert.<dataset>`: what every format shares; a format adds its own in converters/<format>.py."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from retune.params.section import Section
 
@@ -21,8 +21,15 @@ class Convert(Section):
     """One data set. A share cuts a split from train; `given` takes the source's own."""
 
     format: str  # a module of retune.converters
-    raw: str  # file or folder
+    raw: Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]  # file or folder; no spaces, quotes or shell signs
     merge_queries: bool  # equal query texts become one query with several positives
     split_by: Literal["document", "query", "group"]  # what never lies on both sides of a cut
     dev: Cut
     test: Cut
+
+    @model_validator(mode="after")
+    def _something_stays_in_train(self) -> Self:
+        cut = sum(share for share in (self.dev, self.test) if isinstance(share, float))
+        if cut >= 1.0:
+            raise ValueError(f"dev and test: expected shares that add up to less than 1, got {cut}")
+        return self

@@ -27,7 +27,7 @@ class Fetch(Encoding):
     repo: str | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     path: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None  # of model.safetensors; null: not checked
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None  # of model.safetensors; null for a Hub revision
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -35,6 +35,10 @@ class Fetch(Encoding):
         given = {name for name in ("package", "repo", "revision", "path") if getattr(self, name) is not None}
         if given != wanted:
             raise ValueError(f"source {self.source!r} expects {_names(wanted)}, got {_names(given)}")
+        if self.sha256 is None and self.source != "hub":
+            raise ValueError(
+                f"sha256: expected the hash of model.safetensors, as source {self.source!r} pins no version"
+            )
         return self
 
 

@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 class Section(BaseModel):
     """A mapping in params.yaml. Fields have no defaults: the file shows what ran."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
     def read(cls, key: str) -> Self:
