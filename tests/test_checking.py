@@ -61,7 +61,7 @@ WRONG = [
     (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.04"),
     (
         put("fetch.minilm.sha256", None),
-        "sha256: expected the hash of model.safetensors; source 'package' pins no version",
+        "sha256: expected the hash of model.safetensors, as source 'package' pins no version",
     ),
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -203,8 +204,14 @@ def test_experiments_and_diffs(repository: Path) -> None:
     assert (len(rows) - 1) * 2 == (len(committed) - 1) * 3  # three epochs for two
     assert "finetune.tuned.epochs" in succeed("dvc params diff", repository)
     assert "gain.tuned" in succeed("dvc metrics diff", repository)
-    shown = succeed("dvc exp show --no-pager --csv", repository)
-    assert "tried" in shown
+    pattern = re.search(r"--drop '(.+?)'", (repository / "README.md").read_text())[1].replace("minilm_science", "tuned")
+    shown = succeed(
+        f"dvc exp show --only-changed --no-pager --drop '{pattern}'", repository, COLUMNS="120"
+    ).splitlines()
+    assert "gain.tuned" in shown[1]
+    assert "forgetting_worst.tuned" in shown[1]
+    assert any("tried" in line for line in shown)
+    assert max(map(len, shown)) <= 120
     assert "index.html" in succeed("dvc plots show", repository)
     assert "Score by model" in (repository / "dvc_plots/index.html").read_text()
 
