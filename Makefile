@@ -40,8 +40,10 @@ lock: $(INSTALLED)  ## renew the locks from pyproject.toml; the CPU lock is the 
 	  -c requirements-gpu.txt --extra cpu --extra dev pyproject.toml -o requirements.txt
 
 $(INSTALLED): $(REQUIREMENTS)
-	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
 	  || { echo "error: $(PYTHON): expected Python 3.11 or newer with venv; name one: make PYTHON=python3.12"; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	rm -f $(VENV)/installed-*
+	$(VENV)/bin/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2> /dev/null  # one at a time
 	$(VENV)/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
 	touch $@

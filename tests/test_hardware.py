@@ -1,0 +1,39 @@
+"""Device and number format follow what is there."""
+
+import pytest
+import torch
+
+from retune import hardware
+from retune.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, False, "cuda"), (True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_is_the_fastest_device_there(
+    cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert hardware.resolve_device("auto").type == expected
+    assert hardware.resolve_device("cpu").type == "cpu"
+
+
+def test_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match="compute.device: expected one of this machine's, cpu, got 'cuda'"):
+        hardware.resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "expected"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+)
+def test_cpu_uses_bfloat16_only_where_it_is_fast(
+    amx: bool, avx512: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert hardware.resolve_dtype("auto", torch.device("cpu")) is getattr(torch, expected)
+    assert hardware.resolve_dtype("float32", torch.device("cpu")) is torch.float32
