@@ -41,9 +41,11 @@ def load_model(folder: Path, device: str, *, attention: str | None = None) -> Se
 
 
 def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> None:
-    """Write a directory that plain sentence-transformers loads to the same vectors.
+    """Write a directory that plain sentence-transformers loads.
 
-    Prefixes become its prompts, vectors are normalised, and what differs between machines is left out.
+    Prefixes become its prompts, vectors are normalised, and what differs between machines is left out. Plain
+    sentence-transformers gives the same vectors for texts within both lengths, but knows one length for queries
+    and documents, the longer, and no query suffix: those live in retune.json alone.
     """
     if not isinstance(model[-1], Normalize):
         model.append(Normalize())
