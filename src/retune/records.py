@@ -4,8 +4,10 @@ A data set is a corpus and three splits; a split is queries and their judgments 
 written as equal bytes: columns, types, row order, compression and metadata are fixed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,12 +17,14 @@ from retune.errors import InputError
 from retune.files import atomic_directory, atomic_file
 
 SPLITS = ("train", "dev", "test")
+PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}  # equal content, equal bytes
 
 CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 QUERIES = pa.schema(
     [("query_id", pa.string()), ("text", pa.string()), ("prompt", pa.string()), ("answer", pa.string())]
 )
 QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("relevance", pa.int64())])
+SCORES = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float64())])
 EXAMPLES = pa.schema(
     [
         ("query_id", pa.string()),
@@ -40,10 +44,13 @@ class Split:
     Attributes:
         queries: `query_id`, `text`, `prompt` (put before the text, or null), `answer` (or null).
         qrels: `query_id`, `doc_id`, `relevance` (above 0 relevant; 0 judged irrelevant).
+        scores: `query_id`, `doc_id`, `score`: scored pairs or a teacher's scores, higher is closer; None or
+            empty where the source has none.
     """
 
     queries: pd.DataFrame
     qrels: pd.DataFrame
+    scores: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -78,17 +85,30 @@ def read_corpus(dataset: Path) -> pd.DataFrame:
 def read_split(dataset: Path, name: str) -> Split:
     """Read a split of a data set's folder by name: train, dev or test."""
     folder = dataset / name
-    return Split(_read(folder / "queries.parquet", QUERIES), _read(folder / "qrels.parquet", QRELS))
+    scores = folder / "scores.parquet"
+    return Split(
+        _read(folder / "queries.parquet", QUERIES),
+        _read(folder / "qrels.parquet", QRELS),
+        _read(scores, SCORES) if scores.is_file() else None,
+    )
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Write a data set: its corpus, and a folder per split; an empty split is files with zero rows."""
+    """Write a data set: its corpus and its splits."""
     with atomic_file(folder / "corpus.parquet") as partial:
         _write(partial, dataset.corpus, CORPUS)
+    write_splits(folder, dataset.splits)
+
+
+def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
+    """Write a folder per split; an empty split is files with zero rows, scores are written where there are any."""
     for name in SPLITS:
+        split = splits[name]
         with atomic_directory(folder / name) as partial:
-            _write(partial / "queries.parquet", dataset.splits[name].queries, QUERIES)
-            _write(partial / "qrels.parquet", dataset.splits[name].qrels, QRELS)
+            _write(partial / "queries.parquet", split.queries, QUERIES)
+            _write(partial / "qrels.parquet", split.qrels, QRELS)
+            if split.scores is not None and not split.scores.empty:
+                _write(partial / "scores.parquet", split.scores, SCORES)
 
 
 def read_mined(folder: Path) -> Mined:
@@ -142,4 +162,4 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
 def _write(path: Path, table: pd.DataFrame, schema: pa.Schema) -> None:
     columns = table[schema.names].reset_index(drop=True)
     arrow = pa.Table.from_pandas(columns, schema=schema, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(arrow, path, compression="zstd", version="2.6")
+    pq.write_table(arrow, path, **PARQUET)

@@ -1,42 +1,92 @@
 """Numbers that describe a data set, for Git: counts and lengths, never its texts."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from retune.records import Dataset
+from retune.records import Split
 
 PERCENTILES = (0, 50, 95, 100)
+SAMPLE = 200  # texts looked at to guess the language
 
 
-def describe(dataset: Dataset, dropped: dict[str, int]) -> dict[str, Any]:
-    """Return counts, lengths, overlaps of the splits and what was dropped, by reason.
+def describe(
+    splits: Mapping[str, Split],
+    words: Sequence[int],
+    characters: Sequence[int],
+    sample: Sequence[str],
+    dropped: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return counts, lengths, languages, overlaps of the splits and what was dropped, by reason.
 
-    Lengths are percentiles in words (split at white space) and characters.
+    Args:
+        splits: The queries and judgments.
+        words: Words of each document, split at white space.
+        characters: Characters of each document.
+        sample: Texts of documents, for the guess of the language.
+        dropped: Records left out, by reason.
     """
-    train_texts = set(dataset.splits["train"].queries["text"])
-    splits = {}
-    for name, split in dataset.splits.items():
-        splits[name] = {
+    train_texts = set(splits["train"].queries["text"])
+    parts = {}
+    for name, split in splits.items():
+        relevant = split.qrels[split.qrels["relevance"] > 0]
+        parts[name] = {
             "queries": len(split.queries),
-            "relevant": int((split.qrels["relevance"] > 0).sum()),
-            "judged_irrelevant": int((split.qrels["relevance"] == 0).sum()),
+            "repeated_texts": int(split.queries["text"].duplicated().sum()),
+            "relevant": len(relevant),
+            "judged_irrelevant": len(split.qrels) - len(relevant),
+            "positives_per_query": _percentiles(relevant.groupby("query_id").size()),
             "queries_also_in_train": 0 if name == "train" else int(split.queries["text"].isin(train_texts).sum()),
-            "length": _lengths(split.queries["text"]),
+            "length": _lengths(*measure(split.queries["text"])),
+            "language": _languages(list(split.queries["text"])),
         }
-    corpus = {"documents": len(dataset.corpus), "length": _lengths(dataset.corpus["text"])}
+    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": _languages(sample)}
     return {
         "corpus": corpus,
-        "splits": splits,
-        "dropped": {reason: count for reason, count in dropped.items() if count},
+        "splits": parts,
+        "dropped": {reason: int(count) for reason, count in dropped.items() if count},
     }
 
 
-def _lengths(texts: pd.Series) -> dict[str, dict[str, int]]:
-    if texts.empty:
+def measure(texts: Iterable[str]) -> tuple[list[int], list[int]]:
+    """Return the words, split at white space, and the characters of each text."""
+    sizes = [(len(text.split()), len(text)) for text in texts]
+    return [words for words, _ in sizes], [characters for _, characters in sizes]
+
+
+def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Sequence[int]) -> pd.DataFrame:
+    """Return the length distributions as percentiles 0 to 100 of documents and of all queries, for a plot."""
+    query_words, query_characters = measure(text for split in splits.values() for text in split.queries["text"])
+    columns = {
+        "document_characters": characters,
+        "query_characters": query_characters,
+        "document_words": words,
+        "query_words": query_words,
+    }
+    percentiles = np.arange(101)
+    table = {name: np.percentile(values, percentiles).astype(int) for name, values in columns.items() if len(values)}
+    return pd.DataFrame({"percentile": percentiles} | table)
+
+
+def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[str, int]]:
+    return {"words": _percentiles(words), "characters": _percentiles(characters)} if len(words) else {}
+
+
+def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
+    if not len(values):
         return {}
-    lengths = {"words": texts.map(lambda text: len(text.split())), "characters": texts.str.len()}
-    return {
-        unit: {f"p{percentile}": int(values.quantile(percentile / 100)) for percentile in PERCENTILES}
-        for unit, values in lengths.items()
-    }
+    return {f"p{percentile}": int(np.percentile(values, percentile)) for percentile in PERCENTILES}
+
+
+def _languages(texts: Sequence[str]) -> dict[str, float]:
+    """Guess the languages of an even sample: the shares of the three most common, ISO 639-1 codes."""
+    sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
+    if not sample:
+        return {}
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    counts = Counter(str(identifier.classify(text)[0]) for text in sample)
+    return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}

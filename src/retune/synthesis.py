@@ -17,7 +17,7 @@ from retune.errors import InputError
 from retune.params.synthesize import Synthesize
 from retune.records import Dataset, Split, empty_split
 from retune.seeds import generator
-from retune.statistics import describe
+from retune.statistics import describe, measure
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n\s*\n")
 MIN_LETTERS = 0.6  # share of a sentence's characters; below it is code, a table or a formula
@@ -54,7 +54,8 @@ def synthesize(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> tuple[
     }
     rejects = pd.DataFrame(rejected, columns=["doc_id", "text", "reason"]).astype(str)
     dataset = Dataset(corpus.assign(text=texts), splits)
-    return dataset, rejects, describe(dataset, dict(Counter(rejects["reason"])))
+    statistics = describe(splits, *measure(texts), texts, Counter(rejects["reason"]))
+    return dataset, rejects, statistics
 
 
 def _questions(text: str, params: Synthesize, rng: np.random.Generator) -> tuple[list[str], str, list[tuple[str, str]]]:

@@ -1,69 +1,93 @@
 """Format `eedi`: the CSV files of the Kaggle competition "Eedi - Mining Misconceptions in Mathematics".
 
-`raw` is a folder with misconception_mapping.csv, train.csv and, if test is `given`, a labelled test.csv. Every
-wrong answer that has a misconception is a query; the misconceptions are the documents. The question is the
-group of a cut by group.
+`raw` is a folder with misconception_mapping.csv and train.csv, and test.csv where the rule is `files`. Every wrong
+answer that has a misconception is a query; the misconceptions are the documents. The question is the group of a
+cut by group.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import pandas as pd
+import numpy as np
 
-from retune.converters.source import QREL_COLUMNS, QUERY_COLUMNS, Source, existing_file
 from retune.errors import InputError
 from retune.params.convert import Convert
+from retune.reading import columns_in, read_csv
+from retune.source import Document, Dropped, Judgment, Query, Record
 
 LETTERS = "ABCD"
-QUESTION_COLUMNS = ["QuestionId", "ConstructName", "CorrectAnswer", "QuestionText"]
-MAPPING_COLUMNS = ["MisconceptionId", "MisconceptionName"]
+LABELS = [f"Misconception{letter}Id" for letter in LETTERS]
+ANSWERS = [f"Answer{letter}Text" for letter in LETTERS]
+QUESTION = ["QuestionId", "ConstructName", "CorrectAnswer", "QuestionText"]
+SEED = 42  # of numpy's legacy generator, as published
 
 
 class Params(Convert):
-    """Adds the instruction before every query."""
+    """Adds the instruction before every query, and the rule of the split."""
 
     prompt: str | None  # a query's own, put before the model's prefix
+    rule: Literal["files", "validation_v2", "cross_validation", "submission"]
 
 
-def read(raw: Path, params: Params) -> Source:
-    """Read the CSV files of the folder `raw`.
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the CSV files in the folder `raw`.
 
-    Raises:
-        InputError: A file or column is missing, or an id is no number.
+    The rules draw test questions from a complete train.csv as the authors of the published figures did:
+    `validation_v2` takes 622 in 939 of those whose wrong answers are all labelled, `cross_validation` a fifth of
+    all; `submission` trains on every labelled pair and leaves Kaggle's unlabelled test.csv out; `files` takes a
+    labelled test.csv as the test split, where there is one.
     """
-    path = raw / "misconception_mapping.csv"
-    mapping = _read_csv(path, MAPPING_COLUMNS)
-    doc_ids = [_whole_number(value, str(path)) for value in mapping["MisconceptionId"]]
-    corpus = pd.DataFrame({"doc_id": doc_ids, "title": None, "text": mapping["MisconceptionName"].str.strip()})
-    rows = list(_pairs(raw / "train.csv", "train"))
-    if params.test == "given":
-        rows += _pairs(raw / "test.csv", "test")
-    columns = ["query_id", "text", "doc_id", "split", "group"]
-    pairs = pd.DataFrame(rows, columns=columns).assign(prompt=params.prompt, answer=None, relevance=1)
-    return Source(corpus, pairs[QUERY_COLUMNS], pairs[QREL_COLUMNS], {})
+    for where, row in read_csv(raw / "misconception_mapping.csv"):
+        columns_in(row, ["MisconceptionId", "MisconceptionName"], where)
+        yield Document(_whole_number(row["MisconceptionId"], where), None, row["MisconceptionName"].strip(), where)
+    questions = list(_questions(raw / "train.csv"))
+    test = _drawn(questions, params.rule)
+    for where, row in questions:
+        yield from _pairs(row, where, "test" if row["QuestionId"] in test else "train", params.prompt)
+    if params.rule == "files" and params.test == "given":
+        for where, row in _questions(raw / "test.csv"):
+            yield from _pairs(row, where, "test", params.prompt)
 
 
-def _pairs(path: Path, split: str) -> Iterator[dict[str, str]]:
-    """Yield a query and its misconception for every labelled wrong answer."""
-    labels = [f"Misconception{letter}Id" for letter in LETTERS]
-    table = _read_csv(path, [*QUESTION_COLUMNS, *(f"Answer{letter}Text" for letter in LETTERS), *labels])
-    for row in table.to_dict("records"):
-        where = f"{path}: question {row['QuestionId']}"
+def _questions(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    for where, row in read_csv(path):
+        columns_in(row, [*QUESTION, *ANSWERS, *LABELS], where)
         if row["CorrectAnswer"] not in set(LETTERS):
             raise InputError(f"{where}: CorrectAnswer: expected A, B, C or D, got {row['CorrectAnswer']!r}")
-        for letter in LETTERS:
-            if row["CorrectAnswer"] != letter and row[f"Misconception{letter}Id"]:
-                yield {
-                    "query_id": f"{row['QuestionId']}_{letter}",
-                    "text": _query(row, letter),
-                    "doc_id": _whole_number(row[f"Misconception{letter}Id"], where),
-                    "split": split,
-                    "group": str(row["QuestionId"]),
-                }
+        yield where, row
 
 
-def _query(row: dict[Any, Any], letter: str) -> str:
+def _drawn(questions: list[tuple[str, dict[str, str]]], rule: str) -> set[str]:
+    """Return the ids of the questions that a rule draws for the test split."""
+    match rule:
+        case "validation_v2":
+            names = [row["QuestionId"] for _, row in questions if len(_wrong_answers(row)) == len(LETTERS) - 1]
+            count = len(names) * 622 // 939
+        case "cross_validation":
+            names = [row["QuestionId"] for _, row in questions]
+            count = len(names) // 5
+        case _:
+            return set()
+    names = sorted(set(names), key=int)
+    return set(np.random.RandomState(SEED).choice(names, count, replace=False).tolist())
+
+
+def _wrong_answers(row: dict[str, str]) -> list[str]:
+    """Return the letters of the wrong answers that have a misconception."""
+    return [letter for letter in LETTERS if letter != row["CorrectAnswer"] and row[f"Misconception{letter}Id"]]
+
+
+def _pairs(row: dict[str, Any], where: str, split: str, prompt: str | None) -> Iterator[Record]:
+    """Yield a query and its judgment for every labelled wrong answer."""
+    for letter in _wrong_answers(row):
+        query_id = f"{row['QuestionId']}_{letter}"
+        yield Query(query_id, _query(row, letter), where, split, prompt, None, row["QuestionId"])
+        yield Judgment(query_id, _whole_number(row[f"Misconception{letter}Id"], where), 1, where)
+    yield Dropped("wrong answer without a misconception", len(LETTERS) - 1 - len(_wrong_answers(row)))
+
+
+def _query(row: dict[str, str], letter: str) -> str:
     correct = row[f"Answer{row['CorrectAnswer']}Text"]
     return (
         f"Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"
@@ -80,14 +104,3 @@ def _whole_number(value: str, where: str) -> str:
     if not number.is_integer():
         raise InputError(f"{where}: expected a misconception's number, got {value!r}")
     return str(int(number))
-
-
-def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a CSV file with every value as text, empty where there is none."""
-    try:
-        table = pd.read_csv(existing_file(path), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected CSV, got {str(error).strip().splitlines()[0]}") from None
-    if missing := [column for column in columns if column not in table.columns]:
-        raise InputError(f"{path}:1: expected columns {', '.join(columns)}; got none named {', '.join(missing)}")
-    return table

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 from pydantic import Field, PositiveInt
 
-from retune.converters.source import Source, existing_file, read_lines
 from retune.errors import InputError
 from retune.params.convert import Convert
+from retune.reading import read_lines
+from retune.source import Document, Dropped, Judgment, Query, Record
 
 SKIPPED_FOLDERS = {"tests", "test", "testing", "_vendor", "externals", "benchmarks"}
 
@@ -34,46 +34,30 @@ class Params(Convert):
     max_documents: PositiveInt  # evenly spaced over all found, the others counted as dropped
 
 
-def read(raw: Path, params: Params) -> Source:
-    """Read the documentation of `params.packages`, each pinned in the requirements file `raw`.
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the documentation of `params.packages`, each pinned in the requirements file `raw`.
 
     Raises:
         InputError: A package is not installed, or the installed version is not the pinned one.
     """
-    pins = _read_pins(existing_file(raw))
-    rows: dict[str, tuple[str, str, str]] = {}
-    repeated = short = 0
+    pins = _read_pins(raw)
+    pairs: dict[str, tuple[str, str, str]] = {}  # by document, so that each stands once
     for package in params.packages:
         for name, query, document in _package_pairs(_package_folder(package, pins, raw), package):
             text = document[: params.max_characters].rstrip()
             if len(query.split()) < params.min_query_words or len(document) < params.min_characters:
-                short += 1
+                yield Dropped("query or document too short")
                 continue
-            repeated += text in rows
-            rows.setdefault(text, (name, query, package))
-    pairs = [(name, query, text, package) for text, (name, query, package) in rows.items()]
-    count = min(len(pairs), params.max_documents)
-    kept = [pairs[index * len(pairs) // count] for index in range(count)]
-    frame = pd.DataFrame(kept, columns=["name", "query", "text", "group"])
-    return Source(
-        corpus=pd.DataFrame({"doc_id": frame["name"], "title": None, "text": frame["text"]}),
-        queries=pd.DataFrame(
-            {
-                "query_id": frame["name"],
-                "text": frame["query"],
-                "prompt": None,
-                "answer": None,
-                "split": "train",
-                "group": frame["group"],
-            }
-        ),
-        qrels=pd.DataFrame({"query_id": frame["name"], "doc_id": frame["name"], "relevance": 1}),
-        dropped={
-            "query or document too short": short,
-            "document repeated": repeated,
-            "above max_documents": len(pairs) - len(kept),
-        },
-    )
+            if text in pairs:
+                yield Dropped("document repeated")
+            pairs.setdefault(text, (name, query, package))
+    found = list(pairs.items())
+    count = min(len(found), params.max_documents)
+    yield Dropped("above max_documents", len(found) - count)
+    for text, (name, query, package) in (found[index * len(found) // count] for index in range(count)):
+        yield Document(name, None, text, name)
+        yield Query(name, query, name, group=package)
+        yield Judgment(name, name, 1, name)
 
 
 def _read_pins(raw: Path) -> dict[str, set[str]]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from retune.params.section import Section
+from retune.params.section import Section, Share
 
 
 def _is_share_or_given(value: float | str) -> float | str:
@@ -16,16 +16,33 @@ def _is_share_or_given(value: float | str) -> float | str:
 Cut = Annotated[float | str, AfterValidator(_is_share_or_given)]
 """Where a split comes from: the share of train queries cut off for it, or `given` by the source."""
 
+RawPath = Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]
+"""A file or folder; no spaces, quotes or shell signs."""
+
+
+class Leaks(Section):
+    """What to do about train queries that give away queries of dev or test."""
+
+    policy: Literal["fail", "drop", "report"]  # drop: from train
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)]  # Jaccard similarity of word trigrams that counts
+    min_words: Annotated[int, Field(ge=2)]  # shorter queries are not looked for inside others
+
 
 class Convert(Section):
     """One data set. A share cuts a split from train; `given` takes the source's own."""
 
     format: str  # a module of retune.converters
-    raw: Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]  # file or folder; no spaces, quotes or shell signs
-    merge_queries: bool  # equal query texts become one query with several positives
+    raw: RawPath
+    licence: str
+    source: str  # where it comes from: a URL, or words
+    use: Literal["any", "evaluation_only", "training_against_licence"]
+    merge_queries: bool | Literal["keep_first"]  # equal query texts become one with several positives
+    max_unusable: Share  # of judgments or of queries; more left out is an error
+    everything_in: Literal["train", "dev", "test"] | None  # the split all queries are put in before any cut
     split_by: Literal["document", "query", "group"]  # what never lies on both sides of a cut
     dev: Cut
     test: Cut
+    leaks: Leaks
 
     @model_validator(mode="after")
     def _something_stays_in_train(self) -> Self:

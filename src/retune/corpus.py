@@ -1,0 +1,95 @@
+"""Write a corpus as it streams by: every text once, measured, at most one batch of rows in memory."""
+
+import hashlib
+from array import array
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retune.errors import InputError
+from retune.records import CORPUS, PARQUET
+from retune.source import Document
+
+BATCH_ROWS = 10_000
+BATCH_CHARACTERS = 20_000_000
+SAMPLE_PER_BATCH = 100  # texts kept of each batch, for the language guess
+
+
+class CorpusWriter:
+    """Writes documents to one Parquet file, the first of equal title and text only.
+
+    Attributes:
+        words: Words of each document written, split at white space.
+        characters: Characters of each document written.
+        sample: Some of the texts, evenly spaced.
+        dropped: Documents left out, by reason.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.words, self.characters = array("L"), array("L")
+        self.sample: list[str] = []
+        self.dropped: Counter[str] = Counter()
+        self._content: dict[str, bytes] = {}  # of every doc_id
+        self._kept: dict[bytes, str] = {}  # content to the doc_id that is kept
+        self._batch: list[Document] = []
+        self._batch_characters = 0
+        self._writer = pq.ParquetWriter(path, CORPUS, **PARQUET)
+
+    def __len__(self) -> int:
+        """Count the documents written."""
+        return len(self._kept)
+
+    def add(self, document: Document) -> None:
+        """Write a document unless one of equal title and text was written.
+
+        Raises:
+            InputError: Its id was given before, with another title or text.
+        """
+        content = content_of(document.text, document.title)
+        if (known := self._content.setdefault(document.doc_id, content)) != content:
+            raise InputError(
+                f"{document.where}: doc_id {document.doc_id!r}: expected one text, got another than given before"
+            )
+        if known is not content:
+            self.dropped["document given again"] += 1
+        elif self._kept.setdefault(content, document.doc_id) != document.doc_id:
+            self.dropped["equal text"] += 1
+        else:
+            self._append(document)
+
+    def kept_id(self, doc_id: str) -> str | None:
+        """Return the id under which a document's text is kept, or None if there is no such document."""
+        content = self._content.get(doc_id)
+        return None if content is None else self._kept[content]
+
+    def has_text(self, doc_id: str, text: str) -> bool:
+        """Tell whether a document without a title has this text."""
+        return self._content.get(doc_id) == content_of(text, None)
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        self._flush()
+        self._writer.close()
+
+    def _append(self, document: Document) -> None:
+        self.words.append(len(document.text.split()))
+        self.characters.append(len(document.text))
+        self._batch.append(document)
+        self._batch_characters += len(document.text)
+        if len(self._batch) == BATCH_ROWS or self._batch_characters > BATCH_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._batch:
+            return
+        self.sample += [document.text for document in self._batch[:: -(-len(self._batch) // SAMPLE_PER_BATCH)]]
+        columns = {name: [getattr(document, name) for document in self._batch] for name in CORPUS.names}
+        self._writer.write_table(pa.table(columns, schema=CORPUS))
+        self._batch, self._batch_characters = [], 0
+
+
+def content_of(text: str, title: str | None) -> bytes:
+    """Return 16 bytes that stand for a document's title and text."""
+    return hashlib.blake2b(f"{title or ''}\n{text}".encode(), digest_size=16).digest()

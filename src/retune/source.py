@@ -1,0 +1,125 @@
+"""The records a converter yields, and what they must hold."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from retune.errors import InputError
+
+
+class Document(NamedTuple):
+    """A text that can be retrieved.
+
+    Attributes:
+        where: File and line, for messages.
+        query_id: The query in whose row the text stands, if it stands nowhere else.
+    """
+
+    doc_id: str
+    title: str | None
+    text: str
+    where: str
+    query_id: str | None = None
+
+
+class Query(NamedTuple):
+    """A text that retrieves.
+
+    Attributes:
+        split: train, dev or test, as the source has it; train where it has none.
+        prompt: Put before the text, of this query alone.
+        answer: A reference answer.
+        group: What a cut by group keeps together; the query itself if None.
+    """
+
+    query_id: str
+    text: str
+    where: str
+    split: str = "train"
+    prompt: str | None = None
+    answer: str | None = None
+    group: str | None = None
+
+
+class Judgment(NamedTuple):
+    """A document's relevance for a query: above 0 relevant, 0 judged irrelevant.
+
+    Attributes:
+        score: A teacher's score of the pair, if the source has one; higher is closer.
+    """
+
+    query_id: str
+    doc_id: str
+    relevance: int
+    where: str
+    score: float | None = None
+
+
+class Dropped(NamedTuple):
+    """Records of the source left out by the format's own rules."""
+
+    reason: str
+    count: int = 1
+
+
+Record = Document | Query | Judgment | Dropped
+
+
+def text_id(text: str) -> str:
+    """Return an id for a document without one: `d_` and 16 hexadecimal digits of its text's SHA-256."""
+    return f"d_{hashlib.sha256(str(text).encode(errors='replace')).hexdigest()[:16]}"
+
+
+def judge(
+    query_id: str, texts: Sequence[Any], relevance: int, where: str, scores: Sequence[float] | None = None
+) -> Iterator[Record]:
+    """Yield documents that stand in a query's own row, and their judgments.
+
+    Raises:
+        InputError: Scores are given and not one for each text.
+    """
+    if scores is not None and len(scores) != len(texts):
+        raise InputError(f"{where}: expected a score for each of {len(texts)} texts, got {len(scores)}")
+    for position, text in enumerate(texts):
+        doc_id = text_id(text)
+        yield Document(doc_id, None, text, where, query_id)
+        yield Judgment(query_id, doc_id, relevance, where, None if scores is None else scores[position])
+
+
+def check_record(record: Document | Query | Judgment) -> None:
+    """Check ids and texts: text that UTF-8 can write, not empty; ids without tabs and line ends.
+
+    Raises:
+        InputError: Names place, field, expectation and value.
+    """
+    match record:
+        case Document():
+            fields = [("doc_id", record.doc_id, True), ("text", record.text, True), ("title", record.title, False)]
+        case Query():
+            fields = [("query_id", record.query_id, True), ("text", record.text, True)]
+            fields += [("prompt", record.prompt, False), ("answer", record.answer, False)]
+        case Judgment():
+            fields = [("query_id", record.query_id, True), ("doc_id", record.doc_id, True)]
+            if type(record.relevance) is not int:
+                raise InputError(f"{record.where}: relevance: expected a whole number, got {record.relevance!r:.80}")
+    for name, value, required in fields:
+        if fault := _fault(value, required=required, is_id=name.endswith("_id")):
+            raise InputError(f"{record.where}: {name}: expected {fault}, got {value!r:.80}")
+
+
+def _fault(value: Any, *, required: bool, is_id: bool) -> str:
+    """Say what was expected of a value, or nothing if it is right."""
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        return "text" if required else "text or null"
+    if required and (not value or value.isspace()):
+        return "non-empty text"
+    if is_id and any(sign in value for sign in "\t\n\r"):
+        return "an id without tabs and line ends"
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "text without lone surrogates"
+    return ""
