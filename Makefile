@@ -23,8 +23,9 @@ check: $(INSTALLED)  ## lint, types, parameters
 	mypy
 	python -m stages.check
 
-bench: $(INSTALLED)  ## time the default run's stages
+bench: $(INSTALLED)  ## time the default run's stages, and conversion at scale
 	python -m benchmarks.stages
+	python -m benchmarks.converting
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
 	dvc plots show

@@ -1,11 +1,18 @@
-"""What a measurement was made on."""
+"""Measure a command, and say what it was measured on."""
 
 import importlib.metadata
+import json
 import os
 import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
+RESULTS = Path("benchmarks/results")
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "dvc")
 
 
@@ -39,3 +46,29 @@ def _processor() -> str:
     except FileNotFoundError:
         names = []
     return names[0] if names else platform.processor()
+
+
+def measure(command: Sequence[str], **environment: str) -> tuple[float, float]:
+    """Return the seconds a command takes and its peak resident memory in GB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, env=os.environ | environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"error: exit status {process.returncode} of {' '.join(command)}; run dvc repro first")
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return time.perf_counter() - start, usage.ru_maxrss * unit / 2**30
+
+
+def case(name: str, value: float, unit: str) -> dict[str, object]:
+    """Return a result that has no peer."""
+    return {"name": name, "ours": round(value, 2), "peer": None, "ratio": None, "unit": unit}
+
+
+def write_results(benchmark: str, cases: list[dict[str, object]]) -> None:
+    """Write `benchmarks/results/<benchmark>.json` with hardware and versions."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = {"hardware": hardware(), "versions": versions(), "cases": cases}
+    path = RESULTS / f"{benchmark}.json"
+    path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"written to {path}")

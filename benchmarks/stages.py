@@ -6,20 +6,14 @@ Runs one instance of every stage (the last of its kind) as DVC would, into a tem
 working tree changes. What it reads must be there: run `dvc repro` first.
 """
 
-import json
-import os
 import shlex
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from dvc.repo import Repo
 
-from benchmarks.machine import hardware, versions
-
-RESULTS = Path("benchmarks/results/stages.json")
+from benchmarks.machine import case, measure, write_results
 
 
 def main() -> None:
@@ -28,13 +22,10 @@ def main() -> None:
     cases = []
     with tempfile.TemporaryDirectory() as scratch:
         for name, command in commands.items():
-            seconds, peak_gb = _measure(_redirect(command, Path(scratch) / name), name)
-            cases += [_case(f"{name} time", seconds, "s"), _case(f"{name} peak memory", peak_gb, "GB")]
+            seconds, peak_gb = measure(_redirect(command, Path(scratch) / name), DVC_STAGE=name)
+            cases += [case(f"{name} time", seconds, "s"), case(f"{name} peak memory", peak_gb, "GB")]
             print(f"{name:45} {seconds:8.1f} s {peak_gb:8.2f} GB", flush=True)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    report = {"hardware": hardware(), "versions": versions(), "cases": cases}
-    RESULTS.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"written to {RESULTS}")
+    write_results("stages", cases)
 
 
 def _commands() -> dict[str, list[str]]:
@@ -54,22 +45,6 @@ def _redirect(command: list[str], scratch: Path) -> list[str]:
         if argument in outputs:
             changed[position + 1] = str(scratch / command[position + 1])
     return changed
-
-
-def _measure(command: list[str], stage: str) -> tuple[float, float]:
-    """Return the seconds a command takes and its peak resident memory in GB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | {"DVC_STAGE": stage}, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"error: {stage}: exit status {process.returncode}; run dvc repro first")
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
-    return time.perf_counter() - start, usage.ru_maxrss * unit / 2**30
-
-
-def _case(name: str, value: float, unit: str) -> dict[str, object]:
-    return {"name": name, "ours": round(value, 2), "peer": None, "ratio": None, "unit": unit}
 
 
 if __name__ == "__main__":

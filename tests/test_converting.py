@@ -1,174 +1,174 @@
-"""From a source to a clean, split, counted data set."""
+"""From a source to a clean, split, guarded and counted data set."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from conversion import SHARED, Converted, convert_raw
 
-from retune.converters.source import Source, check_texts
-from retune.converting import _drop_unusable, _merge_queries, _unique_documents
+from retune.converting import convert, parse_params
 from retune.errors import InputError
-from retune.params.convert import Convert
-from retune.records import Dataset, Split, empty_split
-from retune.splitting import assign_splits
-from retune.statistics import describe
+
+GUARD = {"near_duplicate": 0.8, "min_words": 4}
 
 
-def source(
-    texts: list[str], queries: list[str], qrels: list[tuple[int, int, int]], splits: list[str] | None = None
-) -> Source:
-    """Documents d0, d1, ..., queries q0, q1, ... and judgments as (query, document, relevance) numbers."""
-    frame = pd.DataFrame({"query_id": [f"q{n}" for n in range(len(queries))], "text": queries})
-    frame = frame.assign(
-        prompt=None, answer=None, split=splits or "train", group=[f"g{n // 2}" for n in range(len(queries))]
+def converted(folder: Path, content: dict[str, Any], **values: Any) -> Converted:
+    """Convert a rag_json source: documents and queries by id, judgments by query."""
+    folder.mkdir(exist_ok=True)
+    (folder / "raw.json").write_text(json.dumps({"relevant_docs": {}} | content), encoding="utf-8")
+    return convert_raw(folder / "raw.json", folder / "out", "rag_json", **{"val_is_test": True} | values)
+
+
+def pairs(texts: list[str], **extra: Any) -> dict[str, Any]:
+    """Return a source of queries q0, q1, ... each with a document of its own."""
+    numbers = range(len(texts))
+    return {
+        "corpus": {f"d{n}": f"document {n}" for n in numbers},
+        "queries": {f"q{n}": text for n, text in enumerate(texts)},
+        "relevant_docs": {f"q{n}": [f"d{n}"] for n in numbers},
+    } | extra
+
+
+def test_documents_of_equal_text_become_the_first_and_judgments_follow(tmp_path: Path) -> None:
+    result = converted(
+        tmp_path,
+        {
+            "corpus": {"d0": "x", "d1": "y", "d2": "x"},
+            "queries": {"q0": "a", "q1": "b"},
+            "relevant_docs": {"q0": ["d0", "d2"], "q1": ["d2"]},
+        },
     )
-    judged = pd.DataFrame(
-        [(f"q{q}", f"d{d}", grade) for q, d, grade in qrels], columns=["query_id", "doc_id", "relevance"]
+    assert result.texts() == {"d0": "x", "d1": "y"}
+    assert result.judged() == {("a", "x", 1), ("b", "x", 1)}
+    assert result.statistics["dropped"] == {"equal text": 1}
+
+
+def test_queries_of_equal_text_become_one_with_all_positives(tmp_path: Path) -> None:
+    result = converted(tmp_path, pairs(["a", "a", "b"]), merge_queries=True)
+    assert result.queries() == {"q0": "a", "q2": "b"}
+    assert result.judged() == {("a", "document 0", 1), ("a", "document 1", 1), ("b", "document 2", 1)}
+    assert result.statistics["dropped"] == {"query merged": 1}
+    assert result.statistics["splits"]["train"]["positives_per_query"] == {"p0": 1, "p50": 1, "p95": 1, "p100": 2}
+
+
+def test_queries_of_equal_text_stay_apart_where_the_parameters_say_so(tmp_path: Path) -> None:
+    result = converted(tmp_path, pairs(["a", "a", "b"]), merge_queries=False)
+    assert list(result.queries()) == ["q0", "q1", "q2"]
+    assert result.statistics["splits"]["train"]["repeated_texts"] == 1
+
+
+def test_first_of_repeated_queries_is_kept_with_its_own_judgments(tmp_path: Path) -> None:
+    result = converted(tmp_path, pairs(["a", "a", "b"]), merge_queries="keep_first")
+    assert result.judged() == {("a", "document 0", 1), ("b", "document 2", 1)}
+    assert result.statistics["dropped"] == {"query repeated": 1}
+
+
+def test_queries_of_two_splits_are_not_merged(tmp_path: Path) -> None:
+    content = pairs(["a", "a"], queries_split={"train": ["q0"], "test": ["q1"]})
+    assert converted(tmp_path, content, merge_queries=True, test="given").counts() == {"train": (1, 1), "test": (1, 1)}
+
+
+def test_negative_that_is_the_query_or_a_positive_is_dropped(tmp_path: Path) -> None:
+    result = converted(
+        tmp_path,
+        {
+            "corpus": {"d0": "x", "d1": "y", "d2": "a", "d3": "x"},
+            "queries": {"q0": "a"},
+            "relevant_docs": {"q0": ["d0"]},
+            "negative_docs": {"q0": ["d1", "d2", "d3"]},
+        },
     )
-    corpus = pd.DataFrame({"doc_id": [f"d{n}" for n in range(len(texts))], "title": None, "text": texts})
-    return Source(corpus, frame, judged, {})
+    assert result.judged() == {("a", "x", 1), ("a", "y", 0)}
+    dropped = {"equal text": 1, "negative equal to its query": 1, "negative equal to a positive": 1}
+    assert result.statistics["dropped"] == dropped
 
 
-def params(**changes: object) -> Convert:
-    values = {"format": "beir", "raw": "raw", "merge_queries": True, "split_by": "query", "dev": 0.0, "test": 0.0}
-    return Convert(**values | changes)
+def test_merging_queries_drops_a_negative_that_the_other_query_has_as_positive(tmp_path: Path) -> None:
+    content = pairs(["a", "a"], negative_docs={"q0": ["d1"]})
+    result = converted(tmp_path, content, merge_queries=True)
+    assert result.judged() == {("a", "document 0", 1), ("a", "document 1", 1)}
+    assert result.statistics["dropped"]["negative equal to a positive"] == 1
 
 
-def triples(qrels: pd.DataFrame) -> list[tuple[str, str, int]]:
-    return sorted(qrels[["query_id", "doc_id", "relevance"]].itertuples(index=False, name=None))
-
-
-def test_documents_of_equal_text_become_the_first_and_judgments_follow() -> None:
-    result = _unique_documents(source(["x", "y", "x"], ["a", "b"], [(0, 0, 1), (0, 2, 2), (1, 2, 1)]))
-    assert result.corpus["doc_id"].tolist() == ["d0", "d1"]
-    assert triples(result.qrels) == [("q0", "d0", 2), ("q1", "d0", 1)]
-    assert result.dropped == {"equal text": 1}
-
-
-def test_queries_of_equal_text_become_one_with_all_positives() -> None:
-    result = _merge_queries(source(["x", "y"], ["a", "a", "b"], [(0, 0, 1), (1, 1, 1), (2, 0, 1)]))
-    assert result.queries["query_id"].tolist() == ["q0", "q2"]
-    assert triples(result.qrels) == [("q0", "d0", 1), ("q0", "d1", 1), ("q2", "d0", 1)]
-    assert result.dropped == {"query merged": 1}
-
-
-def test_queries_of_two_splits_are_not_merged() -> None:
-    result = _merge_queries(source(["x", "y"], ["a", "a"], [(0, 0, 1), (1, 1, 1)], ["train", "test"]))
-    assert result.queries["query_id"].tolist() == ["q0", "q1"]
-
-
-def test_unknown_names_and_unanswered_queries_are_dropped_and_counted() -> None:
-    result = _drop_unusable(source(["x"], ["a", "b"], [(0, 0, 1), (0, 7, 1), (9, 0, 1), (1, 0, 0)]))
-    assert result.queries["query_id"].tolist() == ["q0"]
-    assert triples(result.qrels) == [("q0", "d0", 1)]
-    assert result.dropped == {
-        "judgment of an unknown document": 1,
-        "judgment of an unknown query": 1,
+def test_unknown_ids_and_unanswered_queries_are_counted_up_to_the_stated_share(tmp_path: Path) -> None:
+    content = pairs(["a", "b", "c", "d"])
+    content["relevant_docs"] = {"q0": ["d0", "gone"], "q1": ["d1"], "q2": ["d2"], "q3": [], "gone": ["d0"]}
+    result = converted(tmp_path, content, max_unusable=0.4)
+    assert list(result.queries()) == ["q0", "q1", "q2"]
+    assert result.statistics["dropped"] == {
+        "judgment of an unknown query or document": 2,
         "query without a relevant document": 1,
     }
+    with pytest.raises(InputError, match=r"expected at most 39.00% .*, got 2 of 5, first query_id 'q0' doc_id 'gone'"):
+        converted(tmp_path, content, max_unusable=0.39)
 
 
-@pytest.mark.parametrize("column", ["doc_id", "query_id"])
-def test_repeated_ids_are_refused(column: str) -> None:
-    broken = source(["x", "y"], ["a", "b"], [(0, 0, 1), (1, 1, 1)])
-    table = broken.corpus if column == "doc_id" else broken.queries
-    table[column] = "same"
-    with pytest.raises(InputError, match=f"expected each {column} once, got 'same'"):
-        _drop_unusable(_unique_documents(broken))
+def test_everything_can_go_into_one_split(tmp_path: Path) -> None:
+    content = pairs(["a", "b"], queries_split={"train": ["q0"], "dev": ["q1"]})
+    assert converted(tmp_path, content, everything_in="test", test="given").counts() == {"test": (2, 2)}
 
 
-def test_cut_takes_the_shares_and_is_seeded() -> None:
-    whole = source(["x"] * 100, [str(n) for n in range(100)], [(n, n, 1) for n in range(100)])
-    cut = [assign_splits(whole, params(dev=0.1, test=0.3), seed=seed, where="").queries["split"] for seed in (1, 1, 2)]
-    assert cut[0].value_counts().to_dict() == {"train": 60, "test": 30, "dev": 10}
-    assert cut[0].equals(cut[1])
-    assert not cut[0].equals(cut[2])
+def test_given_splits_can_be_cut_anew(tmp_path: Path) -> None:
+    content = pairs([f"query {n}" for n in range(10)], queries_split={"test": ["q1"]})
+    result = converted(tmp_path, content, everything_in="train", test=0.3)
+    assert result.counts() == {"train": (7, 7), "test": (3, 3)}
 
 
-@pytest.mark.parametrize("split_by", ["document", "group"])
-def test_what_belongs_together_is_never_cut(split_by: str) -> None:
-    # q0 and q1 share d0, q2 and q3 share d1, ...; they also share groups.
-    whole = source(["x"] * 20, [str(n) for n in range(40)], [(n, n // 2, 1) for n in range(40)])
-    splits = assign_splits(whole, params(split_by=split_by, dev=0.2, test=0.3), seed=0, where="").queries["split"]
-    assert set(splits) == {"train", "dev", "test"}
-    assert splits[0::2].tolist() == splits[1::2].tolist()
-
-
-def test_given_splits_are_kept_and_dev_is_cut_from_train_alone() -> None:
-    splits = ["train"] * 50 + ["test"] * 50
-    whole = source(["x"] * 100, [str(n) for n in range(100)], [(n, n, 1) for n in range(100)], splits)
-    result = assign_splits(whole, params(dev=0.2, test="given"), seed=0, where="").queries["split"]
-    assert result[50:].tolist() == ["test"] * 50
-    assert result[:50].value_counts().to_dict() == {"train": 40, "dev": 10}
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"dev": "given"}, "dev: the source has no dev split; give the share to cut from train"),
-        ({"test": 0.5}, "test: the source has its own test split; write test: given"),
-    ],
+LEAKING = pairs(
+    ["How do I solve a linear system?", "how do i solve  a linear system?", "What is a graph"],
+    queries_split={"train": ["q0", "q2"], "test": ["q1"]},
 )
-def test_split_that_contradicts_the_source_is_refused(values: dict, message: str) -> None:
-    whole = source(["x", "y"], ["a", "b"], [(0, 0, 1), (1, 1, 1)], ["train", "test"])
-    with pytest.raises(InputError, match=message):
-        assign_splits(whole, params(**{"test": "given"} | values), seed=0, where="convert.x")
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"dev": 0.001, "split_by": "document"},
-            "got none in train: 3 train queries in 1 parts by document, the largest of 3",
-        ),
-        (
-            {"test": 0.9, "split_by": "group", "dev": 0.01},
-            "got none in dev, train: 3 train queries in 2 parts by group",
-        ),
-    ],
-)
-def test_split_that_ends_empty_is_refused(values: dict, message: str) -> None:
-    whole = source(["x"], ["a", "b", "c"], [(0, 0, 1), (1, 0, 1), (2, 0, 1)])
-    with pytest.raises(InputError, match=message):
-        assign_splits(whole, params(**values), seed=0, where="convert.x")
+def test_leaks_are_reported_in_a_file_with_texts_and_in_numbers_without(tmp_path: Path) -> None:
+    result = converted(tmp_path, LEAKING, test="given", leaks={"policy": "report"} | GUARD)
+    assert result.counts() == {"train": (2, 2), "test": (1, 1)}
+    assert result.statistics["leaks"] == {"policy": "report", "train_queries": 1, "exact": 1}
+    leaks = pd.read_parquet(tmp_path / "out/leaks.parquet")
+    assert leaks[["train_query_id", "query_id", "split"]].to_numpy().tolist() == [["q0", "q1", "test"]]
+    assert "linear" not in json.dumps(result.statistics)
 
 
-def test_judged_irrelevant_documents_connect_no_queries() -> None:
-    whole = source(
-        ["x"] * 21, [str(n) for n in range(20)], [(n, n, 1) for n in range(20)] + [(n, 20, 0) for n in range(20)]
-    )
-    splits = assign_splits(whole, params(split_by="document", test=0.5), seed=0, where="").queries["split"]
-    assert splits.value_counts().to_dict() == {"train": 10, "test": 10}
+def test_leaking_train_queries_are_dropped_where_the_parameters_say_so(tmp_path: Path) -> None:
+    result = converted(tmp_path, LEAKING, test="given", leaks={"policy": "drop"} | GUARD)
+    assert list(result.queries()) == ["q2"]
+    assert result.statistics["dropped"] == {"train query that leaks": 1}
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "value", "message"),
-    [
-        ("corpus", "text", " ", "raw: document 'd0': text: expected non-empty text, got ' '"),
-        ("corpus", "text", None, "raw: document 'd0': text: expected non-empty text, got None"),
-        ("corpus", "doc_id", 7, "raw: document 7: doc_id: expected non-empty text, got 7"),
-        ("corpus", "title", 5, "raw: document 'd0': title: expected text or null, got 5"),
-        ("queries", "answer", ["x"], "raw: query 'q0': answer: expected text or null"),
-        ("queries", "text", "\ud800", "raw: query 'q0': text: expected text without lone surrogates"),
-    ],
-)
-def test_value_that_is_no_text_is_refused(table: str, column: str, value: object, message: str) -> None:
-    broken = source(["x"], ["a"], [(0, 0, 1)])
-    frame = getattr(broken, table)
-    frame[column] = pd.Series([value], dtype=object)
-    with pytest.raises(InputError, match=message):
-        check_texts(broken, Path("raw"))
+def test_leaks_fail_where_the_parameters_say_so_and_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="got 1 exact, first train 'q0' and test 'q1'; mend the data"):
+        converted(tmp_path, LEAKING, test="given", leaks={"policy": "fail"} | GUARD)
+    assert not list((tmp_path / "out").rglob("*"))
 
 
-def test_statistics_count_lengths_and_queries_shared_with_train() -> None:
-    parts = source(["one two", "three"], ["a b", "a b", "c"], [(0, 0, 1), (1, 1, 1), (2, 0, 0)])
-    train = Split(parts.queries[:1], parts.qrels[:1])
-    test = Split(parts.queries[1:], parts.qrels[1:])
-    statistics = describe(Dataset(parts.corpus, {"train": train, "dev": empty_split(), "test": test}), {"x": 2, "y": 0})
-    assert statistics["corpus"]["documents"] == 2
-    assert statistics["corpus"]["length"]["words"] == {"p0": 1, "p50": 1, "p95": 1, "p100": 2}
-    assert statistics["splits"]["test"]["queries_also_in_train"] == 1
-    assert statistics["splits"]["test"]["judged_irrelevant"] == 1
-    assert statistics["splits"]["dev"]["length"] == {}
-    assert statistics["dropped"] == {"x": 2}
+def test_dropping_every_train_query_is_refused(tmp_path: Path) -> None:
+    content = LEAKING | {"queries_split": {"train": ["q0"], "test": ["q1", "q2"]}}
+    with pytest.raises(InputError, match="policy drop leaves no train query"):
+        converted(tmp_path, content, test="given", leaks={"policy": "drop"} | GUARD)
+
+
+def test_statistics_count_lengths_languages_and_provenance(tmp_path: Path) -> None:
+    english = ["the quick brown fox jumps over the lazy dog and runs away"] * 2
+    result = converted(tmp_path, pairs([english[0], "what is the name of this animal"]))
+    statistics = result.statistics
+    assert statistics["corpus"]["length"]["words"] == {"p0": 2, "p50": 2, "p95": 2, "p100": 2}
+    assert statistics["splits"]["train"]["language"] == {"en": 1.0}
+    assert statistics["provenance"] == {"licence": "MIT", "source": "made for a test", "use": "any"}
+
+
+def test_length_percentiles_rise_from_shortest_to_longest(tmp_path: Path) -> None:
+    content = pairs(["a", "bb", "ccc"])
+    (tmp_path / "raw.json").write_text(json.dumps(content))
+    params = parse_params("convert.x", SHARED | {"format": "rag_json", "val_is_test": True})
+    _, lengths = convert(params, tmp_path / "raw.json", tmp_path / "out", seed=0, where="convert.x")
+    assert lengths["query_characters"].iloc[[0, 50, 100]].tolist() == [1, 2, 3]
+    assert lengths["document_characters"].unique().tolist() == [len("document 0")]
+
+
+def test_corpus_of_many_batches_equals_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retune.corpus.BATCH_ROWS", 7)
+    content = pairs([f"query {n}" for n in range(30)])
+    assert converted(tmp_path, content).texts() == content["corpus"]
+    assert pd.read_parquet(tmp_path / "out/corpus.parquet")["title"].isna().all()

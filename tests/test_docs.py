@@ -1,10 +1,15 @@
 """README and docs say what is true."""
 
+import importlib
+import json
 import re
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, succeed
+from conversion import SHARED, convert_raw
+
+from retune import converters, converting
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -22,10 +27,10 @@ def test_make_targets_exist(page: Path) -> None:
         assert used in targets, used
 
 
-def test_readme_shows_the_table_of_the_last_run() -> None:
-    report = (REPOSITORY / "reports/compare.md").read_text(encoding="utf-8")
+def test_readme_shows_the_table_of_the_committed_run() -> None:
+    # as committed: another machine's own run changes the report, and should
+    report, readme = (succeed(f"git show HEAD:{name}", REPOSITORY) for name in ("reports/compare.md", "README.md"))
     rows = [line for line in report.splitlines() if line.startswith("| `") and line.count("|") == 4]
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert len(rows) >= 4
     for row in rows:
         assert row in readme, row
@@ -56,3 +61,30 @@ def test_locks_pin_every_package_and_differ_by_accelerator() -> None:
         assert any(line.startswith(present) for line in lines)
         assert not any(line.startswith(absent) for line in lines)
     assert "nvidia" not in (REPOSITORY / "requirements.txt").read_text()
+
+
+def test_every_format_and_its_parameters_are_on_the_page_of_convert() -> None:
+    page = (REPOSITORY / "docs/convert.md").read_text(encoding="utf-8")
+    for name in converting.formats():
+        assert f"| `{name}` |" in page, name
+        fields = importlib.import_module(f"retune.converters.{name}").Params.model_fields
+        assert all(f"`{field}`" in page for field in fields), name
+
+
+def test_format_shown_on_the_page_of_convert_works_in_under_forty_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs/convert.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1]
+    assert len(code.splitlines()) < 40
+    (tmp_path / "tickets.py").write_text(code)
+    monkeypatch.setattr(converters, "__path__", [*converters.__path__, str(tmp_path)])
+    rows = [
+        {"id": f"t{n}", "question": f"how {n}?", "article_id": f"a{n}", "headline": "H", "article": f"so {n}"}
+        for n in "12"
+    ]
+    lines = [json.dumps(row | {"product": "mill"}) for row in rows] + [json.dumps({"product": "saw"})]
+    (tmp_path / "tickets.jsonl").write_text("\n".join(lines))
+    result = convert_raw(tmp_path / "tickets.jsonl", tmp_path / "out", "tickets", **SHARED | {"product": "mill"})
+    assert result.judged() == {("how 1?", "so 1", 1), ("how 2?", "so 2", 1)}
+    assert result.statistics["dropped"] == {"of another product": 1}

@@ -1,5 +1,6 @@
 """dvc.yaml says the truth about what each stage reads."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,25 @@ def code_deps(stage: str) -> set[str]:
     return {path for path in deps if path.endswith(".py") and "${" not in path}
 
 
+def imported(stage: str) -> set[str]:
+    """Return what a stage's script imports; convert loads a converter by name, so what converters share counts."""
+    files = import_closure(REPOSITORY / "stages" / f"{stage}.py", REPOSITORY)
+    if stage == "convert":
+        converters = set((REPOSITORY / "src/retune/converters").glob("*.py"))
+        names = {path.relative_to(REPOSITORY).as_posix() for path in converters if path.name != "__init__.py"}
+        files |= set().union(*(import_closure(path, REPOSITORY) for path in converters)) - names
+    return files
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_equal_what_the_stage_imports(stage: str) -> None:
-    assert code_deps(stage) == import_closure(REPOSITORY / "stages" / f"{stage}.py", REPOSITORY)
+    assert code_deps(stage) == imported(stage)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "src/retune/converters").glob("*.py")), ids=lambda path: path.stem
-)
-def test_converter_imports_nothing_that_convert_does_not_depend_on(path: Path) -> None:
-    closure = import_closure(path, REPOSITORY) - {path.relative_to(REPOSITORY).as_posix()}
-    assert closure <= code_deps("convert")
+def test_no_converter_imports_another() -> None:
+    for path in (REPOSITORY / "src/retune/converters").glob("*.py"):
+        closure = import_closure(path, REPOSITORY) - {path.relative_to(REPOSITORY).as_posix()}
+        assert not [name for name in closure if re.search(r"converters/(?!__init__)", name)], path
 
 
 def test_import_closure_follows_packages_and_names(tmp_path: Path) -> None:

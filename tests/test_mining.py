@@ -33,8 +33,8 @@ def split(queries: dict[str, str], positives: dict[str, list[str]]) -> Split:
     return Split(frame, pd.DataFrame(rows, columns=["query_id", "doc_id", "relevance"]))
 
 
-def params(first: int, stop: int, negatives: int) -> Mine:
-    return Mine(dataset="colours", model="words", range=[first, stop], negatives=negatives)
+def params(first: int, stop: int, negatives: int, source: str = "mined") -> Mine:
+    return Mine(dataset="colours", model="words", source=source, range=[first, stop], negatives=negatives)
 
 
 def negatives(queries: dict[str, str], positives: dict[str, list[str]], recipe: Mine, seed: int = 0) -> dict:
@@ -101,3 +101,15 @@ def test_corpus_too_small_is_refused(recipe: Mine, message: str) -> None:
 def test_empty_train_split_is_refused() -> None:
     with pytest.raises(InputError, match="colours: expected training queries, got an empty train split"):
         negatives({}, {}, params(0, 3, 2))
+
+
+def test_given_negatives_are_the_judged_ones_hardest_first_and_no_positive_of_an_equal_query() -> None:
+    # "red": d2 0.707, d4 0, d6 0; d1 is positive for the other query of the same text
+    train = split({"q": "red", "r": "red"}, {"q": ["d0"], "r": ["d1"]})
+    judged = pd.DataFrame([("q", doc, 0) for doc in ("d6", "d1", "d4", "d2")], columns=train.qrels.columns)
+    train = Split(train.queries, pd.concat([train.qrels, judged]))
+    mined, audit = mine(CORPUS, train, KeywordEncoder(), params(0, 7, 2, source="given"), seed=0)
+    assert mined.examples["negative_ids"].tolist() == [["d2", "d4"], []]
+    assert mined.examples["negative_scores"][0] == pytest.approx([0.7071, 0.0], abs=1e-4)
+    assert audit["queries_with_fewer_negatives"] == 1
+    assert audit["negative_rank"] == {}

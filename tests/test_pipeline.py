@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import WORDS, clone, run, succeed, write_params
+from conversion import SHARED
 from test_training import PARAMS
 
 DATASETS = ("first", "second")
@@ -32,11 +33,10 @@ def rag(words: list[str]) -> dict:
 
 
 def tiny_params(fetch_values: dict) -> dict:
-    convert = {
+    convert = SHARED | {
         "format": "rag_json",
         "val_is_test": False,
         "merge_queries": True,
-        "split_by": "query",
         "dev": 0.2,
         "test": 0.3,
     }
@@ -56,7 +56,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
         "synthesize": {"made": synthetic},
-        "mine": {"made": {"dataset": "made", "model": "tiny", "range": [1, 20], "negatives": 2}},
+        "mine": {"made": {"dataset": "made", "model": "tiny", "source": "mined", "range": [1, 20], "negatives": 2}},
         "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS), "ks": [1, 3, 10]},
         "compare": {"metric": "ndcg_at_10"},
@@ -241,7 +241,7 @@ def test_failed_stage_says_one_line_and_leaves_the_old_output(repository: Path) 
     before = (repository / "metrics/data/second.json").read_bytes()
     result = run(
         "python -m stages.convert second --raw data/raw/second.json --out data/datasets/second "
-        "--metrics metrics/data/second.json",
+        "--metrics metrics/data/second.json --lengths metrics/lengths/second.tsv",
         repository,
     )
     assert result.returncode == 1

@@ -77,7 +77,8 @@ def check(params: Mapping[str, Any]) -> Project:
                 findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
-        findings = [*_references(project), *_metrics(project)] or [*_splits(project), *_runs(project)]
+        findings = [*_references(project), *_metrics(project)]
+        findings = findings or [*_splits(project), *_licences(project), *_runs(project)]
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
     return project
@@ -158,10 +159,27 @@ def _splits(project: Project) -> Iterator[str]:
     for name in project.eval.datasets:
         if project.convert[name].test == 0.0:
             yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
+    for name, recipe in project.mine.items():
+        entry = project.convert.get(recipe.dataset)
+        if entry and entry.everything_in in ("dev", "test"):
+            held = f"whose everything_in is {entry.everything_in}"
+            yield f"mine.{name}.dataset: expected a data set with train queries, got {recipe.dataset!r} {held}"
     for name, run in project.finetune.items():
         dev = project.convert.get(run.dev) or project.synthesize[run.dev]
         if dev.dev == 0.0 and run.method != "none":
             yield f"finetune.{name}.dev: expected a data set with a dev split, got {run.dev!r} whose dev is 0.0"
+
+
+def _licences(project: Project) -> Iterator[str]:
+    """Yield data sets made for evaluation only that something trains on."""
+    trained = {f"mine.{name}.dataset": recipe.dataset for name, recipe in project.mine.items()}
+    trained |= {f"synthesize.{name}.dataset": synthetic.dataset for name, synthetic in project.synthesize.items()}
+    for where, dataset in trained.items():
+        if dataset in project.convert and project.convert[dataset].use == "evaluation_only":
+            yield (
+                f"{where}: expected a data set to train on, got {dataset!r} whose use is evaluation_only; "
+                f"take another, or write convert.{dataset}.use: training_against_licence"
+            )
 
 
 def _runs(project: Project) -> Iterator[str]:

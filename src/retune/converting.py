@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +12,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from retune import converters
+from retune.cleaning import QREL_COLUMNS, QUERY_COLUMNS, Judged, clean, merge_queries
 from retune.corpus import CorpusWriter
 from retune.errors import InputError
 from retune.files import atomic_file
-from retune.leaks import LEAK_COLUMNS, find_leaks
+from retune.hub import local_raw
+from retune.leaks import find_leaks
 from retune.params.convert import Convert
 from retune.params.section import read_value
 from retune.records import SPLITS, Split, write_splits, write_table
-from retune.source import Document, Dropped, Judgment, Query, Record, check_record
+from retune.source import Dropped, Judgment, Query, Record, check_record
 from retune.splitting import assign_splits
 from retune.statistics import describe, lengths
-
-QUERY_COLUMNS = ["query_id", "text", "split", "prompt", "answer", "group"]
-QREL_COLUMNS = ["query_id", "doc_id", "relevance", "score"]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Queries with their judgments, on the way to becoming splits.
-
-    Attributes:
-        queries: `query_id`, `text`, `split`, `prompt`, `answer`, `group`.
-        qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN where there is none).
-        dropped: What was left out, by reason.
-    """
-
-    queries: pd.DataFrame
-    qrels: pd.DataFrame
-    dropped: Counter[str]
-
-    def without(self, is_out: pd.Series, reason: str) -> "Judged":
-        """Leave out the queries marked and their judgments, and count the queries."""
-        kept = self.queries[~is_out]
-        qrels = self.qrels[self.qrels["query_id"].isin(kept["query_id"])]
-        return Judged(kept, qrels, self.dropped + Counter({reason: int(is_out.sum())}))
 
 
 def formats() -> list[str]:
@@ -79,32 +57,34 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     """
     if not raw.exists():
         raise InputError(f"{raw}: expected a file or folder, found nothing; put the data there ({where}.raw)")
-    records = importlib.import_module(f"retune.converters.{params.format}").read(raw, params)
     with atomic_file(out / "corpus.parquet") as partial:
         corpus = CorpusWriter(partial)
         try:
-            judged = _clean(
-                _gather(records, corpus, keep_first=params.merge_queries == "keep_first"), corpus, params, raw
-            )
-        except OSError as error:
-            raise InputError(f"{error.filename or raw}: expected a readable file, got: {error.strerror}") from None
+            judged = _read(params, raw, corpus)
         finally:
             corpus.close()
-        if params.everything_in:
-            judged = replace(judged, queries=judged.queries.assign(split=params.everything_in))
-        if params.merge_queries is True:
-            judged = _merge_queries(judged)
-        splits = assign_splits(judged.queries, judged.qrels, params, seed=seed, where=f"params.yaml: {where}")
-        judged = replace(judged, queries=judged.queries.assign(split=splits))
+        judged = _assign_splits(judged, params, seed=seed, where=f"params.yaml: {where}")
         judged, leaks = _guard(judged, params, where=f"params.yaml: {where}.leaks")
-        parts = {name: _split(judged, name) for name in SPLITS}
-        write_splits(out, parts)
+        splits = {name: _split(judged, name) for name in SPLITS}
+        write_splits(out, splits)
         write_table(out / "leaks.parquet", leaks)
-    statistics = describe(parts, corpus.words, corpus.characters, corpus.sample, judged.dropped)
+    statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}
     statistics["provenance"] = {"licence": params.licence, "source": params.source, "use": params.use}
-    return statistics, lengths(parts, corpus.words, corpus.characters)
+    return statistics, lengths(splits, corpus.words, corpus.characters)
+
+
+def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> Judged:
+    """Write the source's documents to the corpus and return what can be used of the rest."""
+    converter = importlib.import_module(f"retune.converters.{params.format}")
+    try:
+        with local_raw(raw) as folder:
+            keep_first = params.merge_queries == "keep_first"
+            judged = _gather(converter.read(folder, params), corpus, keep_first=keep_first)
+    except OSError as error:
+        raise InputError(f"{error.filename or raw}: expected a readable file, got: {error.strerror or error}") from None
+    return clean(judged, corpus, max_unusable=params.max_unusable, raw=raw)
 
 
 def _gather(records: Iterable[Record], corpus: CorpusWriter, *, keep_first: bool) -> Judged:
@@ -116,7 +96,7 @@ def _gather(records: Iterable[Record], corpus: CorpusWriter, *, keep_first: bool
     repeated: set[str] = set()
     for record in tqdm(records, desc="convert", unit="record", disable=None):
         if isinstance(record, Dropped):
-            dropped[record.reason] += record.count
+            dropped[record.reason] += record.number
             continue
         check_record(record)
         if isinstance(record, Query):
@@ -135,68 +115,23 @@ def _gather(records: Iterable[Record], corpus: CorpusWriter, *, keep_first: bool
     rows = [query for query in queries.values() if query.query_id not in repeated]
     frame = pd.DataFrame(rows, columns=Query._fields)[QUERY_COLUMNS]
     frame["group"] = frame["group"].fillna(frame["query_id"])
+    frame = frame.assign(**{name: frame[name].where(frame[name] != "", None) for name in ("prompt", "answer")})
     return Judged(frame, pd.DataFrame(judgments, columns=Judgment._fields)[QREL_COLUMNS], dropped)
 
 
-def _clean(judged: Judged, corpus: CorpusWriter, params: Convert, raw: Path) -> Judged:
-    """Give judgments the ids that the corpus kept, and leave out what cannot be used.
-
-    Raises:
-        InputError: There are no documents, no usable queries, or too much is left out.
-    """
-    if not len(corpus):
-        raise InputError(f"{raw}: expected documents, got none")
-    queries, dropped = judged.queries, judged.dropped + corpus.dropped
-    texts = dict(zip(queries["query_id"], queries["text"], strict=True))
-    qrels = judged.qrels.assign(kept_id=judged.qrels["doc_id"].map(corpus.kept_id))
-    unknown = qrels["kept_id"].isna() | ~qrels["query_id"].isin(texts.keys())
-    dropped["negative relevance taken for 0"] += int((qrels["relevance"] < 0).sum())
-    pairs = zip(qrels["query_id"], qrels["doc_id"], qrels["relevance"], strict=True)
-    is_itself = [grade <= 0 and corpus.has_text(doc_id, texts.get(query_id, "")) for query_id, doc_id, grade in pairs]
-    _limit(unknown, qrels, "judgment of an unknown query or document", params, raw, dropped)
-    dropped["negative equal to its query"] += sum(is_itself)
-    usable = qrels[~unknown & ~pd.Series(is_itself, index=qrels.index, dtype=bool)]
-    usable = usable.assign(doc_id=usable["kept_id"], relevance=usable["relevance"].clip(lower=0))[QREL_COLUMNS]
-    unanswered = ~queries["query_id"].isin(usable.loc[usable["relevance"] > 0, "query_id"])
-    _limit(unanswered, queries, "query without a relevant document", params, raw, dropped)
-    unique, contradicted = _unique_qrels(usable)
-    dropped["negative equal to a positive"] += contradicted
-    return Judged(queries, unique, dropped - Counter()).without(unanswered, "query without a relevant document")
-
-
-def _limit(
-    is_out: pd.Series, table: pd.DataFrame, what: str, params: Convert, raw: Path, dropped: Counter[str]
-) -> None:
-    """Raise if more rows than the stated share are out, else count judgments (queries are counted as they go)."""
-    if is_out.sum() > params.max_unusable * len(table) or (len(table) and is_out.all()):
-        first = table[is_out].iloc[0]
-        ids = " ".join(f"{column} {first[column]!r}" for column in ("query_id", "doc_id") if column in table)
+def _assign_splits(judged: Judged, params: Convert, *, seed: int, where: str) -> Judged:
+    """Put queries in their splits, equal ones of a split merged where the parameters say so."""
+    if params.everything_in:
+        judged = replace(judged, queries=judged.queries.assign(split=params.everything_in))
+    if params.merge_queries is True:
+        judged = merge_queries(judged)
+    splits = assign_splits(judged.queries, judged.qrels, params, seed=seed, where=where)
+    if params.use == "evaluation_only" and (num_train := int((splits == "train").sum())):
         raise InputError(
-            f"{raw}: {what}: expected at most {params.max_unusable:.2%} (max_unusable), got {is_out.sum()} of "
-            f"{len(table)}, first {ids}; mend the data or raise max_unusable"
+            f"{where}.use: evaluation_only: expected no train queries, got {num_train}; "
+            "write everything_in: test (or dev), or use: training_against_licence"
         )
-    if "doc_id" in table:
-        dropped[what] += int(is_out.sum())
-
-
-def _merge_queries(judged: Judged) -> Judged:
-    """Make queries of one split with equal text and prompt one query that has the judgments of all."""
-    key = [judged.queries["split"], judged.queries["prompt"].fillna(""), judged.queries["text"]]
-    first = judged.queries.groupby(key, sort=False)["query_id"].transform("first")
-    names = dict(zip(judged.queries["query_id"], first, strict=True))
-    queries = judged.queries[first == judged.queries["query_id"]]
-    qrels, contradicted = _unique_qrels(judged.qrels.assign(query_id=judged.qrels["query_id"].map(names)))
-    merged = len(judged.queries) - len(queries)
-    counts = Counter({"query merged": merged, "negative equal to a positive": contradicted})
-    return Judged(queries, qrels, judged.dropped + counts)
-
-
-def _unique_qrels(qrels: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Keep the highest relevance and score of a repeated judgment; count negatives that were positives too."""
-    grouped = qrels.groupby(["query_id", "doc_id"], sort=False)
-    unique = grouped[["relevance", "score"]].max().reset_index()
-    is_negative = qrels["relevance"] == 0
-    return unique, int((is_negative & (grouped["relevance"].transform("max") > 0)).sum())
+    return replace(judged, queries=judged.queries.assign(split=splits))
 
 
 def _guard(judged: Judged, params: Convert, *, where: str) -> tuple[Judged, pd.DataFrame]:
@@ -215,7 +150,7 @@ def _guard(judged: Judged, params: Convert, *, where: str) -> tuple[Judged, pd.D
     judged = judged.without(judged.queries["query_id"].isin(leaks["train_query_id"]), "train query that leaks")
     if not (judged.queries["split"] == "train").any():
         raise InputError(f"{where}: policy drop leaves no train query; mend the data, or write policy: report")
-    return judged, leaks[LEAK_COLUMNS]
+    return judged, leaks
 
 
 def _split(judged: Judged, name: str) -> Split:

@@ -85,11 +85,12 @@ class CorpusWriter:
         if not self._batch:
             return
         self.sample += [document.text for document in self._batch[:: -(-len(self._batch) // SAMPLE_PER_BATCH)]]
-        columns = {name: [getattr(document, name) for document in self._batch] for name in CORPUS.names}
+        rows = [(document.doc_id, document.title or None, document.text) for document in self._batch]
+        columns = dict(zip(CORPUS.names, zip(*rows, strict=True), strict=True))
         self._writer.write_table(pa.table(columns, schema=CORPUS))
         self._batch, self._batch_characters = [], 0
 
 
 def content_of(text: str, title: str | None) -> bytes:
     """Return 16 bytes that stand for a document's title and text."""
-    return hashlib.blake2b(f"{title or ''}\n{text}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{title or ''}\0{text}".encode(), digest_size=16).digest()

@@ -19,7 +19,7 @@ AUDIT_PERCENTILES = (5, 50, 95)
 def mine(
     corpus: pd.DataFrame, train: Split, encoder: Encoder, params: Mine, *, seed: int
 ) -> tuple[Mined, dict[str, Any]]:
-    """Rank the corpus for every query and draw negatives from a range of ranks.
+    """Rank the corpus for every query and draw negatives from a range of ranks, or score those given.
 
     Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. A document
     relevant to the query, or to another query with the same text, is never a negative. Each query draws from
@@ -34,25 +34,34 @@ def mine(
     _check(corpus, train, params)
     document_embeddings = encoder.encode_documents(document_texts(corpus))
     query_embeddings = encoder.encode_queries(train.queries["text"].tolist(), train.queries["prompt"].tolist())
-    scores, ranking = top_k(query_embeddings, document_embeddings, params.range[1])
+    is_mined = params.source == "mined"
+    scores, ranking = top_k(query_embeddings, document_embeddings, params.range[1] if is_mined else 1)
     positions = {doc_id: position for position, doc_id in enumerate(corpus["doc_id"])}
     doc_ids = corpus["doc_id"].to_numpy()
     positives, excluded = _positives(train)
+    judged = _documents_of(train.qrels[train.qrels["relevance"] == 0])
 
     examples = []
     ranks: list[int] = []
     for row, query_id in enumerate(train.queries["query_id"]):
         relevant = sorted(positions[doc_id] for doc_id in positives[query_id])
         forbidden = [positions[doc_id] for doc_id in excluded[query_id]]
-        drawn = _draw(ranking[row], forbidden, params, generator(seed, query_id))
-        ranks += drawn.tolist()
+        if is_mined:
+            drawn = _draw(ranking[row], forbidden, params, generator(seed, query_id))
+            ranks += drawn.tolist()
+            negatives, negative_scores = ranking[row, drawn], scores[row, drawn]
+        else:
+            given = np.array(sorted({positions[doc_id] for doc_id in judged[query_id]} - set(forbidden)), dtype=int)
+            similarities = document_embeddings[given] @ query_embeddings[row]
+            hardest = np.argsort(-similarities, kind="stable")[: params.negatives]
+            negatives, negative_scores = given[hardest], similarities[hardest]
         examples.append(
             {
                 "query_id": query_id,
                 "positive_ids": doc_ids[relevant].tolist(),
-                "negative_ids": doc_ids[ranking[row, drawn]].tolist(),
+                "negative_ids": doc_ids[negatives].tolist(),
                 "positive_scores": (document_embeddings[relevant] @ query_embeddings[row]).tolist(),
-                "negative_scores": scores[row, drawn].tolist(),
+                "negative_scores": negative_scores.tolist(),
                 "source": params.dataset,
             }
         )
@@ -75,15 +84,19 @@ def _check(corpus: pd.DataFrame, train: Split, params: Mine) -> None:
 
 def _positives(train: Split) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Return each query's relevant documents, and those of all queries with its text."""
-    relevant = train.qrels[train.qrels["relevance"] > 0]
-    positives: dict[str, set[str]] = defaultdict(set)
-    for query_id, doc_id in zip(relevant["query_id"], relevant["doc_id"], strict=True):
-        positives[query_id].add(doc_id)
+    positives = _documents_of(train.qrels[train.qrels["relevance"] > 0])
     of_text: dict[str, set[str]] = defaultdict(set)
     for query_id, text in zip(train.queries["query_id"], train.queries["text"], strict=True):
         of_text[text] |= positives[query_id]
     pairs = zip(train.queries["query_id"], train.queries["text"], strict=True)
     return positives, {query_id: of_text[text] for query_id, text in pairs}
+
+
+def _documents_of(qrels: pd.DataFrame) -> dict[str, set[str]]:
+    documents: dict[str, set[str]] = defaultdict(set)
+    for query_id, doc_id in zip(qrels["query_id"], qrels["doc_id"], strict=True):
+        documents[query_id].add(doc_id)
+    return documents
 
 
 def _draw(ranking: np.ndarray, forbidden: list[int], params: Mine, rng: np.random.Generator) -> np.ndarray:

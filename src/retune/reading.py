@@ -4,13 +4,10 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from io import TextIOWrapper
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from retune.errors import InputError
 
@@ -18,7 +15,6 @@ MAX_LINE_BYTES = 32 * 2**20
 """Longer lines are refused: a file without line ends would fill the memory."""
 
 BOM = b"\xef\xbb\xbf"
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def existing_file(path: Path) -> Path:
@@ -62,18 +58,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: Not UTF-8, a truncated or damaged archive, or a line above `MAX_LINE_BYTES`.
     """
     number = 0
-    try:
-        with _open(existing_file(path)) as file:
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise InputError(f"{path}:{number}: expected lines of at most {MAX_LINE_BYTES} bytes, got more")
-                if text := (line.removeprefix(BOM) if number == 1 else line).rstrip(b"\r\n"):
-                    yield number, text.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{number}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}:{number + 1}: expected a whole gzip file, got: {error}; copy it again") from None
+    with told_by_line(path, lambda: number), open_bytes(existing_file(path)) as file:
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                raise InputError(f"{path}:{number}: expected lines of at most {MAX_LINE_BYTES} bytes, got more")
+            if text := (line.removeprefix(BOM) if number == 1 else line).rstrip(b"\r\n"):
+                yield number, text.decode()
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,19 +98,22 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}:{line}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
 
 
-def read_tsv(path: Path, columns: Sequence[str], *, header: str) -> Iterator[tuple[str, list[str]]]:
+def read_tsv(
+    path: Path, columns: Sequence[str], *, header: str, tabs_in_last: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the fields of each line, quotes being ordinary characters.
 
     Args:
         path: The file.
         columns: Names of its columns, as the header has them.
         header: `required`, `optional` or `none`.
+        tabs_in_last: Whether further tabs belong to the last column.
 
     Raises:
         InputError: A header is missing or stands twice, or a line has another number of fields.
     """
     for position, (number, line) in enumerate(read_lines(path)):
-        fields = line.split("\t")
+        fields = line.split("\t", len(columns) - 1 if tabs_in_last else -1)
         if fields == list(columns) and header != "none":
             if position:
                 raise InputError(f"{path}:{number}: expected a record, got the header a second time")
@@ -155,77 +149,6 @@ def read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
         yield f"{path}:{number}", fields[0], fields[-1 if width == 2 else -2], relevance
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields by column of a .csv, .tsv, .parquet, .jsonl or .json file.
-
-    JSON is an array of objects or an object of objects. CSV and TSV have a header; every value is text.
-    """
-    name = path.name.removesuffix(".gz")
-    match Path(name).suffix:
-        case ".jsonl":
-            yield from read_json_lines(path)
-        case ".json":
-            yield from _json_rows(path)
-        case ".parquet":
-            yield from read_parquet(path)
-        case ".csv" | ".tsv" as suffix:
-            yield from read_csv(path, SEPARATORS[suffix])
-        case suffix:
-            raise InputError(f"{path}: expected .csv, .tsv, .parquet, .jsonl or .json, got {suffix or 'no suffix'!r}")
-
-
-def read_csv(path: Path, separator: str = ",") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields by column; quoted fields may hold separators and line ends."""
-    csv.field_size_limit(MAX_LINE_BYTES)
-    line = 1
-    try:
-        with _open(existing_file(path)) as binary:
-            reader = csv.reader(
-                TextIOWrapper(binary, encoding="utf-8-sig", newline=""), delimiter=separator, strict=True
-            )
-            header = next(reader, [])
-            if len(set(header)) != len(header):
-                raise InputError(f"{path}:1: expected each column once in the header, got {header}")
-            line = reader.line_num + 1
-            for fields in reader:
-                if fields == header:
-                    raise InputError(f"{path}:{line}: expected a record, got the header a second time")
-                if fields and len(fields) != len(header):
-                    raise InputError(f"{path}:{line}: expected {len(header)} fields, got {len(fields)}")
-                if fields:
-                    yield f"{path}:{line}", dict(zip(header, fields, strict=True))
-                line = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}:{line}: expected CSV, got: {error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{line}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}:{line}: expected a whole gzip file, got: {error}; copy it again") from None
-
-
-def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place, `file:row`, and the fields by column, a batch of rows in memory at a time."""
-    number = 0
-    try:
-        with pq.ParquetFile(existing_file(path)) as file:
-            for batch in file.iter_batches(batch_size=10_000):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path}:{number}", row
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: expected a Parquet file, got: {str(error).splitlines()[0]}") from None
-
-
-def columns_in(row: dict[str, Any], names: Sequence[str], where: str) -> None:
-    """Check that a row has the columns named.
-
-    Raises:
-        InputError: Names what is missing and what there is.
-    """
-    if missing := [name for name in names if name not in row]:
-        raise InputError(f"{where}: expected {', '.join(missing)}, got the columns {', '.join(map(str, row)):.200}")
-
-
 def text_in(row: dict[str, Any], key: str, where: str) -> str:
     """Return a row's non-empty text, such as an id to look up."""
     value = row.get(key)
@@ -243,7 +166,21 @@ def texts_in(value: Any, where: str) -> list[Any]:
     raise InputError(f"{where}: expected a text or a list of texts, got {value!r:.80}")
 
 
-def _open(path: Path) -> IO[bytes]:
+@contextmanager
+def told_by_line(path: Path, line: Callable[[], int]) -> Iterator[None]:
+    """Tell file and line of what is wrong with a file's bytes."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:{line()}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}:{line()}: expected a whole gzip file, got: {error}; copy it again") from None
+    except csv.Error as error:
+        raise InputError(f"{path}:{line()}: expected CSV, got: {error}") from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading, decompressed if its name ends in .gz."""
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
@@ -253,17 +190,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise KeyError(next(key for key in keys if keys.count(key) > 1))
     return content
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    content = read_json(path)
-    rows = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    for key, row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"{path}: {key}: expected a JSON object, got {type(row).__name__}")
-        yield f"{path}: {key}", row
-    if not rows:
-        raise InputError(f"{path}: expected an array of objects or an object of objects, got {content!r:.80}")
 
 
 def _grade(text: str) -> int | None:

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from retune.errors import InputError
 
+Raw = Any
+"""A value as the source has it; `check_record` makes sure that it is text, or null where that is allowed."""
+
 
 class Document(NamedTuple):
     """A text that can be retrieved.
@@ -15,9 +18,9 @@ class Document(NamedTuple):
         query_id: The query in whose row the text stands, if it stands nowhere else.
     """
 
-    doc_id: str
-    title: str | None
-    text: str
+    doc_id: Raw
+    title: Raw
+    text: Raw
     where: str
     query_id: str | None = None
 
@@ -32,12 +35,12 @@ class Query(NamedTuple):
         group: What a cut by group keeps together; the query itself if None.
     """
 
-    query_id: str
-    text: str
+    query_id: Raw
+    text: Raw
     where: str
     split: str = "train"
-    prompt: str | None = None
-    answer: str | None = None
+    prompt: Raw = None
+    answer: Raw = None
     group: str | None = None
 
 
@@ -48,21 +51,27 @@ class Judgment(NamedTuple):
         score: A teacher's score of the pair, if the source has one; higher is closer.
     """
 
-    query_id: str
-    doc_id: str
-    relevance: int
+    query_id: Raw
+    doc_id: Raw
+    relevance: Raw
     where: str
-    score: float | None = None
+    score: Raw = None
 
 
 class Dropped(NamedTuple):
     """Records of the source left out by the format's own rules."""
 
     reason: str
-    count: int = 1
+    number: int = 1
 
 
 Record = Document | Query | Judgment | Dropped
+
+
+def title_and_text(row: dict[str, Any]) -> tuple[Raw, Raw]:
+    """Return a row's title and text; where the text is empty, as in some BEIR sets, its title is the text."""
+    title, text = row.get("title") or None, row.get("text")
+    return (None, title) if text == "" and title else (title, text)
 
 
 def text_id(text: str) -> str:

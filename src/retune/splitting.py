@@ -85,8 +85,8 @@ def _cut(parts: pd.Series, *, dev: float, test: float, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(sizes))
     before = np.empty(len(sizes), dtype=int)  # queries in the parts shuffled ahead of this one
     before[order] = np.cumsum(sizes.to_numpy()[order]) - sizes.to_numpy()[order]
-    num_test, num_held_out = _whole(test * len(parts)), _whole((test + dev) * len(parts))
-    names = np.select([before < num_test, before < num_held_out], ["test", "dev"], "train")
+    num_test, num_dev = _whole(test * len(parts)), _whole(dev * len(parts))
+    names = np.select([before < num_test, before < num_test + num_dev], ["test", "dev"], "train")
     return pd.Series(names, index=sizes.index)[parts].to_numpy()
 
 

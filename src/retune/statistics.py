@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,11 @@ def _languages(texts: Sequence[str]) -> dict[str, float]:
     sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
     if not sample:
         return {}
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    counts = Counter(str(identifier.classify(text)[0]) for text in sample)
+    counts = Counter(str(_identifier().classify(text)[0]) for text in sample)
     return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """Load the model once: it takes longer than all guesses."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -50,7 +50,7 @@ class Converted(NamedTuple):
         return {name: (len(part.queries), len(part.qrels)) for name, part in self.splits.items() if len(part.queries)}
 
 
-def convert_raw(raw: Path, out: Path, format_name: str, **values: Any) -> Converted:
+def convert_raw(raw: Path, out: Path, format_name: str, /, **values: Any) -> Converted:
     """Convert `raw` into `out` and read the result back; `values` replace or add parameters."""
     params = parse_params("convert.x", SHARED | {"format": format_name} | values)
     statistics, _ = convert(params, raw, out, seed=13, where="convert.x")

@@ -12,7 +12,7 @@ from retune.errors import InputError
 from retune.params.convert import Convert
 from retune.reading import read_json_lines, read_qrels, split_file, text_in
 from retune.records import SPLITS
-from retune.source import Document, Dropped, Judgment, Query, Record
+from retune.source import Document, Dropped, Judgment, Query, Record, title_and_text
 
 
 class Params(Convert):
@@ -22,7 +22,7 @@ class Params(Convert):
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the folder `raw`."""
     for where, row in read_json_lines(raw / "corpus.jsonl"):
-        yield Document(row.get("_id"), row.get("title") or None, row.get("text"), where)
+        yield Document(row.get("_id"), *title_and_text(row), where)
     files = {split: split_file(raw / "qrels", split, "{split}.tsv") for split in SPLITS}
     if not any(files.values()):
         raise InputError(f"{raw / 'qrels'}: expected train.tsv, dev.tsv or test.tsv, found none")

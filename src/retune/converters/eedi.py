@@ -13,8 +13,8 @@ import numpy as np
 
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import columns_in, read_csv
 from retune.source import Document, Dropped, Judgment, Query, Record
+from retune.tables import columns_in, read_csv
 
 LETTERS = "ABCD"
 LABELS = [f"Misconception{letter}Id" for letter in LETTERS]

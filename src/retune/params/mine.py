@@ -1,6 +1,6 @@
 """Section `mine.<name>`: how hard negatives are chosen."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -12,6 +12,7 @@ class Mine(Section):
 
     dataset: Name
     model: Name
+    source: Literal["mined", "given"]  # given: what the data set judges irrelevant, whatever its rank
     range: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)]  # 0-based ranks, [first, past the last)
     negatives: PositiveInt  # per query
 

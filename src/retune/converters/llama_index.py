@@ -1,0 +1,33 @@
+"""Format `llama_index`: LlamaIndex's EmbeddingQAFinetuneDataset saved as JSON.
+
+A file has `queries` and `corpus`, which map ids to texts, `relevant_docs`, which maps query ids to lists of document
+ids, and in later versions `mode`. `raw` is one file, or a folder with train_dataset.json, val_dataset.json and
+test_dataset.json, or some of them; their corpora become one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from retune.errors import InputError
+from retune.params.convert import Convert
+from retune.rag import load, read_content
+from retune.reading import one_file, split_file
+from retune.source import Record
+
+KEYS = ("queries", "corpus", "relevant_docs", "mode")
+SPLIT_NAMES = {"train": "train", "val": "dev", "test": "test"}
+
+
+class Params(Convert):
+    """Adds nothing."""
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the file or folder `raw`."""
+    found = {split: split_file(raw, name, "{split}_dataset.json") for name, split in SPLIT_NAMES.items()}
+    files = {split: path for split, path in found.items() if path} or {"train": one_file(raw, ".json")}
+    for split, path in files.items():
+        content = load(path)
+        if unknown := sorted(content.keys() - set(KEYS)):
+            raise InputError(f"{path}: expected {', '.join(KEYS)}, got {unknown[0]!r} too; is it format rag_json?")
+        yield from read_content(content, path, {}, otherwise=split)

@@ -1,0 +1,17 @@
+"""Write a converted or mined set in a layout of other tools; a command, no stage of dvc.yaml.
+
+python -m stages.export_data LAYOUT --dataset DIR --out DIR
+"""
+
+from pathlib import Path
+
+from retune import exporting
+from retune.cli import run
+
+
+def main(layout: str, *, dataset: Path, out: Path) -> None:
+    exporting.export(layout, dataset, out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,169 @@
+"""What is wrong with a file is said in one line, with file and line, and nothing is left half-written."""
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conversion import convert_raw
+
+from retune import reading
+from retune.errors import InputError
+
+GUARD = {"near_duplicate": 0.8, "min_words": 4}
+TABLE: dict[str, Any] = {
+    "query": "q", "query_id": None, "positive": "p", "positive_id": None, "negatives": [], "score": None,
+    "relevant_from": None, "answer": None, "prompt": None, "group": None, "split": None,
+}  # fmt: skip
+IDS = TABLE | {"query_id": "qi", "positive_id": "pi"}
+BEIR: dict[str, bytes] = {
+    "corpus.jsonl": b'{"_id":"d1","text":"one"}\n{"_id":"d2","text":"two"}\n',
+    "queries.jsonl": b'{"_id":"q1","text":"first"}\n{"_id":"q2","text":"second"}\n',
+    "qrels/train.tsv": b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n",
+}
+
+
+def lines(*rows: object) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "surrogatepass")
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def parquet(**columns: list) -> bytes:
+    buffer = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def beir(name: str, content: bytes) -> dict[str, bytes]:
+    return BEIR | {name: content}
+
+
+MLDR_QUERY = lines({"query_id": "q", "query": "a", "positive_passages": [{"docid": "d", "text": "x"}]})
+EEDI_NAMES = b"MisconceptionId,MisconceptionName\n1,Adds\n"
+
+CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
+    # bytes
+    ("invalid UTF-8 in JSON lines", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"one"}\n{"_id":"d2","text":"\xff"}\n'), {}, r"corpus.jsonl:2: expected UTF-8, got invalid start byte"),
+    ("UTF-16", "beir", beir("queries.jsonl", '{"_id":"q1","text":"a"}\n'.encode("utf-16")), {}, r"queries.jsonl:1: expected UTF-8"),
+    ("invalid UTF-8 in JSON", "rag_json", {"a.json": b'{"queries": {},\n"corpus": "\xff"}'}, {"val_is_test": True}, r"a.json:2: expected UTF-8"),
+    ("invalid UTF-8 in CSV", "table", {"a.csv": b"q,p\nx,y\n\xff,z\n"}, TABLE, r"a.csv:\d: expected UTF-8"),
+    ("truncated gzip", "mldr", {"train.jsonl.gz": gzip.compress(MLDR_QUERY)[:-10]}, {"negatives": True}, r"train.jsonl.gz:\d+: expected a whole gzip file"),
+    ("no gzip at all", "mldr", {"train.jsonl.gz": MLDR_QUERY}, {"negatives": True}, r"train.jsonl.gz:\d: expected a whole gzip file"),
+    ("damaged Parquet", "table", {"a.parquet": b"PAR1 nothing PAR1"}, TABLE, r"a.parquet: expected a Parquet file"),
+    ("damaged zip", "infgrad", {"a.zip": b"PK\x03\x04 nothing"}, {}, r"a.zip: expected a (whole )?zip"),
+    ("zip with a path outside", "infgrad", {"a.zip": zipped(**{"../a.json": b"[]"})}, {}, r"a.zip: .*\.\./a.json"),
+    ("zip with an absolute path", "infgrad", {"a.zip": zipped(**{"/etc/a.json": b"[]"})}, {}, r"a.zip: .*/etc/a.json"),
+    ("line of 50 MB", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"' + b"x" * 50_000_000 + b'"}\n'), {}, r"corpus.jsonl:1: expected lines of at most 33554432 bytes, got more"),
+    ("empty file", "beir", beir("corpus.jsonl", b""), {}, r"corpus.jsonl: expected data, got an empty file"),
+    ("missing file", "beir", {"queries.jsonl": b"x"}, {}, r"corpus.jsonl: expected a file, found nothing"),
+    ("folder where a file belongs", "beir", BEIR | {"corpus.jsonl/x": b"x"}, {}, r"corpus.jsonl: expected a file, found a folder"),
+    ("several files where one belongs", "rag_json", {"a.json": b"{}", "b.json": b"{}"}, {"val_is_test": True}, r"expected one file \(.json\), found 2"),
+    # JSON
+    ("malformed JSON on a line", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":\n'), {}, r"queries.jsonl:2: expected a JSON object, got Expecting value"),
+    ("malformed JSON file", "rag_json", {"a.json": b'{"queries": {},\n "corpus": }'}, {"val_is_test": True}, r"a.json:2: expected JSON, got Expecting value"),
+    ("array where an object belongs", "beir", beir("corpus.jsonl", b"[1]\n"), {}, r"corpus.jsonl:1: expected a JSON object, got list"),
+    ("deeply nested JSON", "beir", beir("corpus.jsonl", b'{"_id":' + b"[" * 100_000 + b"\n"), {}, r"corpus.jsonl:1: expected a JSON object, got"),
+    ("array where a text belongs", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":["one"]}\n'), {}, r"corpus.jsonl:1: text: expected text, got \['one'\]"),
+    ("number where a title belongs", "beir", beir("corpus.jsonl", b'{"_id":"d1","title":5,"text":"one"}\n'), {}, r"corpus.jsonl:1: title: expected text or null, got 5"),
+    ("key given twice", "rag_json", {"a.json": b'{"queries": {"q": "a", "q": "b"}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"a.json: expected each key once .*'q' twice"),
+    # ids and texts
+    ("int id", "beir", beir("corpus.jsonl", b'{"_id":1,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got 1"),
+    ("float id", "beir", beir("queries.jsonl", b'{"_id":1.0,"text":"a"}\n'), {}, r"queries.jsonl:1: _id: expected non-empty text, got 1.0"),
+    ("NaN id", "beir", beir("corpus.jsonl", b'{"_id":NaN,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got nan"),
+    ("int id in Parquet", "table", {"a.parquet": parquet(q=["a"], p=["x"], qi=[1], pi=["d"])}, IDS, r"a.parquet:1: query_id: expected text, got 1"),
+    ("missing id", "beir", beir("corpus.jsonl", b'{"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got None"),
+    ("id with a tab", "beir", beir("corpus.jsonl", b'{"_id":"d\\t1","text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected an id without tabs and line ends"),
+    ("empty text", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":" "}\n'), {}, r"corpus.jsonl:1: text: expected non-empty text, got ' '"),
+    ("lone surrogate", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"\\ud800"}\n'), {}, r"corpus.jsonl:1: text: expected text without lone surrogates"),
+    ("document id with two texts", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"one"}\n{"_id":"d1","text":"two"}\n'), {}, r"corpus.jsonl:2: doc_id 'd1': expected one text, got another"),
+    ("query id given twice", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":"q1","text":"b"}\n'), {}, r"queries.jsonl:2: query_id 'q1': given before, at .*queries.jsonl:1"),
+    # judgments and scores
+    ("unaligned scores", "flagembedding", {"a.jsonl": lines({"query": "a", "pos": ["x"], "neg": ["y"], "pos_scores": [1.0, 2.0], "neg_scores": [0.1]})}, {}, r"a.jsonl:1: pos: expected a score for each of 1 texts, got 2"),
+    ("relevance that is no number", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\tyes\n"), {}, r"train.tsv:2: expected a whole number as relevance, got 'yes'"),
+    ("relevance with a fraction", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t0.5\n"), {}, r"train.tsv:2: expected a whole number as relevance, got '0.5'"),
+    ("judgments with a field too many", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t1\textra\n"), {}, r"train.tsv:2: expected 3 fields, got 4"),
+    ("judgments of unknown ids", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq1\td9\t1\n"), {"max_unusable": 0.4}, r"judgment of an unknown query or document: expected at most 40.00% .* got 1 of 2, first query_id 'q1' doc_id 'd9'"),
+    ("query without positives", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t0\n"), {"max_unusable": 0.0}, r"query without a relevant document: expected at most 0.00% .*got 1 of 2, first query_id 'q2'"),
+    ("no judgments at all", "beir", {name: BEIR[name] for name in ("corpus.jsonl", "queries.jsonl")}, {}, r"qrels: expected train.tsv, dev.tsv or test.tsv, found none"),
+    # headers and fields
+    ("header missing", "t2_ranking", {"collection.tsv": b"1\tone\n", "queries.train.tsv": b"qid\tquery\n1\ta\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\t1\n"}, {"graded": False}, r"collection.tsv:1: expected the header"),
+    ("header a second time in TSV", "t2_ranking", {"collection.tsv": b"pid\tpassage\n1\tone\n", "queries.train.tsv": b"qid\tquery\n1\ta\nqid\tquery\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\t1\n"}, {"graded": False}, r"queries.train.tsv:3: expected a record, got the header a second time"),
+    ("header a second time in CSV", "table", {"a.csv": b"q,p\nx,y\nq,p\n"}, TABLE, r"a.csv:3: expected a record, got the header a second time"),
+    ("column named twice", "table", {"a.csv": b"q,p,p\nx,y,z\n"}, TABLE, r"a.csv:1: expected each column once"),
+    ("column missing", "table", {"a.csv": b"query,p\nx,y\n"}, TABLE, r"a.csv.*: expected q,? .*got the columns query, p"),
+    ("field with a tab", "table", {"a.tsv": b"q\tp\nx\ty\tz\n"}, TABLE, r"a.tsv:2: expected 2 fields, got 3"),
+    ("quote never closed", "table", {"a.csv": b'q,p\nx,y\n"z,w\n'}, TABLE, r"a.csv:3: expected CSV, got: unexpected end of data"),
+    ("field too few in a question", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": b"QuestionId,ConstructName\n1\n"}, {"prompt": None, "rule": "files"}, r"train.csv:2: expected 2 fields, got 1"),
+    ("suffix of no known kind", "table", {"a.xlsx": b"PK"}, TABLE, r"a\.xlsx|expected"),
+    # splits and use
+    ("split asked for that the source lacks", "beir", BEIR, {"dev": "given"}, r"dev: the source has no dev split"),
+    ("training with an evaluation-only set", "beir", BEIR, {"use": "evaluation_only"}, r"use: evaluation_only: expected no train queries, got 2"),
+    ("no documents", "rag_json", {"a.json": b'{"queries": {}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"raw: expected documents, got none"),
+]  # fmt: skip
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("format_name", "files", "values", "message"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_bad_input_is_refused_and_nothing_is_written(
+    format_name: str, files: dict[str, bytes], values: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    if format_name == "beir" and files.get("corpus.jsonl/x"):
+        files = {name: content for name, content in files.items() if name != "corpus.jsonl"}
+    with pytest.raises(InputError, match=message) as raised:
+        convert_raw(write(tmp_path / "raw", files), tmp_path / "out", format_name, **values)
+    assert "\n" not in str(raised.value)
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(reading, "open_bytes", refuse)  # root, who runs many a container, may read anything
+    with pytest.raises(InputError, match=r"corpus.jsonl: expected a readable file, got: Permission denied"):
+        convert_raw(write(tmp_path / "raw", BEIR), tmp_path / "out", "beir")
+
+
+def test_raw_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone: expected a file or folder, found nothing; put the data there"):
+        convert_raw(tmp_path / "gone", tmp_path / "out", "beir")
+
+
+READ = [
+    ("byte order mark", beir("corpus.jsonl", b"\xef\xbb\xbf" + BEIR["corpus.jsonl"])),
+    ("carriage returns", {name: content.replace(b"\n", b"\r\n") for name, content in BEIR.items()}),
+    ("no final newline", {name: content.rstrip(b"\n") for name, content in BEIR.items()}),
+    ("blank lines", {name: content.replace(b"\n", b"\n\n") for name, content in BEIR.items()}),
+    ("no header", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t1\n")),
+    ("two columns", beir("qrels/train.tsv", b"q1\td1\nq2\td2\n")),
+    ("TREC's four columns", beir("qrels/train.tsv", b"q1 0 d1 1\nq2 0 d2 1\n")),
+    ("grades written as decimals", beir("qrels/train.tsv", b"q1\td1\t1.0\nq2\td2\t1.0\n")),
+    ("document given twice alike", beir("corpus.jsonl", BEIR["corpus.jsonl"] * 2)),
+    ("line separators inside texts", beir("queries.jsonl", '{"_id":"q1","text":"first"}\n{"_id":"q2","text":"second"}\n{"_id":"q3","text":"a\u2028b\x85c"}\n'.encode())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("files", [case[1] for case in READ], ids=[case[0] for case in READ])
+def test_harmless_quirks_are_read(files: dict[str, bytes], tmp_path: Path) -> None:
+    result = convert_raw(write(tmp_path / "raw", files), tmp_path / "out", "beir")
+    assert result.judged() == {("first", "one", 1), ("second", "two", 1)}
