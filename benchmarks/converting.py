@@ -75,7 +75,9 @@ def _texts(rng: np.random.Generator, count: int, characters: int) -> Iterator[st
 def _infgrad(folder: Path, share: float) -> int:
     rng, count = np.random.default_rng(0), int(QUERIES * share)
     (folder / "raw").mkdir()
-    rows = zip(_texts(rng, count, 14), _texts(rng, count, 200), _texts(rng, count, 200), strict=True)
+    queries = list(_texts(rng, count, 14))
+    queries[50::50] = [f"{query}吗" for query in queries[49:-1:50]]  # some that leak from split to split
+    rows = zip(queries, _texts(rng, count, 200), _texts(rng, count, 200), strict=True)
     keys = ("Query", "Positive Document", "Hard Negative Document")
     with (
         zipfile.ZipFile(folder / "raw" / "data.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,

@@ -4,16 +4,12 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
-import dvc.api
 import pytest
-from conftest import REPOSITORY
 from dvc.repo import Repo
 
 from retune.checking import check, check_raw
 from retune.errors import InputError
 from retune.params.section import read_all
-
-PRESETS = sorted((REPOSITORY / "presets").glob("*.yaml"))
 
 
 def put(key: str, value: object) -> Callable[[dict], None]:
@@ -220,11 +216,6 @@ def test_every_finding_is_told_at_once(default_params: dict) -> None:
 
 def test_default_is_sound(default_params: dict) -> None:
     check(default_params)
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_preset_is_sound(preset: Path) -> None:
-    check(dvc.api.params_show(str(preset)))
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,13 @@ def test_given_negatives_are_the_judged_ones_hardest_first_and_no_positive_of_an
     judged = pd.DataFrame([("q", doc, 0) for doc in ("d6", "d1", "d4", "d2")], columns=train.qrels.columns)
     train = Split(train.queries, pd.concat([train.qrels, judged]))
     mined, audit = mine(CORPUS, train, KeywordEncoder(), params(0, 7, 2, source="given"), seed=0)
-    assert mined.examples["negative_ids"].tolist() == [["d2", "d4"], []]
+    assert mined.examples["negative_ids"].tolist() == [["d2", "d4"]]
     assert mined.examples["negative_scores"][0] == pytest.approx([0.7071, 0.0], abs=1e-4)
-    assert audit["queries_with_fewer_negatives"] == 1
+    assert mined.queries["query_id"].tolist() == ["q"]
+    assert audit["queries_left_out"] == 1
     assert audit["negative_rank"] == {}
+
+
+def test_given_negatives_that_no_query_has_are_refused() -> None:
+    with pytest.raises(InputError, match="expected 2 judged negatives a query, got no query with them"):
+        negatives({"q": "red"}, {"q": ["d0"]}, params(0, 7, 2, source="given"))

@@ -20,6 +20,8 @@ from retune.params.fetch import Encoding
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 LOG = logging.getLogger(__name__)
 
+TOKENIZER_CHUNK = 1000  # texts; the tokeniser keeps what it cuts off for as long as the chunk lives
+
 
 class Encoder:
     """Encodes queries and documents with one model.
@@ -74,9 +76,11 @@ class Encoder:
 
     def _tokenize(self, texts: Sequence[str], suffix: str, max_length: int) -> list[list[int]]:
         """Tokenise, cut to length, and put the suffix before the special tokens at the end."""
-        if not texts:
-            return []
         suffix_ids = self.tokenizer(suffix, add_special_tokens=False)["input_ids"] if suffix else []
+        chunks = (texts[start : start + TOKENIZER_CHUNK] for start in range(0, len(texts), TOKENIZER_CHUNK))
+        return [ids for chunk in chunks for ids in self._tokenize_chunk(chunk, suffix_ids, max_length)]
+
+    def _tokenize_chunk(self, texts: Sequence[str], suffix_ids: list[int], max_length: int) -> list[list[int]]:
         tokens = self.tokenizer(
             list(texts), truncation=True, max_length=max_length - len(suffix_ids), return_special_tokens_mask=True
         )

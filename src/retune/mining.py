@@ -19,7 +19,9 @@ AUDIT_PERCENTILES = (5, 50, 95)
 def mine(
     corpus: pd.DataFrame, train: Split, encoder: Encoder, params: Mine, *, seed: int
 ) -> tuple[Mined, dict[str, Any]]:
-    """Rank the corpus for every query and draw negatives from a range of ranks, or score those given.
+    """Rank the corpus for every query and draw negatives from a range of ranks, or take those given.
+
+    With source `given` a query needs as many judged negatives as asked for, else it is left out and counted.
 
     Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. A document
     relevant to the query, or to another query with the same text, is never a negative. Each query draws from
@@ -52,6 +54,8 @@ def mine(
             negatives, negative_scores = ranking[row, drawn], scores[row, drawn]
         else:
             given = np.array(sorted({positions[doc_id] for doc_id in judged[query_id]} - set(forbidden)), dtype=int)
+            if len(given) < params.negatives:
+                continue  # counted in the audit
             similarities = document_embeddings[given] @ query_embeddings[row]
             hardest = np.argsort(-similarities, kind="stable")[: params.negatives]
             negatives, negative_scores = given[hardest], similarities[hardest]
@@ -65,10 +69,16 @@ def mine(
                 "source": params.dataset,
             }
         )
+    if not examples:
+        raise InputError(
+            f"{params.dataset}: expected {params.negatives} judged negatives a query, no query has as many"
+        )
     table = pd.DataFrame(examples)
     named = set(table["positive_ids"].explode()) | set(table["negative_ids"].explode())
     documents = corpus[corpus["doc_id"].isin(named)]
-    return Mined(table, train.queries, documents), _audit(table, ranks, params)
+    queries = train.queries[train.queries["query_id"].isin(table["query_id"])]
+    audit = _audit(table, ranks, params) | {"queries_left_out": len(train.queries) - len(queries)}
+    return Mined(table, queries, documents), audit
 
 
 def _check(corpus: pd.DataFrame, train: Split, params: Mine) -> None:

@@ -60,7 +60,7 @@ def measure(texts: Iterable[str]) -> tuple[list[int], list[int]]:
 
 
 def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Sequence[int]) -> pd.DataFrame:
-    """Return the length distributions as percentiles 0 to 100 of documents and of all queries, for a plot."""
+    """Return percentiles 0 to 100 of the lengths of documents and of all queries (0 if none), for a plot."""
     query_words, query_characters = measure(text for split in splits.values() for text in split.queries["text"])
     columns = {
         "document_characters": characters,
@@ -69,7 +69,7 @@ def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Seque
         "query_words": query_words,
     }
     percentiles = np.arange(101)
-    table = {name: np.percentile(values, percentiles).astype(int) for name, values in columns.items() if len(values)}
+    table = {name: np.percentile(values or [0], percentiles).astype(int) for name, values in columns.items()}
     return pd.DataFrame({"percentile": percentiles} | table)
 
 
