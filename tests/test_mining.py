@@ -117,5 +117,5 @@ def test_given_negatives_are_the_judged_ones_hardest_first_and_no_positive_of_an
 
 
 def test_given_negatives_that_no_query_has_are_refused() -> None:
-    with pytest.raises(InputError, match="expected 2 judged negatives a query, got no query with them"):
+    with pytest.raises(InputError, match="expected 2 judged negatives a query, no query has as many"):
         negatives({"q": "red"}, {"q": ["d0"]}, params(0, 7, 2, source="given"))
