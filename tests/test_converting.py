@@ -1,6 +1,7 @@
 """From a source to a clean, split, guarded and counted data set."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from conversion import SHARED, Converted, convert_raw
 
 from retune.converting import convert, parse_params
+from retune.corpus import CorpusWriter
 from retune.errors import InputError
+from retune.source import Document
 
 GUARD = {"near_duplicate": 0.8, "min_words": 4}
 
@@ -42,7 +45,7 @@ def test_documents_of_equal_text_become_the_first_and_judgments_follow(tmp_path:
     )
     assert result.texts() == {"d0": "x", "d1": "y"}
     assert result.judged() == {("a", "x", 1), ("b", "x", 1)}
-    assert result.statistics["dropped"] == {"equal text": 1}
+    assert result.statistics["dropped"] == {"equal text": 1, "judgment given again": 1}
 
 
 def test_queries_of_equal_text_become_one_with_all_positives(tmp_path: Path) -> None:
@@ -103,6 +106,58 @@ def test_unknown_ids_and_unanswered_queries_are_counted_up_to_the_stated_share(t
     }
     with pytest.raises(InputError, match=r"expected at most 39.00% .*, got 2 of 5, first query_id 'q0' doc_id 'gone'"):
         converted(tmp_path, content, max_unusable=0.39)
+
+
+def test_first_is_kept_across_splits_that_become_one(tmp_path: Path) -> None:
+    content = pairs(["a", "a"], queries_split={"train": ["q0"], "test": ["q1"]})
+    assert converted(tmp_path, content, merge_queries="keep_first", everything_in="train").counts() == {"train": (1, 1)}
+
+
+def test_negative_with_the_text_of_a_positive_under_a_title_is_dropped(tmp_path: Path) -> None:
+    rows = [("one", None, 1), ("one", "T", 0), ("first", "T", 0), ("two", "T", 0)]
+    raw = tmp_path / "raw"
+    (raw / "qrels").mkdir(parents=True)
+    documents = [{"_id": f"d{n}", "title": title or "", "text": text} for n, (text, title, _) in enumerate(rows)]
+    (raw / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+    (raw / "queries.jsonl").write_text('{"_id": "q", "text": "first"}\n')
+    (raw / "qrels/train.tsv").write_text("".join(f"q\td{n}\t{grade}\n" for n, (_, _, grade) in enumerate(rows)))
+    result = convert_raw(raw, tmp_path / "out", "beir")
+    assert result.splits["train"].qrels["doc_id"].tolist() == ["d0", "d3"]
+    assert result.statistics["dropped"] == {"negative equal to its query": 1, "negative equal to a positive": 1}
+
+
+def test_repeated_judgment_keeps_the_highest_relevance_with_its_own_score(tmp_path: Path) -> None:
+    row = {"query": "a", "pos": ["x"], "neg": ["x", "y", "y"], "pos_scores": [0.2], "neg_scores": [0.9, 0.3, 0.4]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    result = convert_raw(tmp_path / "train.jsonl", tmp_path / "out", "flagembedding")
+    scores = dict(zip(result.splits["train"].scores["doc_id"], result.splits["train"].scores["score"], strict=True))
+    assert {result.texts()[doc_id]: score for doc_id, score in scores.items()} == {"x": 0.2, "y": 0.4}
+    dropped = result.statistics["dropped"]
+    assert (dropped["negative equal to a positive"], dropped["judgment given again"]) == (1, 1)
+
+
+def test_answers_of_merged_queries_are_counted(tmp_path: Path) -> None:
+    content = pairs(["a", "a", "a"], reference_answers={"q1": "yes", "q2": "no"})
+    result = converted(tmp_path, content, merge_queries=True)
+    assert result.splits["train"].queries["answer"].tolist() == ["yes"]
+    assert result.statistics["dropped"]["answer of a merged query"] == 1
+
+
+def test_queries_of_dev_that_are_also_in_test_are_counted(tmp_path: Path) -> None:
+    content = pairs(["a", "a", "b"], queries_split={"dev": ["q0"], "test": ["q1"], "train": ["q2"]})
+    result = converted(tmp_path, content, val_is_test=False, dev="given", test="given")
+    assert result.statistics["splits"]["test"]["queries_also_in_dev"] == 1
+
+
+def test_sample_for_the_language_stays_small_and_even(tmp_path: Path) -> None:
+    writer = CorpusWriter(tmp_path / "corpus.parquet")
+    for number in range(5000):
+        writer.add(Document(f"d{number}", None, f"{number} " + "x" * 5000, ""))
+    writer.close()
+    numbers = [int(text.split()[0]) for text in writer.sample]
+    assert 200 <= len(numbers) < 400
+    assert len({after - before for before, after in pairwise(numbers)}) == 1
+    assert max(map(len, writer.sample)) == 2000
 
 
 def test_everything_can_go_into_one_split(tmp_path: Path) -> None:

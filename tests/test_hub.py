@@ -100,6 +100,8 @@ def test_local_name_outside_the_folder_is_refused(name: str, tmp_path: Path) -> 
         ("- a\n", "set.hub.yaml: expected a mapping from local names to repo, revision and file"),
         ("a: [\n", "set.hub.yaml: expected YAML, got: "),
         (entry("a", "x") + entry("a", "y"), "set.hub.yaml: expected YAML, got: .*duplicate key"),
+        ("2026-99-99: 1\n", "set.hub.yaml: expected YAML, got: month must be"),
+        ("[" * 20_000, "set.hub.yaml: expected YAML, got: "),
         ("", "set.hub.yaml: expected data, got an empty file"),
     ],
 )

@@ -87,3 +87,12 @@ def test_judged_irrelevant_documents_connect_no_queries() -> None:
     shared = [(n, 20, 0) for n in range(20)]
     splits = cut(20, own_documents(20) + shared, split_by="document", test=0.5)
     assert splits.value_counts().to_dict() == {"train": 10, "test": 10}
+
+
+def test_one_huge_part_stays_in_train() -> None:
+    # q0 to q119 share d0; a tenth of 200 is 20, and no part above 30 goes there
+    documents = [(n, 0, 1) for n in range(120)] + [(n, n, 1) for n in range(120, 200)]
+    for seed in range(20):
+        splits = cut(200, documents, split_by="document", dev=0.1, test=0.1, seed=seed)
+        assert splits.value_counts().to_dict() == {"train": 160, "test": 20, "dev": 20}
+        assert set(splits[:120]) == {"train"}

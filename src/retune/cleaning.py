@@ -1,4 +1,4 @@
-"""Make queries and judgments fit to use: known ids, no contradictions, every query answered."""
+"""Make queries and judgments fit to use: known ids, no contradictions, every query answered, equal ones merged."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,20 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from retune.corpus import CorpusWriter
+from retune.corpus import CorpusWriter, content_of
 from retune.errors import InputError
 
 QUERY_COLUMNS = ["query_id", "text", "split", "prompt", "answer", "group"]
-QREL_COLUMNS = ["query_id", "doc_id", "relevance", "score"]
+QREL_COLUMNS = ["query_id", "doc_id", "relevance", "score", "content"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedQueries:
     """Queries with their judgments, on the way to becoming splits.
 
     Attributes:
         queries: `query_id`, `text`, `split`, `prompt`, `answer`, `group`.
-        qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN where there is none).
+        qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN where there is none), and once clean `content`, which
+            stands for the document's text without its title.
         dropped: What was left out, by reason.
     """
 
@@ -27,14 +28,14 @@ class Judged:
     qrels: pd.DataFrame
     dropped: Counter[str]
 
-    def without(self, is_out: pd.Series, reason: str) -> "Judged":
+    def without(self, is_out: pd.Series, reason: str) -> "JudgedQueries":
         """Leave out the queries marked and their judgments, and count the queries."""
         kept = self.queries[~is_out]
         qrels = self.qrels[self.qrels["query_id"].isin(kept["query_id"])]
-        return Judged(kept, qrels, self.dropped + Counter({reason: int(is_out.sum())}))
+        return JudgedQueries(kept, qrels, self.dropped + Counter({reason: int(is_out.sum())}))
 
 
-def clean(judged: Judged, corpus: CorpusWriter, *, max_unusable: float, raw: Path) -> Judged:
+def clean(judged: JudgedQueries, corpus: CorpusWriter, *, max_unusable: float, raw: Path) -> JudgedQueries:
     """Give judgments the ids that the corpus kept, and leave out what cannot be used.
 
     Args:
@@ -48,54 +49,66 @@ def clean(judged: Judged, corpus: CorpusWriter, *, max_unusable: float, raw: Pat
     """
     if not len(corpus):
         raise InputError(f"{raw}: expected documents, got none")
-    queries, dropped = judged.queries, judged.dropped + corpus.dropped
-    texts = dict(zip(queries["query_id"], queries["text"], strict=True))
-    qrels = judged.qrels.assign(kept_id=judged.qrels["doc_id"].map(corpus.kept_id))
-    unknown = qrels["kept_id"].isna() | ~qrels["query_id"].isin(texts.keys())
+    queries, qrels, dropped = judged.queries, judged.qrels, judged.dropped + corpus.dropped
+    contents = {query_id: content_of(text, None) for query_id, text in queries[["query_id", "text"]].to_numpy()}
+    unknown = qrels["doc_id"].map(corpus.kept_id).isna() | ~qrels["query_id"].isin(contents.keys())
+    _refuse_above(max_unusable, unknown, qrels, "judgment of an unknown query or document", raw)
+    dropped["judgment of an unknown query or document"] += int(unknown.sum())
+
+    qrels = qrels[~unknown]
     dropped["negative relevance taken for 0"] += int((qrels["relevance"] < 0).sum())
-    pairs = zip(qrels["query_id"], qrels["doc_id"], qrels["relevance"], strict=True)
-    is_itself = [grade <= 0 and corpus.has_text(doc_id, texts.get(query_id, "")) for query_id, doc_id, grade in pairs]
-    _limit(unknown, qrels, "judgment of an unknown query or document", max_unusable, raw, dropped)
-    dropped["negative equal to its query"] += sum(is_itself)
-    usable = qrels[~unknown & ~pd.Series(is_itself, index=qrels.index, dtype=bool)]
-    usable = usable.assign(doc_id=usable["kept_id"], relevance=usable["relevance"].clip(lower=0))[QREL_COLUMNS]
-    unanswered = ~queries["query_id"].isin(usable.loc[usable["relevance"] > 0, "query_id"])
-    _limit(unanswered, queries, "query without a relevant document", max_unusable, raw, dropped)
-    unique, contradicted = _unique_qrels(usable)
-    dropped["negative equal to a positive"] += contradicted
-    return Judged(queries, unique, dropped - Counter()).without(unanswered, "query without a relevant document")
+    qrels = qrels.assign(
+        doc_id=qrels["doc_id"].map(corpus.kept_id),
+        relevance=qrels["relevance"].clip(lower=0),
+        content=qrels["doc_id"].map(corpus.bare_content),
+    )
+    is_itself = (qrels["relevance"] == 0) & (qrels["content"] == qrels["query_id"].map(contents))
+    dropped["negative equal to its query"] += int(is_itself.sum())
+    qrels, counts = _unique_qrels(qrels[~is_itself])
+
+    unanswered = ~queries["query_id"].isin(qrels.loc[qrels["relevance"] > 0, "query_id"])
+    _refuse_above(max_unusable, unanswered, queries, "query without a relevant document", raw)
+    judged = JudgedQueries(queries, qrels[QREL_COLUMNS], dropped + counts)
+    return judged.without(unanswered, "query without a relevant document")
 
 
-def _limit(
-    is_out: pd.Series, table: pd.DataFrame, what: str, max_unusable: float, raw: Path, dropped: Counter[str]
-) -> None:
-    """Raise if more rows than the stated share are out, else count judgments (queries are counted as they go)."""
-    if is_out.sum() > max_unusable * len(table) or (len(table) and is_out.all()):
-        first = table[is_out].iloc[0]
-        ids = " ".join(f"{column} {first[column]!r}" for column in ("query_id", "doc_id") if column in table)
-        raise InputError(
-            f"{raw}: {what}: expected at most {max_unusable:.2%} (max_unusable), got {is_out.sum()} of "
-            f"{len(table)}, first {ids}; mend the data or raise max_unusable"
-        )
-    if "doc_id" in table:
-        dropped[what] += int(is_out.sum())
+def merge_queries(judged: JudgedQueries) -> JudgedQueries:
+    """Make queries of one split with equal text and prompt one query that has the judgments of all.
 
-
-def merge_queries(judged: Judged) -> Judged:
-    """Make queries of one split with equal text and prompt one query that has the judgments of all."""
+    It has the id of the first, and the first answer and group there are.
+    """
     key = [judged.queries["split"], judged.queries["prompt"].fillna(""), judged.queries["text"]]
-    first = judged.queries.groupby(key, sort=False)["query_id"].transform("first")
+    groups = judged.queries.groupby(key, sort=False)
+    first = groups["query_id"].transform("first")
     names = dict(zip(judged.queries["query_id"], first, strict=True))
-    queries = judged.queries[first == judged.queries["query_id"]]
-    qrels, contradicted = _unique_qrels(judged.qrels.assign(query_id=judged.qrels["query_id"].map(names)))
-    merged = len(judged.queries) - len(queries)
-    counts = Counter({"query merged": merged, "negative equal to a positive": contradicted})
-    return Judged(queries, qrels, judged.dropped + counts)
+    answers = judged.queries["answer"]
+    kept_answers = groups["answer"].transform("first")
+    queries = judged.queries.assign(answer=kept_answers)[first == judged.queries["query_id"]]
+    qrels, counts = _unique_qrels(judged.qrels.assign(query_id=judged.qrels["query_id"].map(names)))
+    counts["query merged"] = len(judged.queries) - len(queries)
+    counts["answer of a merged query"] = int((answers.notna() & (answers != kept_answers)).sum())
+    return JudgedQueries(queries, qrels, judged.dropped + counts)
 
 
-def _unique_qrels(qrels: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Keep the highest relevance and score of a repeated judgment; count negatives that were positives too."""
-    grouped = qrels.groupby(["query_id", "doc_id"], sort=False)
-    unique = grouped[["relevance", "score"]].max().reset_index()
-    is_negative = qrels["relevance"] == 0
-    return unique, int((is_negative & (grouped["relevance"].transform("max") > 0)).sum())
+def _unique_qrels(qrels: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
+    """Keep the highest relevance of a repeated judgment with its score, and no negative with a positive's text."""
+    positives = qrels[qrels["relevance"] > 0]
+    pairs = pd.MultiIndex.from_frame(positives[["query_id", "content"]])
+    is_positive_text = pd.MultiIndex.from_frame(qrels[["query_id", "content"]]).isin(pairs)
+    contradicted = (qrels["relevance"] == 0) & is_positive_text
+    order = qrels[~contradicted].sort_values(["relevance", "score"], ascending=False, kind="stable")
+    unique = order.drop_duplicates(["query_id", "doc_id"]).sort_index()
+    repeated = len(qrels) - int(contradicted.sum()) - len(unique)
+    counts = {"negative equal to a positive": int(contradicted.sum()), "judgment given again": repeated}
+    return unique, Counter(counts)
+
+
+def _refuse_above(share: float, is_out: pd.Series, table: pd.DataFrame, what: str, raw: Path) -> None:
+    """Raise if more than a share of the rows, or all of them, are out."""
+    if is_out.sum() > share * len(table) or (len(table) and is_out.all()):
+        first = table[is_out].iloc[0]
+        ids = " ".join(f"{column} {first[column]!r:.80}" for column in ("query_id", "doc_id") if column in table)
+        raise InputError(
+            f"{raw}: {what}: expected at most {share:.2%} (max_unusable), got {is_out.sum()} of {len(table)}, "
+            f"first {ids}; mend the data or raise max_unusable"
+        )

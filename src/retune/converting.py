@@ -12,10 +12,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from retune import converters
-from retune.cleaning import QREL_COLUMNS, QUERY_COLUMNS, Judged, clean, merge_queries
+from retune.cleaning import QUERY_COLUMNS, JudgedQueries, clean, merge_queries
 from retune.corpus import CorpusWriter
 from retune.errors import InputError
-from retune.files import atomic_file
+from retune.files import atomic_directory
 from retune.hub import local_raw
 from retune.leaks import find_leaks
 from retune.params.convert import Convert
@@ -57,17 +57,21 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     """
     if not raw.exists():
         raise InputError(f"{raw}: expected a file or folder, found nothing; put the data there ({where}.raw)")
-    with atomic_file(out / "corpus.parquet") as partial:
-        corpus = CorpusWriter(partial)
+    with atomic_directory(out) as partial:
+        corpus = CorpusWriter(partial / "corpus.parquet")
         try:
             judged = _read(params, raw, corpus)
         finally:
             corpus.close()
-        judged = _assign_splits(judged, params, seed=seed, where=f"params.yaml: {where}")
+        if params.merge_queries is True:
+            judged = merge_queries(judged)
+        assigned = assign_splits(judged.queries, judged.qrels, params, seed=seed, where=f"params.yaml: {where}")
+        _check_use(params, assigned, where=f"params.yaml: {where}.use")
+        judged = replace(judged, queries=judged.queries.assign(split=assigned))
         judged, leaks = _guard(judged, params, where=f"params.yaml: {where}.leaks")
         splits = {name: _split(judged, name) for name in SPLITS}
-        write_splits(out, splits)
-        write_table(out / "leaks.parquet", leaks)
+        write_splits(partial, splits)
+        write_table(partial / "leaks.parquet", leaks)
     statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}
@@ -75,66 +79,74 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     return statistics, lengths(splits, corpus.words, corpus.characters)
 
 
-def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> Judged:
+def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> JudgedQueries:
     """Write the source's documents to the corpus and return what can be used of the rest."""
     converter = importlib.import_module(f"retune.converters.{params.format}")
     try:
         with local_raw(raw) as folder:
-            keep_first = params.merge_queries == "keep_first"
-            judged = _gather(converter.read(folder, params), corpus, keep_first=keep_first)
+            judged = _gather(converter.read(folder, params), corpus, params)
     except OSError as error:
         raise InputError(f"{error.filename or raw}: expected a readable file, got: {error.strerror or error}") from None
     return clean(judged, corpus, max_unusable=params.max_unusable, raw=raw)
 
 
-def _gather(records: Iterable[Record], corpus: CorpusWriter, *, keep_first: bool) -> Judged:
+def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) -> JudgedQueries:
     """Write the documents that stream by to the corpus, and collect the rest."""
-    queries: dict[str, Query] = {}
+    queries = _Queries(keep_first=params.merge_queries == "keep_first")
     judgments: list[Judgment] = []
     dropped: Counter[str] = Counter()
-    seen: set[tuple[str, str | None, str]] = set()
-    repeated: set[str] = set()
     for record in tqdm(records, desc="convert", unit="record", disable=None):
         if isinstance(record, Dropped):
             dropped[record.reason] += record.number
             continue
         check_record(record)
         if isinstance(record, Query):
-            key = (record.split, record.prompt, record.text)
-            if keep_first and key in seen:
-                repeated.add(record.query_id)
-            seen.add(key)
-            if (known := queries.setdefault(record.query_id, record)) is not record:
-                raise InputError(f"{record.where}: query_id {record.query_id!r}: given before, at {known.where}")
+            split = params.everything_in or record.split
+            queries.add(record._replace(split=split, prompt=record.prompt or None, answer=record.answer or None))
         elif isinstance(record, Judgment):
             judgments.append(record)
-        elif record.query_id not in repeated:
+        elif record.query_id not in queries.repeated:
             corpus.add(record)
-    dropped["query repeated"] += len(repeated)
-    judgments = [judgment for judgment in judgments if judgment.query_id not in repeated]
-    rows = [query for query in queries.values() if query.query_id not in repeated]
-    frame = pd.DataFrame(rows, columns=Query._fields)[QUERY_COLUMNS]
+    dropped["query repeated"] += len(queries.repeated)
+    frame = pd.DataFrame(queries.kept.values(), columns=Query._fields)[QUERY_COLUMNS]
     frame["group"] = frame["group"].fillna(frame["query_id"])
-    frame = frame.assign(**{name: frame[name].where(frame[name] != "", None) for name in ("prompt", "answer")})
-    return Judged(frame, pd.DataFrame(judgments, columns=Judgment._fields)[QREL_COLUMNS], dropped)
+    judgments = [judgment for judgment in judgments if judgment.query_id not in queries.repeated]
+    qrels = pd.DataFrame(judgments, columns=Judgment._fields).astype({"score": float})
+    return JudgedQueries(frame, qrels, dropped)
 
 
-def _assign_splits(judged: Judged, params: Convert, *, seed: int, where: str) -> Judged:
-    """Put queries in their splits, equal ones of a split merged where the parameters say so."""
-    if params.everything_in:
-        judged = replace(judged, queries=judged.queries.assign(split=params.everything_in))
-    if params.merge_queries is True:
-        judged = merge_queries(judged)
-    splits = assign_splits(judged.queries, judged.qrels, params, seed=seed, where=where)
-    if params.use == "evaluation_only" and (num_train := int((splits == "train").sum())):
+class _Queries:
+    """Queries by id; where only the first of equal ones is kept, the ids of the others."""
+
+    def __init__(self, *, keep_first: bool) -> None:
+        self.kept: dict[str, Query] = {}
+        self.repeated: set[str] = set()
+        self._keep_first = keep_first
+        self._seen: set[tuple[str, str | None, str]] = set()
+
+    def add(self, query: Query) -> None:
+        if query.query_id in self.kept or query.query_id in self.repeated:
+            known = self.kept.get(query.query_id)
+            place = f", at {known.where}" if known else ""
+            raise InputError(f"{query.where}: query_id {query.query_id!r:.80}: given before{place}")
+        key = (query.split, query.prompt, query.text)
+        if self._keep_first and key in self._seen:
+            self.repeated.add(query.query_id)
+        else:
+            self.kept[query.query_id] = query
+        self._seen.add(key)
+
+
+def _check_use(params: Convert, splits: pd.Series, *, where: str) -> None:
+    num_train = int((splits == "train").sum())
+    if params.use == "evaluation_only" and num_train:
         raise InputError(
-            f"{where}.use: evaluation_only: expected no train queries, got {num_train}; "
+            f"{where}: evaluation_only: expected no train queries, got {num_train}; "
             "write everything_in: test (or dev), or use: training_against_licence"
         )
-    return replace(judged, queries=judged.queries.assign(split=splits))
 
 
-def _guard(judged: Judged, params: Convert, *, where: str) -> tuple[Judged, pd.DataFrame]:
+def _guard(judged: JudgedQueries, params: Convert, *, where: str) -> tuple[JudgedQueries, pd.DataFrame]:
     """Look for leaks between train and the other splits and act by the policy."""
     policy = params.leaks
     leaks = find_leaks(judged.queries, near_duplicate=policy.near_duplicate, min_words=policy.min_words)
@@ -153,7 +165,7 @@ def _guard(judged: Judged, params: Convert, *, where: str) -> tuple[Judged, pd.D
     return judged, leaks
 
 
-def _split(judged: Judged, name: str) -> Split:
+def _split(judged: JudgedQueries, name: str) -> Split:
     queries = judged.queries[judged.queries["split"] == name]
     qrels = judged.qrels[judged.qrels["query_id"].isin(queries["query_id"])]
     return Split(queries, qrels, qrels[qrels["score"].notna()])

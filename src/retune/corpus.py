@@ -14,7 +14,8 @@ from retune.source import Document
 
 BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 20_000_000
-SAMPLE_PER_BATCH = 100  # texts kept of each batch, for the language guess
+SAMPLE = 400  # texts kept for the language guess, at most
+SAMPLE_CHARACTERS = 2000  # of each
 
 
 class CorpusWriter:
@@ -23,7 +24,7 @@ class CorpusWriter:
     Attributes:
         words: Words of each document written, split at white space.
         characters: Characters of each document written.
-        sample: Some of the texts, evenly spaced.
+        sample: Beginnings of some of the texts, evenly spaced.
         dropped: Documents left out, by reason.
     """
 
@@ -33,6 +34,8 @@ class CorpusWriter:
         self.dropped: Counter[str] = Counter()
         self._content: dict[str, bytes] = {}  # of every doc_id
         self._kept: dict[bytes, str] = {}  # content to the doc_id that is kept
+        self._bare: dict[str, bytes] = {}  # of each doc_id with a title, its text alone
+        self._sample_step = 1
         self._batch: list[Document] = []
         self._batch_characters = 0
         self._writer = pq.ParquetWriter(path, CORPUS, **PARQUET)
@@ -52,6 +55,8 @@ class CorpusWriter:
             raise InputError(
                 f"{document.where}: doc_id {document.doc_id!r}: expected one text, got another than given before"
             )
+        if document.title:
+            self._bare[document.doc_id] = content_of(document.text, None)
         if known is not content:
             self.dropped["document given again"] += 1
         elif self._kept.setdefault(content, document.doc_id) != document.doc_id:
@@ -64,9 +69,9 @@ class CorpusWriter:
         content = self._content.get(doc_id)
         return None if content is None else self._kept[content]
 
-    def has_text(self, doc_id: str, text: str) -> bool:
-        """Tell whether a document without a title has this text."""
-        return self._content.get(doc_id) == content_of(text, None)
+    def bare_content(self, doc_id: str) -> bytes | None:
+        """Return what stands for a document's text without its title, or None if there is no such document."""
+        return self._bare.get(doc_id, self._content.get(doc_id))
 
     def close(self) -> None:
         """Write what is left and finish the file."""
@@ -74,6 +79,10 @@ class CorpusWriter:
         self._writer.close()
 
     def _append(self, document: Document) -> None:
+        if len(self.words) % self._sample_step == 0:
+            self.sample.append(document.text[:SAMPLE_CHARACTERS])
+        if len(self.sample) == SAMPLE:
+            self.sample, self._sample_step = self.sample[::2], self._sample_step * 2
         self.words.append(len(document.text.split()))
         self.characters.append(len(document.text))
         self._batch.append(document)
@@ -84,7 +93,6 @@ class CorpusWriter:
     def _flush(self) -> None:
         if not self._batch:
             return
-        self.sample += [document.text for document in self._batch[:: -(-len(self._batch) // SAMPLE_PER_BATCH)]]
         rows = [(document.doc_id, document.title or None, document.text) for document in self._batch]
         columns = dict(zip(CORPUS.names, zip(*rows, strict=True), strict=True))
         self._writer.write_table(pa.table(columns, schema=CORPUS))

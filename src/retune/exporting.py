@@ -1,17 +1,27 @@
-"""Write a data set or a mined set in a layout that other tools read; layouts.py has the layouts."""
+"""Write a data set or a mined set in a layout that other tools read; the layouts are in `layouts/`."""
 
+import importlib
 import logging
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from retune import layouts
 from retune.errors import InputError
+from retune.exported import ANSWERS, GRADES, PROMPTS, SCORES, TITLES, UNANSWERED, texts_or_none
 from retune.files import atomic_directory
-from retune.layouts import ANSWERS, GRADES, LAYOUTS, PROMPTS, SCORES, TITLES, UNANSWERED, texts_or_none
 from retune.records import SPLITS, Dataset, Mined, Split, empty_split, read_corpus, read_mined, read_split
 
 LOG = logging.getLogger(__name__)
+
+
+def names() -> list[str]:
+    """Return the names of all layouts."""
+    return sorted(module.name for module in pkgutil.iter_modules(layouts.__path__))
 
 
 def export(name: str, folder: Path, out: Path) -> None:
@@ -21,20 +31,36 @@ def export(name: str, folder: Path, out: Path) -> None:
     mined negatives 0.
 
     Raises:
-        InputError: There is no such layout, `folder` holds neither kind of set, or `out` is not empty.
+        InputError: There is no such layout, `folder` holds neither kind of set, or `out` is not empty or cannot be
+            written.
     """
-    if name not in LAYOUTS:
-        raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {name!r}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: expected a new or empty folder, got one with content; remove it or name another")
+    if name not in names():
+        raise InputError(f"layout: expected one of {', '.join(names())}, got {name!r}")
+    layout = importlib.import_module(f"retune.layouts.{name}")
+    with _told_by_folder(out):
+        _check_new(out)
     dataset = _read(folder)
-    layout = LAYOUTS[name]
     held = _count(dataset)
-    with atomic_directory(out) as partial:
+    with _told_by_folder(out), atomic_directory(out) as partial:
         left_out = layout.write(dataset, partial)
-    for kind, count in ({kind: held[kind] for kind in layout.lacks} | dict(left_out)).items():
+    for kind, count in ({kind: held[kind] for kind in layout.LACKS} | left_out).items():
         if count:
             LOG.info("%s has no place for %s: %d", name, kind, count)
+
+
+def _check_new(out: Path) -> None:
+    if not out.name:
+        raise InputError(f"{out}: expected a folder by its name, as it is made anew; name one")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: expected a new or empty folder, got one with content; remove it or name another")
+
+
+@contextmanager
+def _told_by_folder(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{out}: expected a folder that can be written, got: {error.strerror or error}") from None
 
 
 def _read(folder: Path) -> Dataset:

@@ -17,9 +17,10 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from retune.cells import shown
 from retune.errors import InputError
 from retune.params.section import Section
-from retune.reading import existing_file
+from retune.raw_files import existing_file
 
 SUFFIX = ".hub.yaml"
 
@@ -59,8 +60,8 @@ def read_pins(path: Path) -> dict[str, Pin]:
     """
     try:
         content = YAML(typ="safe", pure=True).load(existing_file(path).read_text(encoding="utf-8-sig"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: expected YAML, got: {reason:.200}") from None
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path}: expected a mapping from local names to repo, revision and file, got {content!r:.80}")
@@ -68,9 +69,9 @@ def read_pins(path: Path) -> dict[str, Pin]:
     pins: dict[str, Pin] = {}
     for name, value in content.items():
         if fault := _fault(name, content):
-            findings.append(f"{name}: {fault}")
+            findings.append(f"{shown(name)}: {fault}")
         try:
-            pins[name] = Pin.parse(str(name), value)
+            pins[name] = Pin.parse(shown(name), value)
         except InputError as error:
             findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
     if findings:
@@ -80,8 +81,8 @@ def read_pins(path: Path) -> dict[str, Pin]:
 
 def _fault(name: object, names: dict[object, object]) -> str:
     """Say what is wrong with a local name, or nothing."""
-    if not isinstance(name, str):
-        return f"expected a file name, got {name!r}"
+    if not isinstance(name, str) or not name.isprintable():
+        return f"expected a file name, got {name!r:.80}"
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
         return "expected a plain path below the folder, such as qrels/test.tsv"

@@ -1,19 +1,28 @@
 """Find queries of train that give away queries of dev or test."""
 
+import math
 import re
 import unicodedata
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import pandas as pd
 from datasketch import MinHash, MinHashLSH
 
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-SHINGLE = 3  # words
+SCRIPTS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1780-\u17ff"  # Khmer
+    "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U000323af"  # Japanese, Chinese, Korean
+)
+"""Scripts that put no spaces between words: each sign counts as a word."""
+
+TOKEN = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}]+|[^\w\s]|_")
 PERMUTATIONS = 128
-LEAK_COLUMNS = ["kind", "train_query_id", "query_id", "split", "similarity", "train_text", "text"]
+MAX_PAIRS = 10  # of one train query
+LEAK_COLUMNS = ["kind", "train_query_id", "query_id", "split", "queries", "similarity", "train_text", "text"]
 
 
 class _Prepared(NamedTuple):
@@ -22,18 +31,19 @@ class _Prepared(NamedTuple):
     query_id: str
     split: str
     text: str
-    normal: str  # compatible forms, case and white space made equal
-    words: tuple[str, ...]
-    shingles: frozenset[int]  # hashes of its runs of three words
+    normal: str  # compatible forms, case and white space made equal, invisible signs removed
+    tokens: tuple[str, ...]  # words and signs
+    shingles: frozenset[int]  # hashes of the tokens and of neighbouring ones
 
 
 def find_leaks(queries: pd.DataFrame, *, near_duplicate: float, min_words: int) -> pd.DataFrame:
     """List pairs of a train query and a dev or test query of which the first gives away the second.
 
-    A pair is `exact` (equal but for case, white space and Unicode's compatible forms), else `contains` (the dev or
-    test query's words stand in the train query, in a row), else `near_duplicate` (Jaccard similarity of the sets
-    of word trigrams; candidates by MinHash and LSH of datasketch, then compared exactly). A word of Chinese,
-    Japanese and Korean is one sign.
+    A pair is `exact` (equal but for case, white space, invisible signs and Unicode's compatible forms), else
+    `contains` (the words of the dev or test query stand in the train query, in a row), else `near_duplicate`
+    (Jaccard similarity of the sets of words and of neighbouring words together; candidates by MinHash and LSH of
+    datasketch, then compared exactly). Signs such as + count as words, and so does each sign of a script without
+    spaces. Equal dev or test queries stand as one.
 
     Args:
         queries: `query_id`, `text` and `split` (train, dev or test).
@@ -41,51 +51,102 @@ def find_leaks(queries: pd.DataFrame, *, near_duplicate: float, min_words: int) 
         min_words: Shorter dev and test queries are not looked for inside train queries.
 
     Returns:
-        `kind`, `train_query_id`, `query_id`, `split`, `similarity` (Jaccard), `train_text`, `text`; train's order.
+        `kind`, `train_query_id`, `query_id` (the first of equal ones), `split`, `queries` (how many are equal),
+        `similarity` (Jaccard), `train_text`, `text`; train's order, at most ten pairs a train query.
     """
-    held_out = [_prepare(*row) for row in _rows(queries[queries["split"] != "train"])]
-    index = _HeldOut(held_out, near_duplicate, min_words)
-    train = queries[queries["split"] == "train"] if held_out else queries[:0]
+    is_train = queries["split"] == "train"
+    held_out = [_prepare(*row) for row in _rows(queries[~is_train])]
+    repeats = Counter((query.split, query.normal) for query in held_out)
+    unique = list({(query.split, query.normal): query for query in reversed(held_out)}.values())[::-1]
+    train = [_prepare(*row) for row in _rows(queries[is_train])] if unique else []
+    index = _HeldOut(unique, train, near_duplicate, min_words)
     rows = [
-        (kind, query.query_id, other.query_id, other.split, round(_jaccard(query, other), 5), query.text, other.text)
-        for query in (_prepare(*row) for row in _rows(train))
-        for other, kind in index.find(query).items()
+        {
+            "kind": kind,
+            "train_query_id": query.query_id,
+            "query_id": other.query_id,
+            "split": other.split,
+            "queries": repeats[other.split, other.normal],
+            "similarity": round(_jaccard(query, other), 5),
+            "train_text": query.text,
+            "text": other.text,
+        }
+        for query in train
+        for other, kind in index.find(query)
     ]
     return pd.DataFrame(rows, columns=LEAK_COLUMNS)
 
 
 class _HeldOut:
-    """Dev and test queries, indexed for each kind of leak."""
+    """Distinct dev and test queries, indexed for each kind of leak."""
 
-    def __init__(self, queries: list[_Prepared], near_duplicate: float, min_words: int) -> None:
-        self._near_duplicate, self._min_words = near_duplicate, min_words
-        self._exact: dict[str, list[_Prepared]] = defaultdict(list)
-        self._starts: dict[tuple[str, ...], list[_Prepared]] = defaultdict(list)
-        self._lsh = MinHashLSH(threshold=near_duplicate, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
-        self._queries = queries
-        self._shingles = frozenset().union(*(query.shingles for query in queries))
+    def __init__(self, queries: list[_Prepared], train: list[_Prepared], near_duplicate: float, min_words: int) -> None:
+        self._queries, self._near_duplicate, self._min_words = queries, near_duplicate, min_words
+        self._exact: dict[str, list[int]] = defaultdict(list)
         for number, query in enumerate(queries):
-            self._exact[query.normal].append(query)
-            if len(query.words) >= min_words:
-                self._starts[query.words[:min_words]].append(query)
-            self._lsh.insert(number, _minhash(query.shingles))
+            self._exact[query.normal].append(number)
+        self._stripped = [_strip_marks(query.tokens) for query in queries]
+        self._by_window = self._index_windows(train)
+        self._counts = Counter(shingle for query in queries for shingle in query.shingles)
+        self._by_rare: dict[int, set[int]] = defaultdict(set)
+        # lower than asked for: a candidate too many costs a comparison, one too few is a leak missed
+        threshold = max(0.1, min(near_duplicate, 0.9) - 0.2)
+        self._lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        for number, query in enumerate(queries):
+            self._lsh.insert(number, _minhash(query))
+            for shingle in self._rare(query):
+                self._by_rare[shingle].add(number)
 
-    def find(self, query: _Prepared) -> dict[_Prepared, str]:
-        """Return the held-out queries that a train query gives away, and how."""
-        found = dict.fromkeys(self._exact.get(query.normal, ()), "exact")
-        for other in self._contained(query):
-            found.setdefault(other, "contains")
-        if len(query.shingles & self._shingles) >= self._near_duplicate * len(query.shingles) > 0:
-            for number in sorted(self._lsh.query(_minhash(query.shingles))):
-                if _jaccard(query, self._queries[number]) >= self._near_duplicate:
-                    found.setdefault(self._queries[number], "near_duplicate")
-        return found
+    def find(self, query: _Prepared) -> Iterator[tuple[_Prepared, str]]:
+        """Yield the held-out queries that a train query gives away, and how; at most `MAX_PAIRS`."""
+        found: set[int] = set()
+        for kind, numbers in (
+            ("exact", iter(self._exact.get(query.normal, ()))),
+            ("contains", self._contained(query)),
+            ("near_duplicate", self._near(query)),
+        ):
+            for number in numbers:
+                if len(found) == MAX_PAIRS:
+                    return
+                if number not in found:
+                    found.add(number)
+                    yield self._queries[number], kind
 
-    def _contained(self, query: _Prepared) -> Iterator[_Prepared]:
-        for start in range(len(query.words) - self._min_words + 1):
-            for other in self._starts.get(query.words[start : start + self._min_words], ()):
-                if query.words[start : start + len(other.words)] == other.words:
-                    yield other
+    def _index_windows(self, train: list[_Prepared]) -> dict[tuple[str, ...], list[tuple[int, int]]]:
+        """Map one run of `min_words` words of each held-out query, its rarest in train, to query and offset."""
+        windows = {window for tokens in self._stripped for window in _windows(tokens, self._min_words)}
+        counts = Counter(
+            window for query in train for window in _windows(query.tokens, self._min_words) if window in windows
+        )
+        index: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
+        for number, tokens in enumerate(self._stripped):
+            if own := list(_windows(tokens, self._min_words)):
+                offset = min(range(len(own)), key=lambda start: counts[own[start]])
+                index[own[offset]].append((number, offset))
+        return index
+
+    def _contained(self, query: _Prepared) -> Iterator[int]:
+        for start, window in enumerate(_windows(query.tokens, self._min_words)):
+            for number, offset in self._by_window.get(window, ()):
+                begin, tokens = start - offset, self._stripped[number]
+                if begin >= 0 and query.tokens[begin : begin + len(tokens)] == tokens:
+                    yield number
+
+    def _near(self, query: _Prepared) -> Iterator[int]:
+        candidates = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(query)))
+        if candidates:
+            candidates.intersection_update(self._lsh.query(_minhash(query)))
+        for number in sorted(candidates):
+            if _jaccard(query, self._queries[number]) >= self._near_duplicate:
+                yield number
+
+    def _rare(self, query: _Prepared) -> list[int]:
+        """Return the rarest shingles of a query, so many that two queries as similar as asked for share one of them.
+
+        Prefix filtering (Chaudhuri et al., ICDE 2006): it keeps queries of one template apart at once.
+        """
+        count = len(query.shingles) - math.ceil(self._near_duplicate * len(query.shingles)) + 1
+        return sorted(query.shingles, key=lambda shingle: (self._counts[shingle], shingle))[:count]
 
 
 def _rows(queries: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
@@ -94,16 +155,32 @@ def _rows(queries: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
 
 def _prepare(query_id: str, split: str, text: str) -> _Prepared:
     normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    words = tuple(WORD.findall(normal))
-    runs = (" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1)))
-    return _Prepared(query_id, split, text, normal, words, frozenset(zlib.crc32(run.encode()) for run in runs))
+    if not normal.isascii():
+        normal = "".join(sign for sign in normal if unicodedata.category(sign) != "Cf")
+    tokens = tuple(TOKEN.findall(normal))
+    pairs = (f"{first} {second}" for first, second in pairwise(tokens))
+    shingles = frozenset(zlib.crc32(shingle.encode()) for shingle in chain(tokens, pairs))
+    return _Prepared(query_id, split, text, normal, tokens, shingles)
 
 
-def _minhash(shingles: frozenset[int]) -> MinHash:
+def _strip_marks(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out punctuation at both ends, such as a question mark."""
+    kept = [place for place, token in enumerate(tokens) if not unicodedata.category(token[0]).startswith("P")]
+    return tokens[kept[0] : kept[-1] + 1] if kept else ()
+
+
+def _windows(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1))
+
+
+def _minhash(query: _Prepared) -> MinHash:
     sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
-    sketch.update_batch(sorted(shingles))
+    if query.shingles:
+        sketch.update_batch(sorted(query.shingles))
     return sketch
 
 
 def _jaccard(one: _Prepared, other: _Prepared) -> float:
-    return len(one.shingles & other.shingles) / len(one.shingles | other.shingles)
+    shared = len(one.shingles & other.shingles)
+    total = len(one.shingles) + len(other.shingles) - shared
+    return shared / total if total else 0.0

@@ -132,7 +132,11 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read any Parquet table a stage wrote."""
     if not path.is_file():
         raise InputError(f"{path}: expected a Parquet file, found none; run the stage that writes it")
-    return pd.read_parquet(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: expected a Parquet file, got: {reason}; write it anew by its stage") from None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -1,10 +1,14 @@
 """The records a converter yields, and what they must hold."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from retune.cells import none_if_empty
 from retune.errors import InputError
+
+MAX_RELEVANCE = 1000
 
 Raw = Any
 """A value as the source has it; `check_record` makes sure that it is text, or null where that is allowed."""
@@ -70,7 +74,7 @@ Record = Document | Query | Judgment | Dropped
 
 def title_and_text(row: dict[str, Any]) -> tuple[Raw, Raw]:
     """Return a row's title and text; where the text is empty, as in some BEIR sets, its title is the text."""
-    title, text = row.get("title") or None, row.get("text")
+    title, text = none_if_empty(row.get("title")), row.get("text")
     return (None, title) if text == "" and title else (title, text)
 
 
@@ -95,8 +99,44 @@ def judge(
         yield Judgment(query_id, doc_id, relevance, where, None if scores is None else scores[position])
 
 
+def judge_ids(
+    query_id: str,
+    documents: tuple[Sequence[Any], Sequence[Any]],
+    relevance: int,
+    where: str,
+    scores: Sequence[float] | None = None,
+) -> Iterator[Record]:
+    """Yield documents that stand with their ids in a query's own row, and their judgments.
+
+    Args:
+        query_id: The query.
+        documents: Ids, and a text for each.
+        relevance: Of all.
+        where: File and line, for messages.
+        scores: One for each text, if there are any.
+
+    Raises:
+        InputError: Ids, texts and scores are not as many.
+    """
+    ids, texts = documents
+    if len(ids) != len(texts) or (scores is not None and len(scores) != len(texts)):
+        raise InputError(
+            f"{where}: expected an id (and score, if any) for each of {len(texts)} texts, got {len(ids)} ids"
+            + ("" if scores is None else f" and {len(scores)} scores")
+        )
+    for position, (doc_id, text) in enumerate(zip(ids, texts, strict=True)):
+        yield Document(doc_id, None, text, where, query_id)
+        yield Judgment(query_id, doc_id, relevance, where, None if scores is None else scores[position])
+
+
+def titled(query_id: str | None, title: Raw, text: Raw, where: str) -> Document:
+    """Return a document without an id that may have a title: equal texts with other titles are other documents."""
+    title = none_if_empty(title)
+    return Document(text_id(text if title is None else f"{title}\n{text}"), title, text, where, query_id)
+
+
 def check_record(record: Document | Query | Judgment) -> None:
-    """Check ids and texts: text that UTF-8 can write, not empty; ids without tabs and line ends.
+    """Check ids and texts: text that UTF-8 can write, not empty; ids without tabs and line ends; numbers in range.
 
     Raises:
         InputError: Names place, field, expectation and value.
@@ -105,15 +145,22 @@ def check_record(record: Document | Query | Judgment) -> None:
         case Document():
             fields = [("doc_id", record.doc_id, True), ("text", record.text, True), ("title", record.title, False)]
         case Query():
-            fields = [("query_id", record.query_id, True), ("text", record.text, True)]
+            fields = [("query_id", record.query_id, True), ("text", record.text, True), ("group", record.group, False)]
             fields += [("prompt", record.prompt, False), ("answer", record.answer, False)]
         case Judgment():
             fields = [("query_id", record.query_id, True), ("doc_id", record.doc_id, True)]
-            if type(record.relevance) is not int:
-                raise InputError(f"{record.where}: relevance: expected a whole number, got {record.relevance!r:.80}")
+            _check_numbers(record)
     for name, value, required in fields:
         if fault := _fault(value, required=required, is_id=name.endswith("_id")):
             raise InputError(f"{record.where}: {name}: expected {fault}, got {value!r:.80}")
+
+
+def _check_numbers(judgment: Judgment) -> None:
+    relevance, score = judgment.relevance, judgment.score
+    if type(relevance) is not int or abs(relevance) > MAX_RELEVANCE:
+        raise InputError(f"{judgment.where}: relevance: expected a whole number, got {relevance!r:.80}")
+    if score is not None and (type(score) not in (int, float) or not math.isfinite(score)):
+        raise InputError(f"{judgment.where}: score: expected a finite number or null, got {score!r:.80}")
 
 
 def _fault(value: Any, *, required: bool, is_id: bool) -> str:

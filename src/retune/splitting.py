@@ -80,13 +80,23 @@ def _connected(queries: pd.DataFrame, qrels: pd.DataFrame) -> pd.Series:
 
 
 def _cut(parts: pd.Series, *, dev: float, test: float, seed: int) -> np.ndarray:
-    """Assign each query's part to train, dev or test, by shares of the queries."""
+    """Assign each query's part to train, dev or test, by shares of the queries.
+
+    A part that would exceed the share by more than half of it stays in train: one huge part is no sample.
+    """
     sizes = parts.value_counts().sort_index()
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    before = np.empty(len(sizes), dtype=int)  # queries in the parts shuffled ahead of this one
-    before[order] = np.cumsum(sizes.to_numpy()[order]) - sizes.to_numpy()[order]
-    num_test, num_dev = _whole(test * len(parts)), _whole(dev * len(parts))
-    names = np.select([before < num_test, before < num_test + num_dev], ["test", "dev"], "train")
+    counts = sizes.to_numpy()
+    order = np.random.default_rng(seed).permutation(len(counts))
+    names = np.full(len(counts), "train", dtype=object)
+    for name, share in (("test", test), ("dev", dev)):
+        wanted = _whole(share * len(parts))
+        limit, filled = max(1.5 * wanted, min(counts, default=0)), 0
+        for part in order:
+            if filled >= wanted:
+                break
+            if names[part] == "train" and filled + counts[part] <= limit:
+                names[part] = name
+                filled += counts[part]
     return pd.Series(names, index=sizes.index)[parts].to_numpy()
 
 

@@ -31,7 +31,8 @@ def describe(
         sample: Texts of documents, for the guess of the language.
         dropped: Records left out, by reason.
     """
-    train_texts = set(splits["train"].queries["text"])
+    texts = {name: set(split.queries["text"]) for name, split in splits.items()}
+    earlier: dict[str, tuple[str, ...]] = {"train": (), "dev": ("train",), "test": ("train", "dev")}
     parts = {}
     for name, split in splits.items():
         relevant = split.qrels[split.qrels["relevance"] > 0]
@@ -41,7 +42,10 @@ def describe(
             "relevant": len(relevant),
             "judged_irrelevant": len(split.qrels) - len(relevant),
             "positives_per_query": _percentiles(relevant.groupby("query_id").size()),
-            "queries_also_in_train": 0 if name == "train" else int(split.queries["text"].isin(train_texts).sum()),
+            **{
+                f"queries_also_in_{other}": int(split.queries["text"].isin(texts[other]).sum())
+                for other in earlier[name]
+            },
             "length": _lengths(*measure(split.queries["text"])),
             "language": _languages(list(split.queries["text"])),
         }

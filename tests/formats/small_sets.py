@@ -1,8 +1,11 @@
 """Small data sets and mined sets, made on the spot."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from retune import records
+from stages import export_data
 
 
 def table(rows: list[tuple], *columns: str) -> pd.DataFrame:
@@ -41,3 +44,11 @@ def mined_set() -> records.Mined:
         table([("q1", "one?", "Find: ", None), ("q2", "two?", None, "2")], *records.QUERIES.names),
         table([("a", None, "alpha"), ("b", "B", "beta"), ("c", None, "gamma")], *records.CORPUS.names),
     )
+
+
+def export_small(layout: str, tmp_path: Path) -> dict[str, str]:
+    """Export the small data set; return the text of its files that are text."""
+    records.write_dataset(tmp_path / "set", small_dataset())
+    export_data.main(layout, dataset=tmp_path / "set", out=tmp_path / "out")
+    files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".parquet")
+    return {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes().decode() for path in files}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conversion import convert_raw
 
@@ -45,11 +47,23 @@ def parquet(**columns: list) -> bytes:
     return buffer.getvalue()
 
 
+def arrow(names: list[str], *columns: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(list(columns), names=names), buffer)
+    return buffer.getvalue()
+
+
 def beir(name: str, content: bytes) -> dict[str, bytes]:
     return BEIR | {name: content}
 
 
 MLDR_QUERY = lines({"query_id": "q", "query": "a", "positive_passages": [{"docid": "d", "text": "x"}]})
+EEDI_HEADER = b"QuestionId,ConstructName,CorrectAnswer,QuestionText,AnswerAText,AnswerBText,AnswerCText,AnswerDText,MisconceptionAId,MisconceptionBId,MisconceptionCId,MisconceptionDId\n"  # fmt: skip
+TEXTS = [pa.array([text]) for text in "abc"]
+NO_UTF8 = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+TREC = {"c.jsonl": lines({"id": "d1", "text": "x"}), "r.txt": b"q1 d1\n"}
+TREC_FILES = {"documents": ["c.jsonl"], "splits": {"train": {"queries": "q.jsonl", "qrels": "r.txt"}}, "runs": [], "run_depth": None}  # fmt: skip
+NEMOTRON = {"train.json": b'{"corpus": {"path": "./c"}, "data": []}', "c/t.jsonl": lines({"id": "a", "text": "b"})}
 EEDI_NAMES = b"MisconceptionId,MisconceptionName\n1,Adds\n"
 
 CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
@@ -60,8 +74,8 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("invalid UTF-8 in CSV", "table", {"a.csv": b"q,p\nx,y\n\xff,z\n"}, TABLE, r"a.csv:\d: expected UTF-8"),
     ("truncated gzip", "mldr", {"train.jsonl.gz": gzip.compress(MLDR_QUERY)[:-10]}, {"negatives": True}, r"train.jsonl.gz:\d+: expected a whole gzip file"),
     ("no gzip at all", "mldr", {"train.jsonl.gz": MLDR_QUERY}, {"negatives": True}, r"train.jsonl.gz:\d: expected a whole gzip file"),
-    ("damaged Parquet", "table", {"a.parquet": b"PAR1 nothing PAR1"}, TABLE, r"a.parquet: expected a Parquet file"),
-    ("damaged zip", "infgrad", {"a.zip": b"PK\x03\x04 nothing"}, {}, r"a.zip: expected a (whole )?zip"),
+    ("damaged Parquet", "table", {"a.parquet": b"PAR1 nothing PAR1"}, TABLE, r"a.parquet: rows 1 to 10000: expected a Parquet file"),
+    ("damaged zip", "infgrad", {"a.zip": b"PK\x03\x04 nothing"}, {}, r"a.zip:1: expected a whole zip"),
     ("zip with a path outside", "infgrad", {"a.zip": zipped(**{"../a.json": b"[]"})}, {}, r"a.zip: .*\.\./a.json"),
     ("zip with an absolute path", "infgrad", {"a.zip": zipped(**{"/etc/a.json": b"[]"})}, {}, r"a.zip: .*/etc/a.json"),
     ("line of 50 MB", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"' + b"x" * 50_000_000 + b'"}\n'), {}, r"corpus.jsonl:1: expected lines of at most 33554432 bytes, got more"),
@@ -70,13 +84,40 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("folder where a file belongs", "beir", BEIR | {"corpus.jsonl/x": b"x"}, {}, r"corpus.jsonl: expected a file, found a folder"),
     ("several files where one belongs", "rag_json", {"a.json": b"{}", "b.json": b"{}"}, {"val_is_test": True}, r"expected one file \(.json\), found 2"),
     # JSON
-    ("malformed JSON on a line", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":\n'), {}, r"queries.jsonl:2: expected a JSON object, got Expecting value"),
+    ("malformed JSON on a line", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":\n'), {}, r"queries.jsonl:2: expected JSON, got Expecting value"),
     ("malformed JSON file", "rag_json", {"a.json": b'{"queries": {},\n "corpus": }'}, {"val_is_test": True}, r"a.json:2: expected JSON, got Expecting value"),
     ("array where an object belongs", "beir", beir("corpus.jsonl", b"[1]\n"), {}, r"corpus.jsonl:1: expected a JSON object, got list"),
-    ("deeply nested JSON", "beir", beir("corpus.jsonl", b'{"_id":' + b"[" * 100_000 + b"\n"), {}, r"corpus.jsonl:1: expected a JSON object, got"),
+    ("deeply nested JSON", "beir", beir("corpus.jsonl", b'{"_id":' + b"[" * 100_000 + b"\n"), {}, r"corpus.jsonl:1: expected JSON, got too deep a nesting"),
     ("array where a text belongs", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":["one"]}\n'), {}, r"corpus.jsonl:1: text: expected text, got \['one'\]"),
     ("number where a title belongs", "beir", beir("corpus.jsonl", b'{"_id":"d1","title":5,"text":"one"}\n'), {}, r"corpus.jsonl:1: title: expected text or null, got 5"),
-    ("key given twice", "rag_json", {"a.json": b'{"queries": {"q": "a", "q": "b"}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"a.json: expected each key once .*'q' twice"),
+    ("key given twice", "rag_json", {"a.json": b'{"queries": {"q": "a", "q": "b"}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"a.json:1: expected each key once .*'q' twice"),
+    ("key given twice on a line", "flagembedding", {"a.jsonl": b'\n{"query": "a", "pos": ["x"], "pos": ["y"]}\n'}, {}, r"a.jsonl:2: expected each key once .*'pos' twice"),
+    ("key given twice far down", "rag_json", {"a.json": b'{"queries": {"q": "a"},\n"corpus": {"q": "}"},\n"queries": {}}'}, {"val_is_test": True}, r"a.json:3: expected each key once .*'queries' twice"),
+    ("integer of 5,000 digits", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"one","n":' + b"1" * 5000 + b"}\n"), {}, r"corpus.jsonl:1: expected JSON, got a number of too many digits"),
+    ("integer of 5,000 digits in an array", "infgrad", {"a.json": b"[1,\n" + b"1" * 5000 + b"]"}, {}, r"a.json:2: expected JSON, got a number of too many digits"),
+    ("deeply nested file", "rag_json", {"a.json": b"\n" + b"[" * 100_000}, {"val_is_test": True}, r"a.json:2: expected JSON, got too deep a nesting"),
+    ("deeply nested array", "infgrad", {"a.json": b"[" * 100_000}, {}, r"a.json:1: expected JSON, got too deep a nesting"),
+    ("invalid UTF-8 in lines of a zip", "infgrad", {"a.zip": zipped(**{"a.json": b'\n{"Query": "\xff"}'})}, {}, r"a.zip:2: expected UTF-8"),
+    ("column of Parquet named twice", "table", {"a.parquet": arrow(["q", "q", "p"], *TEXTS)}, TABLE, r"a.parquet: expected each column once, got q, q, p"),
+    ("invalid UTF-8 in Parquet", "table", {"a.parquet": arrow(["q", "p"], NO_UTF8, TEXTS[0])}, TABLE, r"a.parquet: rows 1 to 10000: expected a Parquet file, got: .*utf-8"),
+    ("time out of range in Parquet", "table", {"a.parquet": arrow(["q", "p", "t"], *TEXTS[:2], pa.array([10**18], pa.timestamp("us")))}, TABLE, r"a.parquet: rows 1 to 10000: expected"),
+    ("list where metadata belong", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a","metadata":["x"]}\n'), {}, r"queries.jsonl:1: metadata: expected an object or null, got \['x'\]"),
+    ("zero where metadata belong", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a","metadata":0}\n'), {}, r"queries.jsonl:1: metadata: expected an object or null, got 0"),
+    ("zero where a title belongs", "beir", beir("corpus.jsonl", b'{"_id":"d1","title":0,"text":"one"}\n'), {}, r"corpus.jsonl:1: title: expected text or null, got 0"),
+    ("number before a text", "flagembedding", {"corpus.jsonl": lines({"title": 5, "text": "y"}), "a.jsonl": lines({"query": "a", "pos": ["x"]})}, {}, r"corpus.jsonl:1: title: expected text or null, got 5"),
+    ("zero where passages belong", "mldr", {"train.jsonl": lines({"query_id": "q", "query": "a", "positive_passages": [], "negative_passages": 0})}, {"negatives": True}, r"train.jsonl:1: negative_passages: expected a list"),
+    ("truth value for a score", "table", {"a.jsonl": lines({"q": "a", "p": "x", "s": True})}, TABLE | {"score": "s"}, r"a.jsonl:1: s: expected a number, got True"),
+    ("text for a flag", "squad", {"a.json": json.dumps({"data": [{"title": "t", "paragraphs": [{"context": "x", "qas": [{"id": "q", "question": "a", "is_impossible": "no", "answers": []}]}]}]}).encode()}, {}, r"qas.0: is_impossible: expected true or false, got 'no'"),
+    ("list for a split", "table", {"a.jsonl": lines({"q": "a", "p": "x", "s": ["train"]})}, TABLE | {"split": "s"}, r"a.jsonl:1: s: expected one of train, .*got \['train'\]"),
+    ("list for a query's id", "trec", TREC | {"q.jsonl": lines({"id": ["q1"], "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected non-empty text, got \['q1'\]"),
+    ("number for a query's id", "trec", TREC | {"q.jsonl": lines({"id": 1, "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected non-empty text, got 1"),
+    ("list for a corpus' description", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b"[]"}, {"file": "train.json"}, r"merlin_metadata.json: expected a JSON object, got list"),
+    ("number for a corpus' instruction", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b'{"corpus_id": "c", "query_instruction": 5}'}, {"file": "train.json"}, r"merlin_metadata.json: query_instruction: expected text or null, got 5"),
+    ("number for an instruction", "mteb", {"corpus.jsonl": BEIR["corpus.jsonl"], "queries.jsonl": BEIR["queries.jsonl"], "qrels/train.jsonl": lines({"query-id": "q1", "corpus-id": "d1", "score": 1}), "instruction.jsonl": lines({"query-id": "q1", "instruction": 5})}, {"subset": None, "nano_beir": False}, r"instruction.jsonl:1: instruction: expected text or null, got 5"),
+    ("question without a number", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"abc,n,A,t,1,2,3,4,,1,1,1\n"}, {"prompt": None, "rule": "validation_v2"}, r"train.csv:2: QuestionId: expected a whole number that no other row has, got 'abc'"),
+    ("question given twice", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"7,n,A,t,1,2,3,4,,1,1,1\n" * 10}, {"prompt": None, "rule": "cross_validation"}, r"train.csv:3: QuestionId: .* no other row has, got '7'"),
+    ("line end in an id", "rag_json", {"a.json": b'{"queries": {"q\\nx": ""}, "corpus": {"d": "x"}, "relevant_docs": {}}'}, {"val_is_test": True}, r"queries.'q\\nx': query_id|queries.'q\\nx': text"),
+    ("line end in a column's name", "table", {"a.csv": b'"q\nz",k\nx,y\n'}, TABLE, r"expected q, p, got the columns 'q\\nz', k"),
     # ids and texts
     ("int id", "beir", beir("corpus.jsonl", b'{"_id":1,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got 1"),
     ("float id", "beir", beir("queries.jsonl", b'{"_id":1.0,"text":"a"}\n'), {}, r"queries.jsonl:1: _id: expected non-empty text, got 1.0"),
@@ -91,6 +132,7 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     # judgments and scores
     ("unaligned scores", "flagembedding", {"a.jsonl": lines({"query": "a", "pos": ["x"], "neg": ["y"], "pos_scores": [1.0, 2.0], "neg_scores": [0.1]})}, {}, r"a.jsonl:1: pos: expected a score for each of 1 texts, got 2"),
     ("relevance that is no number", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\tyes\n"), {}, r"train.tsv:2: expected a whole number as relevance, got 'yes'"),
+    ("relevance with a fraction on the first line", "beir", beir("qrels/train.tsv", b"q1\td1\t0.5\nq2\td2\t1\n"), {}, r"train.tsv:1: expected a whole number as relevance, got '0.5'"),
     ("relevance with a fraction", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t0.5\n"), {}, r"train.tsv:2: expected a whole number as relevance, got '0.5'"),
     ("judgments with a field too many", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t1\textra\n"), {}, r"train.tsv:2: expected 3 fields, got 4"),
     ("judgments of unknown ids", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq1\td9\t1\n"), {"max_unusable": 0.4}, r"judgment of an unknown query or document: expected at most 40.00% .* got 1 of 2, first query_id 'q1' doc_id 'd9'"),
@@ -154,6 +196,9 @@ READ = [
     ("carriage returns", {name: content.replace(b"\n", b"\r\n") for name, content in BEIR.items()}),
     ("no final newline", {name: content.rstrip(b"\n") for name, content in BEIR.items()}),
     ("blank lines", {name: content.replace(b"\n", b"\n\n") for name, content in BEIR.items()}),
+    ("lines of white space", {name: content.replace(b"\n", b"\n \n") for name, content in BEIR.items()}),
+    ("tab alone between objects", beir("corpus.jsonl", BEIR["corpus.jsonl"].replace(b"\n", b"\n\t\n"))),
+    ("other header of two columns", beir("qrels/train.tsv", b"Query_ID\tDocID\nq1\td1\nq2\td2\n")),
     ("no header", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t1\n")),
     ("two columns", beir("qrels/train.tsv", b"q1\td1\nq2\td2\n")),
     ("TREC's four columns", beir("qrels/train.tsv", b"q1 0 d1 1\nq2 0 d2 1\n")),
@@ -167,3 +212,4 @@ READ = [
 def test_harmless_quirks_are_read(files: dict[str, bytes], tmp_path: Path) -> None:
     result = convert_raw(write(tmp_path / "raw", files), tmp_path / "out", "beir")
     assert result.judged() == {("first", "one", 1), ("second", "two", 1)}
+    assert "judgment of an unknown query or document" not in result.statistics["dropped"]

@@ -7,7 +7,7 @@ from conftest import SHARED_DATA
 from conversion import convert_raw
 
 from retune.errors import InputError
-from retune.reading import read_qrels
+from retune.tables import read_qrels
 
 
 def write_beir(folder: Path, **files: str) -> Path:

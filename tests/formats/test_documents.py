@@ -1,10 +1,14 @@
 """Format `documents`: chunks by headings and words, with their place in the file."""
 
+import html
+import time
 from pathlib import Path
 
 import pytest
-from conversion import Converted, convert_raw
+from conversion import SHARED, Converted, convert_raw
 
+from retune.converters.documents import read
+from retune.converting import parse_params
 from retune.errors import InputError
 
 GUIDE = """Intro words before any heading stand alone.
@@ -24,9 +28,11 @@ Open the program.
 """
 
 
+SIZES = {"chunk_words": 100, "overlap_words": 0, "min_words": 1}
+
+
 def chunked(raw: Path, out: Path, **values: int) -> Converted:
-    sizes = {"chunk_words": 100, "overlap_words": 0, "min_words": 1}
-    return convert_raw(raw, out, "documents", **sizes | values)
+    return convert_raw(raw, out, "documents", **SIZES | values)
 
 
 def folder(path: Path, **files: str) -> Path:
@@ -79,6 +85,57 @@ def test_html_gives_its_visible_text_by_heading(tmp_path: Path) -> None:
     assert page[start:].startswith("Soup of")
 
 
+def test_inline_markup_stays_inside_a_word_and_only_blocks_and_line_breaks_part_words(tmp_path: Path) -> None:
+    page = (
+        "<h1>On un<i>like</i>ly<br>things</h1>un<b>believ</b>able H<sub>2</sub>O<!-- x -->!"
+        "<div>one</div>two<br/>three<table><tr><td>a</td><td>b</td></tr></table><pre>x\n  y</pre>"
+    )
+    result = chunked(folder(tmp_path / "raw", page_html=page), tmp_path / "out")
+    assert result.corpus["title"].tolist() == ["On unlikely things"]
+    assert result.corpus["text"].tolist() == ["unbelievable H2O! one two three a b x\n  y"]
+
+
+def test_id_of_html_says_characters_of_the_page_also_beside_character_references(tmp_path: Path) -> None:
+    page = "<p>Fish &amp; &eacute;clairs &#169; &copy2 a&b &nbsp;caf&eacute; <![odd[x]>end &amp;</p>"
+    result = chunked(folder(tmp_path / "raw", page_html=page), tmp_path / "out", chunk_words=1)
+    assert list(result.texts().values()) == ["Fish", "&", "éclairs", "©", "©2", "a&b", "café", "end"]
+    for doc_id, text in result.texts().items():
+        start, end = map(int, doc_id.rpartition("#")[2].split("-"))
+        assert html.unescape(page[start:end]) == text
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><head><title>x</title><body><h1>T</h1><p>hello world text</p>",
+        "<title>x</title><h1>T<p>hello world text",
+        "<title>x</title><h2>T<h3></h3><p>hello world text</p></h2>",
+    ],
+)
+def test_html_without_end_tags_keeps_its_text(page: str, tmp_path: Path) -> None:
+    result = chunked(folder(tmp_path / "raw", page_html=page), tmp_path / "out")
+    assert result.corpus[["title", "text"]].to_numpy().tolist() == [["T", "hello world text"]]
+
+
+def test_markdown_with_windows_line_ends_and_closing_signs_has_clean_titles(tmp_path: Path) -> None:
+    guide = "# C#\r\none\r\n## Install ##\r\ntwo\r\n~~~\r\n# code\r\n```\r\n# code\r\n~~~\r\n# Use\r\nthree"
+    result = chunked(folder(tmp_path / "raw", guide_md=guide), tmp_path / "out")
+    assert result.corpus["title"].tolist() == ["C#", "C# > Install", "Use"]
+
+
+def test_fence_that_is_never_closed_holds_code_to_the_end(tmp_path: Path) -> None:
+    result = chunked(folder(tmp_path / "raw", guide_md="# A\n````\n```\n# code\n"), tmp_path / "out")
+    assert result.corpus["text"].tolist() == ["````\n```\n# code"]
+
+
+def test_many_headings_and_fences_take_time_in_proportion(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", guide_md="# H\n```\n# code\n```\n" * 30_000)
+    params = parse_params("convert.x", SHARED | {"format": "documents"} | SIZES)
+    start = time.monotonic()
+    assert sum(1 for _ in read(raw, params)) == 30_000
+    assert time.monotonic() - start < 20  # a second or two; every heading against every fence took minutes
+
+
 def test_json_lines_are_documents_each(tmp_path: Path) -> None:
     raw = folder(tmp_path / "raw", a_jsonl='{"text": "one two", "title": "First"}\n{"text": "three four"}\n')
     result = chunked(raw, tmp_path / "out")
@@ -86,10 +143,35 @@ def test_json_lines_are_documents_each(tmp_path: Path) -> None:
     assert result.corpus["title"][0] == "First"
 
 
-def test_corpus_has_no_queries_and_hidden_files_are_left_alone(tmp_path: Path) -> None:
-    raw = folder(tmp_path / "raw", a_txt="some words")
+def test_id_of_a_json_line_names_its_chunks(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", a_jsonl='{"id": "faq/7", "text": "one two three"}\n{"id": null, "text": "four"}\n')
+    result = chunked(raw, tmp_path / "out", chunk_words=2)
+    assert result.texts() == {"faq/7#0-7": "one two", "faq/7#8-13": "three", "a.jsonl:2#0-4": "four"}
+
+
+def test_ending_of_a_name_may_be_in_capitals(tmp_path: Path) -> None:
+    page = "<h1>T</h1><p>hidden <script>x</script>words"
+    raw = folder(tmp_path / "raw", a_TXT="one", b_HTML=page, c_JSONL='{"text": "two"}\n', d_Md="# M\nthree")
+    assert list(chunked(raw, tmp_path / "out").texts().values()) == ["one", "hidden words", "two", "three"]
+
+
+def test_what_gives_no_chunk_is_counted_by_reason(tmp_path: Path) -> None:
+    raw = folder(tmp_path / "raw", a_txt="some words", b_txt="", c_md="\n \n", d_html="<img>", e_jsonl="", f_pdf="%PDF")
     (raw / ".hidden.txt").write_text("other words")
+    (raw / "dangling.txt").symlink_to(raw / "nowhere")
+    (raw / "link").symlink_to(tmp_path)
     result = chunked(raw, tmp_path / "out")
+    assert list(result.texts().values()) == ["some words"]
+    assert result.statistics["dropped"] == {
+        "file without text": 4,
+        "file of another kind": 1,
+        "hidden file": 1,
+        "link to a folder or to nothing": 2,
+    }
+
+
+def test_corpus_has_no_queries(tmp_path: Path) -> None:
+    result = chunked(folder(tmp_path / "raw", a_txt="some words"), tmp_path / "out")
     assert result.counts() == {}
     assert len(result.corpus) == 1
 
@@ -104,6 +186,12 @@ def test_corpus_has_no_queries_and_hidden_files_are_left_alone(tmp_path: Path) -
             "overlap_words: expected less than chunk_words, got 5",
         ),
         ({"a_jsonl": '{"body": "x"}\n'}, {}, r"a.jsonl:1: text: expected non-empty text, got None"),
+        ({"a_jsonl": '{"id": 7, "text": "x"}\n'}, {}, r"a.jsonl:1: id: expected non-empty text, got 7"),
+        (
+            {"a_jsonl": '{"id": "x", "text": "y"}\n', "b_jsonl": '{"id": "x", "text": "yes"}\n'},
+            {},
+            r"b.jsonl:1: id: expected each id once, got 'x' again",
+        ),
         ({"a_txt": " \n"}, {}, "expected documents, got none"),
     ],
 )

@@ -104,7 +104,7 @@ def test_damaged_archive_is_refused(tmp_path: Path) -> None:
     content = bytearray(raw.read_bytes())
     content[60:90] = bytes(30)
     raw.write_bytes(content)
-    with pytest.raises(InputError, match="data.zip: expected a whole zip file, got: "):
+    with pytest.raises(InputError, match="data.zip:1: expected a whole zip file, got: "):
         convert_raw(raw, tmp_path / "out", "infgrad")
     raw.write_bytes(content[:200])
     with pytest.raises(InputError, match="expected a whole zip file, got: File is not a zip file"):
@@ -124,7 +124,7 @@ def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (lines(ROWS) + '{"Query": "a", "Positive Document": "b"}', "data.zip:4: expected Hard Negative Document, got"),
-        (lines(ROWS) + "{", "data.zip:4: expected a JSON object, got Expecting"),
+        (lines(ROWS) + "{", "data.zip:4: expected JSON, got Expecting"),
         ('[{},\n"x" 1]', "data.zip:2: expected JSON, got Expecting"),
         ("[1]", "data.zip: 0: expected a JSON object, got int"),
         (lines([row("a", "", "b")]), "data.zip:1: text: expected non-empty text, got ''"),
@@ -139,5 +139,5 @@ def test_wrong_content_is_named_by_line(content: str, message: str, tmp_path: Pa
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
         archive.writestr("data.jsonl", '{"Query": "é"}'.encode("latin-1"))
-    with pytest.raises(InputError, match="data.zip: expected UTF-8"):
+    with pytest.raises(InputError, match="data.zip:1: expected UTF-8"):
         convert_raw(tmp_path / "data.zip", tmp_path / "out", "infgrad")

@@ -178,7 +178,7 @@ def test_nano_beir_has_one_grade_and_its_train_split_is_test(tmp_path: Path) -> 
         ({"data/test-00000-of-00001.parquet": [{"qid": "q1"}]}, "expected query-id, corpus-id, got the columns qid"),
         (
             {"data/part-0.parquet": QRELS},
-            "part-0.parquet: expected a name that begins with train, dev, validation, test",
+            "part-0.parquet: expected a name that begins with train, dev, val, valid, validation, test",
         ),
     ],
 )
@@ -189,11 +189,12 @@ def test_wrong_rows_and_names_are_refused(changes: dict[str, Rows], message: str
 
 
 def test_missing_judgments_and_queries_are_named(tmp_path: Path) -> None:
-    raw = write(tmp_path / "raw", {"corpus/test-0.parquet": CORPUS})
+    raw = write(tmp_path / "raw", {"corpus/test-0.parquet": CORPUS, "queries/test-0.parquet": QUERIES})
     with pytest.raises(
         InputError, match="raw: expected judgments in default, data, qrels or files such as test-0.parquet"
     ):
         convert_raw(raw, tmp_path / "out", "mteb", **TEST)
+    (raw / "queries/test-0.parquet").unlink()
     write(raw, {"qrels/test-0.parquet": QRELS})
     with pytest.raises(InputError, match="raw: expected queries or query as a folder or file"):
         convert_raw(raw, tmp_path / "out", "mteb", **TEST)

@@ -8,7 +8,7 @@ from conftest import SHARED_DATA
 from conversion import convert_raw
 
 from retune.errors import InputError
-from retune.reading import read_qrels
+from retune.tables import read_qrels
 
 FILES = {
     "docs.tsv": "d1\tone\nd2\ttwo\nd3\tthree\n",
@@ -103,7 +103,7 @@ def test_best_unjudged_documents_of_a_run_become_negatives(tmp_path: Path) -> No
     [
         ({"docs.tsv": "d1\tone\nd2\n"}, "docs.tsv:2: expected 2 fields separated by tabs, got 1"),
         ({"docs.tsv": "d1\tone\nd1\ttwo\n"}, "docs.tsv:2: doc_id 'd1': expected one text, got another"),
-        ({"train.qrels": "q1 0 d1 high\nq1 0 d1 high\n"}, "train.qrels:2: expected a whole number as relevance, got"),
+        ({"train.qrels": "q1 0 d1 1\nq1 0 d1 high\n"}, "train.qrels:2: expected a whole number as relevance, got"),
         ({"train.queries": "q1\t \n"}, "train.queries:1: text: expected non-empty text, got ' '"),
         ({"bm25.run": "q1 Q0 d1 1 3\n"}, "bm25.run:1: expected 6 fields of a run, got 5"),
         ({"bm25.run": "q1 Q0 d1 1 x tag\n"}, "bm25.run:1: expected a number, got 'x'"),

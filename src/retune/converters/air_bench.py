@@ -10,9 +10,11 @@ from pathlib import Path
 
 from pydantic import field_validator
 
+from retune.cells import none_if_empty, text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import read_json_lines, split_file, text_in
+from retune.raw_files import split_file
+from retune.reading import read_json_lines
 from retune.source import Document, Dropped, Judgment, Query, Record
 
 PUBLISHED = ("dev", "test")
@@ -38,7 +40,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     if not any(qrels.values()):
         raise InputError(f"{raw}: expected dev_qrels.jsonl, found none; copy it from the qrels repository of the set")
     for where, row in read_json_lines(raw / "corpus.jsonl"):
-        yield Document(row.get("id"), row.get("title") or None, row.get("text"), where)
+        yield Document(row.get("id"), none_if_empty(row.get("title")), row.get("text"), where)
     for split, path in qrels.items():
         judged: set[str] = set()
         for where, row in read_json_lines(path) if path else ():

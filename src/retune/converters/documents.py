@@ -1,27 +1,26 @@
 """Format `documents`: a folder of .txt, .md, .html and .jsonl files as a corpus of chunks, without queries.
 
 Text and Markdown are cut at headings, HTML at h1 to h6, every section into runs of words with an overlap. A chunk's
-title is the path of its headings. Its id is `<file>#<start>-<end>`: characters in the file as it is decoded; for a
-line of .jsonl (`id` or none, `title` or none, `text`) `<file>:<line>#<start>-<end>`, characters in that text.
+title is the path of its headings. Its id is `<file>#<start>-<end>`: characters in the file as it is decoded. A line
+of .jsonl (`id` or none, `title` or none, `text`) gives `<id>#<start>-<end>`, without an id
+`<file>:<line>#<start>-<end>`: characters in that text.
 """
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from retune.cells import text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import existing_file, files_in, read_json_lines, text_in
+from retune.reading import read_json_lines, told_by_line
+from retune.sections import Section, html_sections, markdown_sections, plain_section
 from retune.source import Document, Dropped, Record
 
-SUFFIXES = (".txt", ".md", ".html", ".htm", ".jsonl")
-MARKDOWN_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
-FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)  # `# x` inside is code
-HIDDEN = {"script", "style", "template", "noscript", "head"}
+SUFFIXES = (".txt", ".md", ".html", ".htm", ".jsonl", ".jsonl.gz")
 
 
 class Params(Convert):
@@ -37,136 +36,82 @@ class Params(Convert):
             raise ValueError(f"overlap_words: expected less than chunk_words, got {self.overlap_words}")
 
 
-class Piece(NamedTuple):
-    """Text without markup, and where it stands in its file."""
-
-    text: str
-    start: int
-
-
-class Section(NamedTuple):
-    """What stands under one heading."""
-
-    title: str | None
-    pieces: list[Piece]
-
-
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the chunks of every file below `raw`, in the order of their paths."""
-    files = files_in(raw, *SUFFIXES)
-    if not files:
+    files = {raw.name: raw} if raw.is_file() else {path.relative_to(raw).as_posix(): path for path in _below(raw)}
+    left_out = {name: reason for name, path in files.items() if (reason := _reason_to_leave_out(name, path))}
+    if len(left_out) == len(files):
         raise InputError(f"{raw}: expected files named {', '.join('*' + suffix for suffix in SUFFIXES)}, found none")
-    for path in files:
-        name = path.name if path == raw else path.relative_to(raw).as_posix()
-        if path.suffix == ".jsonl":
-            for where, row in read_json_lines(path):
-                text = text_in(row, "text", where)
-                source = f"{name}:{where.rpartition(':')[2]}"
-                yield from _chunks(Section(row.get("title"), [Piece(text, 0)]), source, params)
-        else:
-            for section in _sections(path):
-                yield from _chunks(section, name, params)
+    yield from map(Dropped, left_out.values())
+    ids: set[str] = set()
+    for name in [name for name in files if name not in left_out]:
+        has_words = False
+        for section, source, where in _sections(files[name], name, ids):
+            for record in _chunks(section, source, where, params):
+                has_words = True
+                yield record
+        if not has_words:
+            yield Dropped("file without text")
 
 
-def _sections(path: Path) -> list[Section]:
-    text = _decode(existing_file(path))
-    match path.suffix:
-        case ".md":
-            return _markdown_sections(text)
-        case ".txt":
-            return [Section(None, [Piece(text, 0)])]
-        case _:
-            page = _Page(text)
-            page.feed(text)
-            page.close()
-            return page.sections
+def _below(folder: Path) -> list[Path]:
+    """Return files and links at any depth."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
+def _reason_to_leave_out(name: str, path: Path) -> str:
+    if any(part.startswith(".") for part in name.split("/")):
+        return "hidden file"
+    if not path.is_file():
+        return "link to a folder or to nothing"
+    return "" if name.lower().endswith(SUFFIXES) else "file of another kind"
 
 
-def _markdown_sections(text: str) -> list[Section]:
-    fences = [match.span() for match in FENCE.finditer(text)]
-    headings = [
-        match
-        for match in MARKDOWN_HEADING.finditer(text)
-        if not any(start <= match.start() < end for start, end in fences)
-    ]
-    starts = [0, *(match.end() for match in headings)]
-    ends = [*(match.start() for match in headings), len(text)]
-    path: list[tuple[int, str]] = []
-    titles: list[str | None] = [None]
-    for match in headings:
-        titles.append(_title(path, len(match[1]), match[2]))
-    return [
-        Section(title, [Piece(text[start:end], start)]) for title, start, end in zip(titles, starts, ends, strict=True)
-    ]
+def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+    """Yield the sections of a file, each with what its chunks' ids begin with, and its place for messages."""
+    kind = name.lower().removesuffix(".gz").rpartition(".")[2]
+    if not path.stat().st_size:
+        return
+    if kind == "jsonl":
+        yield from _json_lines_sections(path, name, ids)
+        return
+    with told_by_line(path, lambda: 1):
+        text = path.read_bytes().decode("utf-8-sig")
+    if kind == "txt":
+        sections = [plain_section(None, text)]
+    else:
+        sections = markdown_sections(text) if kind == "md" else html_sections(text)
+    yield from ((section, name, str(path)) for section in sections)
 
 
-def _title(path: list[tuple[int, str]], level: int, heading: str) -> str:
-    """Replace what stands at the heading's level and below, and return the whole path."""
-    path[:] = [*((depth, text) for depth, text in path if depth < level), (level, heading)]
-    return " > ".join(text for _, text in path)
+def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+    for where, row in read_json_lines(path):
+        source = f"{name}:{where.rpartition(':')[2]}"
+        if row.get("id") is not None:
+            source = text_in(row, "id", where)
+            if source in ids:
+                raise InputError(f"{where}: id: expected each id once, got {source!r:.80} again")
+            ids.add(source)
+        yield plain_section(row.get("title"), text_in(row, "text", where)), source, where
 
 
-class _Page(HTMLParser):
-    """Collects the visible text of an HTML page, section by section."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.sections = [Section(None, [])]
-        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._path: list[tuple[int, str]] = []
-        self._hidden = 0
-        self._heading: tuple[int, list[str]] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what hides text, and headings."""
-        self._hidden += tag in HIDDEN
-        if re.fullmatch("h[1-6]", tag):
-            self._heading = (int(tag[1]), [])
-
-    def handle_endtag(self, tag: str) -> None:
-        """Begin a section where a heading ends."""
-        self._hidden = max(0, self._hidden - (tag in HIDDEN))
-        if self._heading and re.fullmatch("h[1-6]", tag):
-            level, words = self._heading
-            self.sections.append(Section(_title(self._path, level, " ".join(" ".join(words).split())), []))
-            self._heading = None
-
-    def handle_data(self, data: str) -> None:
-        """Collect visible text."""
-        if self._hidden or not data.strip():
-            return
-        line, column = self.getpos()
-        if self._heading:
-            self._heading[1].append(data)
-        else:
-            self.sections[-1].pieces.append(Piece(data, self._lines[line - 1] + column))
-
-
-def _chunks(section: Section, source: str, params: Params) -> Iterator[Record]:
-    """Cut a section into runs of words; line ends inside one piece stay as they are."""
+def _chunks(section: Section, source: str, where: str, params: Params) -> Iterator[Record]:
+    """Cut a section into runs of words; white space inside a block stays as it is."""
     words = [
-        (match.start() + piece.start, match.end() + piece.start, number)
-        for number, piece in enumerate(section.pieces)
-        for match in re.finditer(r"\S+", piece.text)
+        (number, *match.span())
+        for number, block in enumerate(section.blocks)
+        for match in re.finditer(r"\S+", block.text)
     ]
     step = params.chunk_words - params.overlap_words
-    for first in range(0, max(1, len(words) - params.overlap_words), step):
-        run = words[first : first + params.chunk_words]
+    for begin in range(0, max(1, len(words) - params.overlap_words) if words else 0, step):
+        run = words[begin : begin + params.chunk_words]
         if len(run) < params.min_words:
-            yield Dropped("chunk below min_words", int(bool(run)))
+            yield Dropped("chunk below min_words")
             continue
-        start, end = run[0][0], run[-1][1]
-        parts = (_slice(section.pieces[number], start, end) for number in range(run[0][2], run[-1][2] + 1))
-        yield Document(f"{source}#{start}-{end}", section.title, " ".join(parts), f"{source}#{start}")
-
-
-def _slice(piece: Piece, start: int, end: int) -> str:
-    return piece.text[max(0, start - piece.start) : max(0, end - piece.start)].strip()
+        (first, start, _), (last, _, end) = run[0], run[-1]
+        blocks = section.blocks[first : last + 1]
+        texts = [block.text for block in blocks]
+        texts[-1] = texts[-1][:end]
+        texts[0] = texts[0][start:]
+        place = f"{blocks[0].place(start, start + 1)[0]}-{blocks[-1].place(end - 1, end)[1]}"
+        yield Document(f"{source}#{place}", section.title, " ".join(map(str.strip, texts)), where)

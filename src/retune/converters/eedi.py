@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from retune.cells import columns_in
 from retune.errors import InputError
 from retune.params.convert import Convert
 from retune.source import Document, Dropped, Judgment, Query, Record
-from retune.tables import columns_in, read_csv
+from retune.tables import read_csv
 
 LETTERS = "ABCD"
 LABELS = [f"Misconception{letter}Id" for letter in LETTERS]
@@ -51,8 +52,13 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _questions(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    names: set[str] = set()
     for where, row in read_csv(path):
         columns_in(row, [*QUESTION, *ANSWERS, *LABELS], where)
+        name = row["QuestionId"]
+        if not name.isdecimal() or name in names:
+            raise InputError(f"{where}: QuestionId: expected a whole number that no other row has, got {name!r:.80}")
+        names.add(name)
         if row["CorrectAnswer"] not in set(LETTERS):
             raise InputError(f"{where}: CorrectAnswer: expected A, B, C or D, got {row['CorrectAnswer']!r}")
         yield where, row

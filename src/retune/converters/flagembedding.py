@@ -1,11 +1,11 @@
 """Format `flagembedding`: JSON lines as FlagEmbedding trains and evaluates on them.
 
-`raw` is a file of rows `{"query", "pos", "neg"}` or a folder of such files: train.jsonl, dev.jsonl and test.jsonl hold
-the splits, every other .jsonl file train queries, corpus.jsonl more documents (`{"text"}` or `{"content"}`, with `id`
-or not; a `title` is put before its text, as it is in `pos` and `neg`). `pos` and `neg` are lists or one text;
-`pos_scores`, `neg_scores` and `prompt` are read where they stand, and so are `query_id`, `pos_ids`, `neg_ids`,
-`pos_relevance` and `answer`, which an export adds, and the older `{"query", "positive"}`. `type` and `category` tell a
-trainer how to batch and are not used.
+`raw` is a file of rows `{"query", "pos", "neg"}` or a folder of such files: those called after a split (train, dev or
+validation, test) hold it, every other .jsonl file train queries, corpus.jsonl more documents (`{"text"}` or
+`{"content"}`, with `id` or not; a `title` is put before its text, as it is in `pos` and `neg`). `pos` and `neg` are
+lists or one text; `pos_scores`, `neg_scores` and `prompt` are read where they stand, and so are `query_id`, `pos_ids`,
+`neg_ids`, `pos_relevance` and `answer`, which an export adds, and the older `{"query", "positive"}`. `type` and
+`category` tell a trainer how to batch and are not used.
 
 A folder with `{split}_qrels.jsonl` is in the layout of the package's own evaluation: corpus.jsonl `{"id", "title",
 "text"}`, `{split}_queries.jsonl` `{"id", "text"}`, `{split}_qrels.jsonl` `{"qid", "docid", "relevance"}`.
@@ -16,13 +16,12 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from retune.cells import columns_in, none_if_empty, numbers_in, optional_text_in, texts_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import files_in, read_json_lines, texts_in
-from retune.records import SPLITS
-from retune.rows import judge_ids, numbers_in
-from retune.source import Document, Judgment, Query, Record, judge, text_id
-from retune.tables import columns_in
+from retune.raw_files import SPLIT_NAMES, files_in, split_named, split_of
+from retune.reading import read_json_lines
+from retune.source import Document, Judgment, Query, Record, judge, judge_ids, text_id
 
 QRELS = "_qrels.jsonl"
 
@@ -33,8 +32,8 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
-    if raw.is_dir() and (splits := [path.name.removesuffix(QRELS) for path in raw.glob(f"*{QRELS}")]):
-        yield from _evaluation(raw, splits)
+    if raw.is_dir() and (names := sorted(path.name.removesuffix(QRELS) for path in raw.glob(f"*{QRELS}"))):
+        yield from _evaluation(raw, names)
         return
     files = files_in(raw, ".jsonl", ".jsonl.gz")
     corpora = [path for path in files if path.name.split(".")[0] == "corpus" and path != raw]
@@ -47,7 +46,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     for path in queries:
         stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
         prefix = f"{(path.relative_to(raw).parent / stem).as_posix()}-" if len(queries) > 1 else ""
-        split = stem if stem in SPLITS and path != raw else "train"
+        split = "train" if path == raw else split_of(path) or "train"
         for number, (where, row) in enumerate(read_json_lines(path), start=1):
             yield from _row(row, f"{prefix}q{number}", split, where)
 
@@ -55,7 +54,9 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 def _document(row: dict[str, Any], where: str) -> Document:
     key = "content" if "content" in row else "text"
     columns_in(row, [key], where)
-    text = f"{row['title']} {row[key]}" if row.get("title") else row[key]
+    title, text = optional_text_in(row, "title", where), row[key]
+    if title is not None and isinstance(text, str):
+        text = f"{title} {text}"
     return Document(row.get("id", text_id(text)), None, text, where)
 
 
@@ -94,17 +95,17 @@ def _grades(row: dict[str, Any], where: str) -> Iterable[int]:
     return grades
 
 
-def _evaluation(raw: Path, splits: list[str]) -> Iterator[Record]:
+def _evaluation(raw: Path, names: list[str]) -> Iterator[Record]:
     """Yield the records of the evaluation's layout."""
-    if unknown := sorted(set(splits) - set(SPLITS)):
-        raise InputError(f"{raw}: expected splits named {', '.join(SPLITS)}, found {unknown[0]}{QRELS}")
+    if unknown := [name for name in names if split_named(name) is None]:
+        raise InputError(f"{raw}: expected splits named {', '.join(SPLIT_NAMES)}, found {unknown[0]}{QRELS}")
     for where, row in read_json_lines(raw / "corpus.jsonl"):
         columns_in(row, ["id", "text"], where)
-        yield Document(row["id"], row.get("title") or None, row["text"], where)
-    for split in sorted(splits, key=SPLITS.index):
-        for where, row in read_json_lines(raw / f"{split}_queries.jsonl"):
+        yield Document(row["id"], none_if_empty(row.get("title")), row["text"], where)
+    for name in sorted(names, key=lambda name: list(SPLIT_NAMES).index(name.lower())):
+        for where, row in read_json_lines(raw / f"{name}_queries.jsonl"):
             columns_in(row, ["id", "text"], where)
-            yield Query(row["id"], row["text"], where, split)
-        for where, row in read_json_lines(raw / f"{split}{QRELS}"):
+            yield Query(row["id"], row["text"], where, split_named(name) or name)
+        for where, row in read_json_lines(raw / f"{name}{QRELS}"):
             columns_in(row, ["qid", "docid", "relevance"], where)
             yield Judgment(row["qid"], row["docid"], row["relevance"], where)

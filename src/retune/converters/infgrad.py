@@ -8,11 +8,11 @@ reference for this format does, and `true` gives the query the documents of all 
 from collections.abc import Iterator
 from pathlib import Path
 
-from retune.archives import read_records
+from retune.cells import columns_in
 from retune.params.convert import Convert
-from retune.reading import one_file
+from retune.raw_files import one_file
 from retune.source import Query, Record, judge
-from retune.tables import columns_in
+from retune.tables import read_array_or_lines
 
 QUERY, POSITIVE, NEGATIVE = "Query", "Positive Document", "Hard Negative Document"
 
@@ -23,7 +23,7 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the one zip or JSON file in `raw`."""
-    rows = read_records(one_file(raw, ".zip", ".json", ".jsonl"))
+    rows = read_array_or_lines(one_file(raw, ".zip", ".json", ".jsonl"))
     for number, (where, row) in enumerate(rows, start=1):
         columns_in(row, [QUERY, POSITIVE, NEGATIVE], where)
         yield Query(f"q{number}", row[QUERY], where)

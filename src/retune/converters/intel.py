@@ -11,10 +11,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from retune.cells import columns_in, texts_in
 from retune.params.convert import Convert
-from retune.reading import read_json_lines, texts_in
+from retune.reading import read_json_lines
 from retune.source import Document, Query, Record, judge, text_id
-from retune.tables import columns_in
 
 
 class Params(Convert):

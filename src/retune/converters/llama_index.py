@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retune.errors import InputError
+from retune.id_maps import load, read_content
 from retune.params.convert import Convert
-from retune.rag import load, read_content
-from retune.reading import one_file, split_file
-from retune.source import Record
+from retune.raw_files import num_unread, one_file, split_file
+from retune.records import SPLITS
+from retune.source import Dropped, Record
 
 KEYS = ("queries", "corpus", "relevant_docs", "mode")
-SPLIT_NAMES = {"train": "train", "val": "dev", "test": "test"}
 
 
 class Params(Convert):
@@ -24,8 +24,9 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
-    found = {split: split_file(raw, name, "{split}_dataset.json") for name, split in SPLIT_NAMES.items()}
+    found = {split: split_file(raw, split, "{split}_dataset.json") for split in SPLITS}
     files = {split: path for split, path in found.items() if path} or {"train": one_file(raw, ".json")}
+    yield Dropped("file not called after a split", num_unread(raw, files.values(), ".json"))
     for split, path in files.items():
         content = load(path)
         if unknown := sorted(content.keys() - set(KEYS)):

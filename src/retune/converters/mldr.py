@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from retune.cells import none_if_empty
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import read_json_lines, split_file
+from retune.raw_files import split_file
+from retune.reading import read_json_lines
 from retune.records import SPLITS
 from retune.source import Document, Dropped, Judgment, Query, Record
 
@@ -43,12 +45,12 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _document(row: dict[str, Any], where: str) -> Document:
-    return Document(row.get("docid"), row.get("title") or None, row.get("text"), where)
+    return Document(row.get("docid"), none_if_empty(row.get("title")), row.get("text"), where)
 
 
 def _passages(row: dict[str, Any], key: str, where: str, *, relevance: int | None) -> Iterator[Record]:
     """Yield a list's passages as documents, and their judgments unless `relevance` is None."""
-    passages = row.get(key) or []
+    passages = [] if row.get(key) is None else row[key]
     if not isinstance(passages, list) or not all(isinstance(passage, dict) for passage in passages):
         raise InputError(f"{where}: {key}: expected a list of objects or null, got {passages!r:.80}")
     for passage in passages:

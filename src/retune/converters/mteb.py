@@ -6,25 +6,25 @@
 `answer`, judgments `{"query-id", "corpus-id", "score"}`, instruction/ `{"query-id", "instruction"}`, which becomes
 the query's prompt. top_ranked/ is not read.
 
-A query belongs to the split in whose judgments it is, by the name of their file or its folder; to the first if in
-several.
+A corpus may lie alone, without queries and judgments. A query belongs to the split in whose judgments it is, by the
+name of their file or its folder; to the first if in several.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from retune.cells import columns_in, none_if_empty, optional_text_in, text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import files_in, text_in
+from retune.raw_files import SPLIT_NAMES, files_in, split_named
 from retune.records import SPLITS
 from retune.source import Document, Dropped, Judgment, Query, Record, title_and_text
-from retune.tables import columns_in, read_rows
+from retune.tables import read_rows
 
-SPLIT_NAMES = {"train": "train", "dev": "dev", "validation": "dev", "test": "test"}
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
 
 
@@ -39,25 +39,50 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the folder `raw`."""
     prefix = f"{params.subset}-" if params.subset else ""
     for where, row in _rows(raw, f"{prefix}corpus"):
-        if params.nano_beir and not row.get("text"):
+        if params.nano_beir and none_if_empty(row.get("text")) is None:
             yield Dropped("empty text")
         else:
             yield Document(_id(row), *title_and_text(row), where)
-    splits: dict[str, str] = {}
-    for path, split in _qrels_files(raw, prefix, nano_beir=params.nano_beir):
-        yield from _judgments(path, split, splits, nano_beir=params.nano_beir)
-    instruction = f"{prefix}instruction"
-    rows = _rows(raw, instruction) if _files(raw, instruction) else ()
-    prompts = {text_in(row, "query-id", where): row.get("instruction") for where, row in rows}
-    for where, row in _rows(raw, f"{prefix}queries", *([] if prefix else ["query"])):
+    names = [f"{prefix}queries"] if prefix else ["queries", "query"]
+    if prefix or _qrels_paths(raw, prefix) or any(map(_has_rows, _files(raw, *names))):
+        splits: dict[str, str] = {}
+        for path, split in _qrels_files(raw, prefix, nano_beir=params.nano_beir):
+            yield from _judgments(path, split, splits, nano_beir=params.nano_beir)
+        prompts: dict[str, str | None] = {}
+        for path in _files(raw, f"{prefix}instruction"):
+            yield from _instructions(path, prompts)
+        yield from _queries(_rows(raw, *names), splits, prompts, nano_beir=params.nano_beir)
+
+
+def _queries(
+    rows: Iterable[tuple[str, dict[str, Any]]],
+    splits: dict[str, str],
+    prompts: dict[str, str | None],
+    *,
+    nano_beir: bool,
+) -> Iterator[Record]:
+    unused = set(prompts)
+    for where, row in rows:
         query_id = text_in(row, "_id" if "_id" in row else "id", where)
-        if params.nano_beir and not row.get("text"):
+        unused.discard(query_id)
+        if nano_beir and none_if_empty(row.get("text")) is None:
             yield Dropped("empty text")
         elif query_id not in splits:
             yield Dropped("query without judgments")
         else:
             prompt, answer = prompts.get(query_id), row.get("answer")
             yield Query(query_id, row.get("text"), where, splits[query_id], prompt, answer)
+    yield Dropped("instruction of an unknown query", len(unused))
+
+
+def _instructions(path: Path, prompts: dict[str, str | None]) -> Iterator[Record]:
+    """Enter each query's prompt; of several, the first."""
+    for where, row in read_rows(path):
+        query_id, prompt = text_in(row, "query-id", where), optional_text_in(row, "instruction", where)
+        if query_id in prompts:
+            yield Dropped("instruction of a query that has one")
+        else:
+            prompts[query_id] = prompt
 
 
 def _judgments(path: Path, split: str, splits: dict[str, str], *, nano_beir: bool) -> Iterator[Record]:
@@ -100,9 +125,7 @@ def _files(raw: Path, *names: str) -> list[Path]:
 
 def _qrels_files(raw: Path, prefix: str, *, nano_beir: bool) -> list[tuple[Path, str]]:
     """Return the files of judgments and the split of each, train first."""
-    found = _files(raw, f"{prefix}qrels") if prefix else _files(raw, "default", "data", "qrels")
-    if not found and not prefix:
-        found = [path for path in files_in(raw, *SUFFIXES) if path.parent == raw and _split(path, raw)]
+    found = _qrels_paths(raw, prefix)
     if not found:
         names = f"{prefix}qrels" if prefix else "default, data, qrels or files such as test-0.parquet"
         raise InputError(f"{raw}: expected judgments in {names}, found none; put them there, or see subset")
@@ -115,7 +138,18 @@ def _qrels_files(raw: Path, prefix: str, *, nano_beir: bool) -> list[tuple[Path,
     return sorted(files, key=lambda file: SPLITS.index(file[1]))
 
 
+def _qrels_paths(raw: Path, prefix: str) -> list[Path]:
+    """Return the files of judgments: in their folder, or beside the folders, called after splits."""
+    if found := _files(raw, f"{prefix}qrels") if prefix else _files(raw, "default", "data", "qrels"):
+        return found
+    return [path for path in files_in(raw, *SUFFIXES) if not prefix and path.parent == raw and _split(path, raw)]
+
+
+def _has_rows(path: Path) -> bool:
+    return path.stat().st_size > 0 and next(read_rows(path), None) is not None
+
+
 def _split(path: Path, raw: Path) -> str | None:
     """Return the split that a file's name begins with, or else its folder's."""
     names = (re.split(r"[-.]", part)[0] for part in reversed(path.relative_to(raw).parts))
-    return next((SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES), None)
+    return next(filter(None, map(split_named, names)), None)

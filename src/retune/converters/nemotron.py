@@ -17,11 +17,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from retune.cells import columns_in, none_if_empty, optional_text_in, text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import files_in, read_json, read_json_lines, text_in
+from retune.raw_files import files_in
+from retune.reading import read_json, read_json_lines, read_object
 from retune.source import Document, Judgment, Query, Record, judge
-from retune.tables import columns_in, read_rows
+from retune.tables import read_rows
 
 METADATA = "merlin_metadata.json"
 
@@ -43,8 +45,10 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     if isinstance(content, dict) and "corpus" in content:
         prompts: dict[str, str | None] = {}
         for folder in _corpus_folders(content["corpus"], path, raw):
-            metadata = read_json(folder / METADATA)
-            prompts[text_in(metadata, "corpus_id", str(folder / METADATA))] = metadata.get("query_instruction") or None
+            where = str(folder / METADATA)
+            metadata = read_object(folder / METADATA)
+            prompt = optional_text_in(metadata, "query_instruction", where)
+            prompts[text_in(metadata, "corpus_id", where)] = prompt
             yield from _documents(folder)
         yield from _by_id(_objects(data, path), prompts)
     else:
@@ -72,7 +76,7 @@ def _documents(folder: Path) -> Iterator[Record]:
     for path in files:
         for where, row in read_rows(path):
             columns_in(row, ["id", "text"], where)
-            yield Document(row["id"], row.get("title") or None, row["text"], where)
+            yield Document(row["id"], none_if_empty(row.get("title")), row["text"], where)
 
 
 def _objects(data: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

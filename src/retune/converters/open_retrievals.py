@@ -11,12 +11,11 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from retune.cells import columns_in, number_in, text_in, texts_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import text_in, texts_in
-from retune.rows import Row, number_in, read_split_rows, titled
-from retune.source import Judgment, Query, Record
-from retune.tables import columns_in
+from retune.source import Judgment, Query, Record, titled
+from retune.tables import Row, read_split_rows, unread_tables
 
 
 class Params(Convert):
@@ -43,6 +42,7 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
+    yield unread_tables(raw)
     query_ids: dict[tuple[str, str], str] = {}
     for row in read_split_rows(raw):
         if params.positive_key is not None:

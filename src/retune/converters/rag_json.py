@@ -2,8 +2,8 @@
 
 Its keys are `queries`, `corpus`, `relevant_docs` and, where they exist, `negative_docs`, `reference_answers` and
 `queries_split`. `queries` and `corpus` map ids to texts, `relevant_docs` and `negative_docs` query ids to lists of
-document ids, `queries_split` the names train, val (or dev) and test to lists of query ids. Negatives become judged
-irrelevant. Queries outside `queries_split` are train queries.
+document ids, `queries_split` the names train, val (validation, dev) and test to lists of query ids. Negatives become
+judged irrelevant. Queries outside `queries_split` are train queries.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from retune.errors import InputError
+from retune.id_maps import ids_in, load, mapping, read_content
 from retune.params.convert import Convert
-from retune.rag import ids_in, load, mapping, read_content
-from retune.reading import one_file
+from retune.raw_files import SPLIT_NAMES, one_file, split_named
 from retune.source import Dropped, Record
-
-SPLIT_NAMES = {"train": "train", "val": "dev", "dev": "dev", "test": "test"}
 
 
 class Params(Convert):
@@ -29,17 +27,22 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file `raw`."""
     path = one_file(raw, ".json")
     content = load(path)
-    splits = _splits(content, path, SPLIT_NAMES | ({"val": "test"} if params.val_is_test else {}))
+    splits = _splits(content, path, val_is_test=params.val_is_test)
     yield from read_content(content, path, splits)
-    yield Dropped("unknown query in queries_split", len(splits.keys() - mapping(content, "queries", path).keys()))
+    queries, answers = mapping(content, "queries", path), mapping(content, "reference_answers", path)
+    yield Dropped("unknown query in queries_split", len(splits.keys() - queries.keys()))
+    yield Dropped("unknown query in reference_answers", len(answers.keys() - queries.keys()))
 
 
-def _splits(content: dict[str, Any], path: Path, names: dict[str, str]) -> dict[str, str]:
+def _splits(content: dict[str, Any], path: Path, *, val_is_test: bool) -> dict[str, str]:
     splits: dict[str, str] = {}
     for name, query_ids in mapping(content, "queries_split", path).items():
-        if name not in names:
-            raise InputError(f"{path}: queries_split: expected {', '.join(names)}, got {name!r}")
+        split = split_named(name)
+        if split is None:
+            raise InputError(f"{path}: queries_split: expected {', '.join(SPLIT_NAMES)}, got {name!r:.80}")
+        if val_is_test and name.lower().startswith("val"):
+            split = "test"
         for query_id in ids_in(query_ids, f"{path}: queries_split.{name}"):
-            if splits.setdefault(query_id, names[name]) != names[name]:
-                raise InputError(f"{path}: queries_split: expected {query_id!r} in one split, got it in two")
+            if splits.setdefault(query_id, split) != split:
+                raise InputError(f"{path}: queries_split: expected {query_id!r:.80} in one split, got it in two")
     return splits

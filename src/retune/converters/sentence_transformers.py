@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from retune.cells import number_in, numbers_in, shown, text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import text_in
-from retune.rows import Row, number_in, numbers_in, read_split_rows
 from retune.source import Dropped, Query, Record, judge
+from retune.tables import Row, read_split_rows, unread_tables
 
 LABELS = ("label", "labels", "score", "scores")
 
@@ -38,6 +38,7 @@ class Columns(NamedTuple):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
+    yield unread_tables(raw)
     query_ids: dict[tuple[str, str], str] = {}
     columns_by_split: dict[str, Columns] = {}
     for row in read_split_rows(raw):
@@ -61,7 +62,8 @@ def _columns(row: Row) -> Columns:
     names = [name for name in row.cells if name not in LABELS]
     labels = [name for name in row.cells if name in LABELS]
     if len(names) < 2 or len(labels) > 1:
-        raise InputError(f"{row.where}: expected query, positive and at most one label, got {', '.join(row.cells)}")
+        found = ", ".join(map(shown, row.cells))
+        raise InputError(f"{row.where}: expected query, positive and at most one label, got {found:.200}")
     return Columns(names[0], names[1:], labels[0] if labels else None)
 
 
@@ -69,7 +71,8 @@ def _check_columns(row: Row, columns: Columns, params: Params) -> None:
     """Refuse a row with other columns than the first, or a label where another kind of row was announced."""
     known = [columns.query, *columns.documents, *([columns.label] if columns.label else [])]
     if unknown := [name for name in row.cells if name not in known]:
-        raise InputError(f"{row.where}: expected the first row's columns {', '.join(known)}, got {unknown[0]!r} too")
+        first = ", ".join(map(shown, known))
+        raise InputError(f"{row.where}: expected the first row's columns {first:.200}, got {unknown[0]!r:.80} too")
     is_tuple = columns.label is None or (
         isinstance(row.cells.get(columns.label), list) and not isinstance(row.cells.get(columns.documents[0]), list)
     )
@@ -93,7 +96,7 @@ def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
             yield Dropped("empty negative")
             continue
         score = None if scores is None else scores[position : position + 1]
-        yield from judge(query_id, [text], int(position == 0), f"{row.where}: {name}", score)
+        yield from judge(query_id, [text], int(position == 0), f"{row.where}: {shown(name)}", score)
 
 
 def _labelled(row: Row, columns: Columns, query_id: str, relevant_from: float) -> Iterator[Record]:
@@ -106,5 +109,6 @@ def _labelled(row: Row, columns: Columns, query_id: str, relevant_from: float) -
     labels = numbers_in(label, place) if isinstance(label, list) else [number_in(label, place)]
     if labels is None or len(labels) != len(texts):
         raise InputError(f"{place}: expected a label for each of {len(texts)} documents, got {label!r:.80}")
+    where = f"{row.where}: {shown(columns.documents[0])}"
     for text, value in zip(texts, labels, strict=True):
-        yield from judge(query_id, [text], int(value >= relevant_from), f"{row.where}: {columns.documents[0]}", [value])
+        yield from judge(query_id, [text], int(value >= relevant_from), where, [value])

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from retune.cells import columns_in, optional_text_in
 from retune.errors import InputError
 from retune.params.convert import Convert
+from retune.raw_files import num_unread, split_files
 from retune.reading import read_json
-from retune.rows import split_files
 from retune.source import Document, Dropped, Judgment, Query, Record, text_id
-from retune.tables import columns_in
 
 
 class Params(Convert):
@@ -27,20 +27,27 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
     Paragraphs are named after their text: articles may share a title, and in some copies have none.
     """
-    for split, path in split_files(raw, ".json"):
+    files = split_files(raw, ".json")
+    yield Dropped("file not called after a split", num_unread(raw, (path for _, path in files), ".json"))
+    for split, path in files:
         content = read_json(path)
         for article_place, article in _objects(content, "data", str(path)):
-            group = article.get("title") or article_place
+            group = optional_text_in(article, "title", article_place) or article_place
             for place, paragraph in _objects(article, "paragraphs", article_place):
                 columns_in(paragraph, ["context"], place)
                 doc_id = text_id(paragraph["context"])
                 yield Document(doc_id, None, paragraph["context"], place)
                 for where, question in _objects(paragraph, "qas", place):
-                    yield from _question(question, doc_id, split, str(group), where)
+                    yield from _question(question, doc_id, split, group, where)
 
 
 def _question(question: dict[str, Any], doc_id: str, split: str, group: str, where: str) -> Iterator[Record]:
-    if question.get("is_impossible", question.get("answers") == []):  # some copies leave the flag out
+    is_impossible = question.get("is_impossible")
+    if is_impossible is None:  # some copies leave the flag out
+        is_impossible = question.get("answers") == []
+    if not isinstance(is_impossible, bool):
+        raise InputError(f"{where}: is_impossible: expected true or false, got {is_impossible!r:.80}")
+    if is_impossible:
         yield Dropped("impossible question")
         return
     columns_in(question, ["id", "question"], where)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import read_qrels, read_tsv, split_file
+from retune.raw_files import split_file
 from retune.records import SPLITS
 from retune.source import Document, Dropped, Judgment, Query, Record
+from retune.tables import read_qrels, read_tsv
 
 
 class Params(Convert):

@@ -7,10 +7,11 @@ queries are of the split dev, the only one published: `everything_in` puts them 
 from collections.abc import Iterator
 from pathlib import Path
 
+from retune.cells import columns_in, texts_in
 from retune.params.convert import Convert
-from retune.reading import one_file, texts_in
+from retune.raw_files import one_file
 from retune.source import Query, Record, judge
-from retune.tables import columns_in, read_rows
+from retune.tables import read_rows
 
 
 class Params(Convert):

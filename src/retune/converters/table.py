@@ -12,12 +12,12 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from retune.cells import columns_in, number_in, texts_in
 from retune.errors import InputError
 from retune.params.convert import Convert
-from retune.reading import texts_in
-from retune.rows import SPLIT_NAMES, Row, judge_ids, number_in, read_split_rows
-from retune.source import Dropped, Query, Record, judge
-from retune.tables import columns_in
+from retune.raw_files import SPLIT_NAMES, split_named
+from retune.source import Dropped, Query, Record, judge, judge_ids
+from retune.tables import Row, read_split_rows, unread_tables
 
 
 class Params(Convert):
@@ -33,7 +33,7 @@ class Params(Convert):
     answer: str | None
     prompt: str | None
     group: str | None
-    split: str | None  # holds train, dev, val, validation or test; null: by the files' names
+    split: str | None  # holds train, dev, val, valid, validation or test; null: by the files' names
 
     @model_validator(mode="after")
     def _threshold_is_of_scores(self) -> Self:
@@ -50,6 +50,7 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
+    yield unread_tables(raw)
     known: dict[str, Query] = {}
     for row in read_split_rows(raw):
         columns_in(row.cells, params.columns(), row.where)
@@ -66,11 +67,12 @@ def _query(row: Row, params: Params) -> Query:
     split = row.split
     if params.split is not None:
         value = row.cells[params.split]
-        if value not in SPLIT_NAMES:
+        named = split_named(value)
+        if named is None:
             raise InputError(
                 f"{row.where}: {params.split}: expected one of {', '.join(SPLIT_NAMES)}, got {value!r:.80}"
             )
-        split = SPLIT_NAMES[value]
+        split = named
     query_id = row.name if params.query_id is None else row.cells[params.query_id]
     prompt, answer, group = (_optional(row, name) for name in (params.prompt, params.answer, params.group))
     return Query(

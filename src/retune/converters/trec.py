@@ -1,6 +1,6 @@
 r"""Format `trec`: documents, queries and judgments (qrels) in files of their own, as TREC and MS MARCO have them.
 
-Documents and queries are TSV (`id\ttext`, documents also `id\ttitle\ttext`, with a header `id\ttext` or not) or JSON
+Documents and queries are TSV (`id\ttext`, documents also `id\ttitle\ttext`, with a header or not) or JSON
 lines (`id` or `_id`, `title`, `text` or `contents`). Qrels have 2, 3 or 4 columns. Run files, lines of `query Q0
 document rank score tag`, may give negatives: a system's best documents that nobody judged. All paths are relative to
 the folder `raw`.
@@ -13,13 +13,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from retune.cells import columns_in, none_if_empty, number_in, text_in
 from retune.errors import InputError
 from retune.params.convert import Convert, RawPath
 from retune.params.section import Section
-from retune.reading import read_json_lines, read_lines, read_qrels, read_tsv
-from retune.rows import number_in
+from retune.reading import read_json_lines, read_lines
 from retune.source import Document, Dropped, Judgment, Query, Record
-from retune.tables import columns_in
+from retune.tables import read_qrels, read_tsv
 
 RUN_FIELDS = 6
 
@@ -95,9 +95,10 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
     """Yield place, id, title and text of documents or queries."""
     if path.name.endswith((".jsonl", ".jsonl.gz")):
         for where, row in read_json_lines(path):
-            names = ["_id" if "_id" in row else "id", "contents" if "contents" in row else "text"]
-            columns_in(row, names, where)
-            yield where, row[names[0]], row.get("title") or None, row[names[1]]
+            text = "contents" if "contents" in row else "text"
+            columns_in(row, [text], where)
+            doc_id = text_in(row, "_id" if "_id" in row else "id", where)
+            yield where, doc_id, none_if_empty(row.get("title")), row[text]
         return
     first = next((line for _, line in read_lines(path)), "")
     columns = ["id", "title", "text"] if first.count("\t") == 2 else ["id", "text"]

@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from retune.cells import shown
 from retune.errors import InputError
-from retune.reading import read_json
+from retune.reading import read_object
 from retune.source import Document, Judgment, Query, Record
 
 
 def load(path: Path) -> dict[str, Any]:
     """Return the file's content: an object with at least queries, corpus and relevant_docs."""
-    content = read_json(path)
+    content = read_object(path)
     for key in ("queries", "corpus", "relevant_docs"):
-        if not isinstance(content, dict) or key not in content:
+        if key not in content:
             raise InputError(f"{path}: expected an object with queries, corpus and relevant_docs, got none at {key!r}")
-    return dict(content)
+    return content
 
 
 def read_content(
@@ -32,13 +33,13 @@ def read_content(
     corpus, queries = mapping(content, "corpus", path), mapping(content, "queries", path)
     answers = mapping(content, "reference_answers", path)
     for doc_id, text in corpus.items():
-        yield Document(doc_id, None, text, f"{path}: corpus.{doc_id}")
+        yield Document(doc_id, None, text, f"{path}: corpus.{shown(doc_id)}")
     for query_id, text in queries.items():
-        where, split = f"{path}: queries.{query_id}", splits.get(query_id, otherwise)
+        where, split = f"{path}: queries.{shown(query_id)}", splits.get(query_id, otherwise)
         yield Query(query_id, text, where, split, None, answers.get(query_id))
     for key, relevance in (("relevant_docs", 1), ("negative_docs", 0)):
         for query_id, doc_ids in mapping(content, key, path).items():
-            where = f"{path}: {key}.{query_id}"
+            where = f"{path}: {key}.{shown(query_id)}"
             for doc_id in ids_in(doc_ids, where):
                 yield Judgment(query_id, doc_id, relevance, where)
 
