@@ -14,8 +14,8 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	@cat reports/compare.md
 	@echo "Report: $(CURDIR)/reports/compare.md"
 
-test: $(INSTALLED)  ## run the tests: offline, CPU
-	pytest
+test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
+	pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)  ## lint, types, parameters
 	ruff check
