@@ -71,7 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.copytree(tiny_transformer, folder / "tiny_transformer")
-    (folder / "data/raw").mkdir(parents=True)
+    (folder / "data/raw").mkdir(parents=True, exist_ok=True)
     for name, words in zip(DATASETS, (WORDS[3:11], WORDS[9:17]), strict=True):
         (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
     write_params(folder, tiny_params(fetch_values))
