@@ -81,6 +81,9 @@ WRONG = [
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
+    (drop("compute.cache"), "compute.cache: missing; add it"),
+    (put("compute.cache.folder", ""), "compute.cache.folder: expected string to have at least 1 character, got ''"),
+    (put("compute.cache.max_gb", 0.0), "compute.cache.max_gb: expected greater than 0, got 0.0"),
     (
         put("fetch.minilm.sha256", "abc"),
         "fetch.minilm.sha256: expected string to match pattern '^[0-9a-f]{64}$', got 'abc'",

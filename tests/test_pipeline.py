@@ -52,7 +52,7 @@ def tiny_params(fetch_values: dict) -> dict:
     tune = PARAMS | {"base": "tiny", "learning_rate": 1e-3, "epochs": 2}
     return {
         "seed": 13,
-        "compute": {"device": "cpu", "token_budget": 512},
+        "compute": {"device": "cpu", "token_budget": 512, "cache": None},
         "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
         "synthesize": {"made": synthetic},
@@ -74,7 +74,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     (folder / "data/raw").mkdir(parents=True, exist_ok=True)
     for name, words in zip(DATASETS, (WORDS[3:11], WORDS[9:17]), strict=True):
         (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
-    write_params(folder, tiny_params(fetch_values))
+    params = tiny_params(fetch_values)
+    params["compute"]["cache"] = {"folder": str(folder.parent / "embeddings"), "max_gb": 1.0}  # copies share it
+    write_params(folder, params)
     succeed("dvc repro", folder)
     succeed(
         "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores || true",

@@ -20,7 +20,7 @@ from retune.params.compute import Compute
 from retune.params.finetune import Finetune
 from retune.records import Mined, Split
 
-COMPUTE = Compute(device="cpu", token_budget=512)
+COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
 PARAMS = {
     "base": "tiny",
     "data": "words",

@@ -1,0 +1,94 @@
+"""What decides the bits of a model's vectors, as one hash: the key of the embedding cache."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sentence_transformers
+import tokenizers
+import torch
+import transformers
+
+from retune.files import sha256
+from retune.model_directory import SETTINGS
+from retune.params.fetch import Encoding
+
+Role = Literal["queries", "documents"]
+ENCODER = Path(__file__).with_name("encoding.py")  # batch shapes, truncation and normalisation are its code
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model directory as it was when it was loaded.
+
+    Attributes:
+        name: Of the directory, for people.
+        sha256: Of all its files: weights, tokenizer and configuration.
+    """
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "ModelFiles":
+        """Hash a directory, except its card and retune.json, whose values `fingerprint` takes one by one."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name != "README.md"}
+        hashes.pop(SETTINGS, None)
+        return cls(folder.resolve().name, _hash(hashes))
+
+
+def fingerprint(
+    files: ModelFiles, encoding: Encoding, role: Role, *, dtype: torch.dtype, device: torch.device, token_budget: int
+) -> str:
+    """Return 64 hexadecimal digits that differ wherever vectors may.
+
+    Args:
+        files: The model.
+        encoding: How texts enter it.
+        role: What is encoded.
+        dtype: Of the computation, resolved.
+        device: Where it runs; on a CPU the processor and the number of threads count as well.
+        token_budget: Of a batch.
+    """
+    is_query = role == "queries"
+    return _hash(
+        {
+            "files": files.sha256,
+            "role": role,
+            "prefix": encoding.query_prefix if is_query else encoding.document_prefix,
+            "suffix": encoding.query_suffix if is_query else "",
+            "max_length": encoding.query_max_length if is_query else encoding.document_max_length,
+            "pooling": encoding.pooling,
+            "dtype": str(dtype),
+            "device": _device(device),
+            "token_budget": token_budget,
+            "encoder": sha256(ENCODER),
+            "libraries": [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)],
+        }
+    )
+
+
+def _device(device: torch.device) -> list[object]:
+    """Name what computes, down to what chooses its instructions."""
+    if device.type == "cuda":
+        return ["cuda", torch.cuda.get_device_name(device), torch.version.cuda]
+    if device.type == "cpu":
+        capability = torch.backends.cpu.get_cpu_capability()
+        return ["cpu", capability, torch.cpu._is_amx_tile_supported(), _processor(), torch.get_num_threads()]
+    return [device.type, platform.processor()]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
