@@ -65,12 +65,6 @@ def case(name: str, value: float, unit: str) -> dict[str, object]:
     return {"name": name, "ours": round(value, 2), "peer": None, "ratio": None, "unit": unit}
 
 
-def versus(name: str, ours: float, peer: float, unit: str, *, more_is_better: bool = False) -> dict[str, object]:
-    """Return a result beside a peer's; a ratio above 1 means that ours is better."""
-    ratio = ours / peer if more_is_better else peer / ours
-    return {"name": name, "ours": round(ours, 4), "peer": round(peer, 4), "ratio": round(ratio, 2), "unit": unit}
-
-
 def write_results(benchmark: str, cases: list[dict[str, object]]) -> None:
     """Write `benchmarks/results/<benchmark>.json` with hardware and versions."""
     RESULTS.mkdir(parents=True, exist_ok=True)
