@@ -24,7 +24,7 @@ class Leaks(Section):
     """What to do about train queries that give away queries of dev or test."""
 
     policy: Literal["fail", "drop", "report"]  # drop: from train
-    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)]  # Jaccard similarity of word trigrams that counts
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)]  # Jaccard similarity that counts, docs/convert.md
     min_words: Annotated[int, Field(ge=2)]  # shorter queries are not looked for inside others
 
 
