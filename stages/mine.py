@@ -1,29 +1,25 @@
 """Stage `mine`: give every training query its hard negatives.
 
-python -m stages.mine NAME --dataset DIR --model DIR --out DIR --metrics FILE
+python -m stages.mine NAME --dataset DIR --pool DIR --model DIR --scorer DIR --out DIR --metrics FILE
 """
 
 from pathlib import Path
 
-from retune import files, mining, records
+from retune import files, mining, mining_audit, records
 from retune.cli import run
-from retune.encoding import Encoder
+from retune.mining_inputs import load_models, read_inputs
 from retune.params.compute import Compute
 from retune.params.mine import Mine
 from retune.params.section import read_value
 
 
-def main(name: str, *, dataset: Path, model: Path, out: Path, metrics: Path) -> None:
-    encoder = Encoder.load(model, Compute.read("compute"))
-    mined, audit = mining.mine(
-        records.read_corpus(dataset),
-        records.read_split(dataset, "train"),
-        encoder,
-        Mine.read(f"mine.{name}"),
-        seed=read_value("seed"),
-    )
-    records.write_mined(out, mined)
-    files.write_json(metrics, audit)
+def main(name: str, *, dataset: Path, pool: Path, model: Path, scorer: Path, out: Path, metrics: Path) -> None:
+    params, seed = Mine.read(f"mine.{name}"), read_value("seed")
+    inputs = read_inputs(dataset, pool, params)
+    models = load_models(model, scorer, Compute.read("compute"))
+    mined, outcome = mining.mine(inputs, *models, params, seed=seed)
+    records.write_mined(out, mined, suspects=mining_audit.suspects(inputs, outcome))
+    files.write_json(metrics, mining_audit.audit(inputs, outcome, params, seed=seed))
 
 
 if __name__ == "__main__":

@@ -67,8 +67,9 @@ class Counted:
         loaded = load_model(model, "cpu").to(dtype)
         self.encoder = Encoder(loaded, read_encoding(model), compute, files=ModelFiles.of(model))
         self.encoded: list[str] = []
-        tokenize = self.encoder._tokenize
-        self.encoder._tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)
+        tokenizer = self.encoder._tokenizer
+        tokenize = tokenizer.tokenize
+        tokenizer.tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)
 
     def encode(self, rows: list[int]) -> np.ndarray:
         self.encoded.clear()
@@ -135,6 +136,7 @@ def test_prompt_is_part_of_a_query(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path, tmp_path: Path) -> None:
     small = Counted(tmp_path, tiny_model, torch.float32, token_budget=2048)
+    small.encoder.token_budget = 2048  # a GPU's: one thread of a CPU takes less
     forward = small.encoder._forward
 
     def fail(token_ids: list[list[int]], length: int) -> np.ndarray:
@@ -149,6 +151,7 @@ def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path
     np.testing.assert_array_equal(halved.encode(rows), vectors)
     assert halved.encoded == []
     whole = Counted(tmp_path, tiny_model, torch.float32, token_budget=2048)
+    whole.encoder.token_budget = 2048
     whole.encode(rows)
     assert len(whole.encoded) == len(set(TEXTS))
 
@@ -245,6 +248,20 @@ def test_file_that_is_none_of_ours_is_moved_aside(
     assert path.with_suffix(".damaged").read_bytes() == content
     store(tmp_path, [1])
     assert load(tmp_path, [1])[1] == []
+
+
+def test_whether_a_text_was_cut_is_stored_and_checked(tmp_path: Path) -> None:
+    texts, is_cut, out = ["a", "b"], np.array([True, False]), np.zeros((2, 4), dtype=np.float32)
+    with open_cache(cache_in(tmp_path), ENTRY) as cache:
+        cache.write(texts, vectors_of([1, 2]), is_cut)
+    found = np.array([False, True])
+    with open_cache(cache_in(tmp_path), ENTRY) as cache:
+        assert cache.read(texts, [0, 1], out, found) == []
+    np.testing.assert_array_equal(found, is_cut)
+    with closing(sqlite3.connect(cache.path)) as connection, connection:
+        connection.execute("UPDATE vectors SET is_cut = 1 - is_cut")
+    with open_cache(cache_in(tmp_path), ENTRY) as cache:
+        assert cache.read(texts, [0, 1], out, found) == [0, 1]
 
 
 def test_other_dimensions_than_the_file_says_are_an_error(tmp_path: Path) -> None:

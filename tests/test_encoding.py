@@ -1,5 +1,6 @@
 """The encoder: what enters the model, and vectors that do not depend on company or order."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,17 @@ from conftest import WORDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import Sequence
+from transformers import BertTokenizerFast, PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
 from retune.encoding import Encoder, token_batches
 from retune.errors import InputError
 from retune.model_directory import load_model, read_encoding
-from retune.params.compute import Compute
+from retune.params.compute import Cache, Compute
 from retune.params.fetch import Encoding
 
 COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
@@ -69,7 +76,8 @@ class SmallMemory:
 def test_out_of_memory_halves_the_budget_and_goes_on(
     tiny_model: Path, vectors: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    encoder = Encoder.load(tiny_model, COMPUTE.model_copy(update={"token_budget": 4096}))
+    encoder = Encoder.load(tiny_model, COMPUTE)
+    encoder.token_budget = 4096  # a GPU's: a CPU takes less
     memory = SmallMemory(encoder, 1024)
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), vectors, atol=1e-5)
     assert encoder.token_budget == 1024
@@ -86,8 +94,10 @@ def test_memory_too_small_for_the_least_batch_is_an_error(tiny_model: Path) -> N
 
 def test_equal_texts_are_encoded_once(encoder: Encoder, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenized: list[str] = []
-    tokenize = encoder._tokenize
-    monkeypatch.setattr(encoder, "_tokenize", lambda inputs, role: tokenized.extend(inputs) or tokenize(inputs, role))
+    tokenize = encoder._tokenizer.tokenize
+    monkeypatch.setattr(
+        encoder._tokenizer, "tokenize", lambda inputs, role: tokenized.extend(inputs) or tokenize(inputs, role)
+    )
     rows = [3, 5, 3, 3, 5]
     np.testing.assert_array_equal(encoder.encode_documents([TEXTS[row] for row in rows]), vectors[rows])
     assert tokenized == [TEXTS[3], TEXTS[5]]
@@ -122,9 +132,16 @@ def test_vector_that_is_not_finite_is_refused(tiny_model: Path) -> None:
     next(model.parameters()).data.fill_(float("nan"))
     with pytest.raises(
         InputError,
-        match="documents: expected finite vectors, got one that is not, of the text 'sum'; try dtype: float32",
+        match="queries: expected finite vectors, got one that is not, of the text 'sum'; try dtype: float32",
     ):
-        Encoder(model, read_encoding(tiny_model), COMPUTE).encode_documents(["sum"])
+        Encoder(model, read_encoding(tiny_model), COMPUTE).encode_queries(["sum"], [None])
+    with pytest.raises(InputError, match="got one that is not, of 'd7', which starts 'sum'; try dtype: float32"):
+        Encoder(model, read_encoding(tiny_model), COMPUTE).encode_documents(["sum", "sum"], ids=["d7", "d8"])
+
+
+def test_ids_are_as_many_as_texts(encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="documents: expected an id for each of 2 texts, got 1"):
+        encoder.encode_documents(["sum", "sum"], ids=["d7"])
 
 
 def test_prefixes_are_saved_as_prompts(tiny_model: Path, tmp_path: Path) -> None:
@@ -148,6 +165,115 @@ def test_batches_hold_every_text_once_within_the_budget() -> None:
         assert length % 16 == 0
         assert max(lengths[row] for row in rows) <= length
         assert len(rows) == 1 or len(rows) * length <= 64
+
+
+def test_truncated_texts_are_counted_as_often_as_they_are_given(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "retune")
+    encoder = with_encoding(tiny_model, document_max_length=6, query_max_length=6, query_suffix=" node")
+    encoder.encode_documents(["sum " * 4, "sum " * 5, "sum " * 4, "sum " * 5])  # [CLS], [SEP] and 4 words are 6 tokens
+    assert caplog.messages == ["documents: 2 of 4 texts cut to 6 tokens"]
+    encoder.encode_queries(["sum " * 3, "sum " * 4], [None, None])  # the suffix takes one
+    encoder.encode_documents(["sum " * 9])
+    assert encoder.truncated == {"queries": 1, "documents": 3}
+
+
+def test_count_of_truncated_texts_is_the_same_from_the_cache(tiny_model: Path, tmp_path: Path) -> None:
+    compute = COMPUTE.model_copy(update={"cache": Cache(folder=str(tmp_path), max_gb=1.0)})
+    texts = ["sum " * count for count in range(1, 60)]  # 48 tokens hold 46 words: 13 are cut
+    counts = []
+    for some in (texts[:50], texts, texts):  # cold, warm in part, warm
+        encoder = Encoder.load(tiny_model, compute)
+        encoder.encode_documents(some)
+        counts.append(encoder.truncated["documents"])
+    assert counts == [4, 13, 13]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_text_without_words_is_encoded(encoder: Encoder, text: str) -> None:
+    assert np.linalg.norm(encoder.encode_documents([text])) == pytest.approx(1.0)
+
+
+def test_query_without_words_is_its_suffix(tiny_model: Path) -> None:
+    encoder = with_encoding(tiny_model, query_suffix=" node")
+    assert encoder.tokenizer.decode(encoder.tokenize_queries([""])[0]) == "[CLS] node [SEP]"
+
+
+@pytest.fixture(scope="module")
+def static_model() -> SentenceTransformer:
+    """A static model of 16 random dimensions, whose unknown words have a vector of zeros."""
+    vocab = {word: number for number, word in enumerate(["[UNK]", *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    weights = np.random.default_rng(0).normal(size=(len(vocab), 16)).astype(np.float32)
+    weights[0] = 0.0
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
+
+
+def test_static_model_gives_the_vectors_of_sentence_transformers(
+    static_model: SentenceTransformer, encoding_values: dict[str, object]
+) -> None:
+    texts = [*TEXTS, "sum graph " * 700]  # far beyond any table of positions
+    encoding = Encoding.model_validate(encoding_values | {"document_max_length": 2000, "dtype": "auto"})
+    encoder = Encoder.snapshot(static_model, encoding, COMPUTE)
+    vectors = encoder.encode_documents(texts)
+    np.testing.assert_allclose(vectors, static_model.encode(texts, normalize_embeddings=True), atol=1e-6)
+    np.testing.assert_array_equal(vectors[::-1], encoder.encode_documents(texts[::-1]))
+    np.testing.assert_array_equal(vectors, np.concatenate([encoder.encode_documents([text]) for text in texts]))
+    assert encoder.truncated["documents"] == 0
+
+
+def test_static_model_cuts_at_the_maximum_length(
+    static_model: SentenceTransformer, encoding_values: dict[str, object]
+) -> None:
+    encoding = Encoding.model_validate(encoding_values | {"document_max_length": 2})
+    encoder = Encoder(static_model, encoding, COMPUTE)
+    long, short = encoder.encode_documents(["sum graph node", "sum graph"])
+    np.testing.assert_array_equal(long, short)
+    assert encoder.truncated["documents"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "  ", "zebra quagga"])
+def test_vector_without_direction_is_refused(
+    text: str, static_model: SentenceTransformer, encoding_values: dict[str, object]
+) -> None:
+    encoder = Encoder(static_model, Encoding.model_validate(encoding_values), COMPUTE)
+    with pytest.raises(
+        InputError,
+        match=f"documents: expected vectors with a direction, got zeros of 'd2', which starts '{text}': the model "
+        "knows none of its words; leave the text out",
+    ):
+        encoder.encode_documents(["sum", text], ids=["d1", "d2"])
+
+
+@pytest.fixture(scope="module", params=["right", "left"])
+def decoder(request: pytest.FixtureRequest, tiny_transformer: Path) -> SentenceTransformer:
+    """A random Qwen3 of 2 layers with last-token pooling, whose tokenizer adds nothing and pads nothing."""
+    plain = BertTokenizerFast.from_pretrained(tiny_transformer)
+    plain.backend_tokenizer.post_processor = Sequence([])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain.backend_tokenizer, padding_side=request.param)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": len(tokenizer)}
+    config = Qwen3Config(**sizes, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+    with tempfile.TemporaryDirectory() as folder:
+        Qwen3Model(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        transformer = Transformer(folder)
+    return SentenceTransformer(modules=[transformer, Pooling(32, pooling_mode="lasttoken")], device="cpu")
+
+
+def test_decoder_gives_the_vectors_of_sentence_transformers_in_any_company(
+    decoder: SentenceTransformer, encoding_values: dict[str, object]
+) -> None:
+    encoder = Encoder(decoder, Encoding.model_validate(encoding_values), COMPUTE)
+    vectors = encoder.encode_documents(TEXTS)
+    decoder.tokenizer.pad_token = "[PAD]"  # without one sentence-transformers encodes nothing, not even alone
+    alone = np.concatenate([decoder.encode([text], normalize_embeddings=True) for text in TEXTS])
+    np.testing.assert_allclose(vectors, alone, atol=2e-6)
+    np.testing.assert_array_equal(vectors[::-3], encoder.encode_documents(TEXTS[::-3]))
+    with pytest.raises(InputError, match="got zeros of 'd', which starts ''"):
+        encoder.encode_documents([""], ids=["d"])
 
 
 def with_encoding(folder: Path, **changes: object) -> Encoder:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from cross_encoders import save_tiny_cross_encoder
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from retune import fetching
 from retune.errors import InputError
 from retune.files import sha256
-from retune.model_directory import read_encoding
+from retune.model_directory import is_cross_encoder, load_model, read_encoding
 from retune.params.fetch import Fetch
 
 WHERE = "params.yaml: fetch.tiny"
@@ -157,3 +159,89 @@ def test_hub_model_downloads(fetch_values: dict, tmp_path: Path) -> None:
         tmp_path / "model",
     )
     assert (tmp_path / "model/model.safetensors").is_file()
+
+
+def cross_encoder_values(fetch_values: dict, folder: Path) -> dict:
+    """A `fetch` entry that takes a tiny cross-encoder."""
+    own = {"path": str(folder), "sha256": sha256(folder / "model.safetensors"), "pooling": "as_saved"}
+    return fetch_values | own | {"document_max_length": 32, "query_prefix": "read "}
+
+
+def test_cross_encoder_is_a_standard_directory_with_the_same_bytes_each_time(
+    fetch_values: dict, tiny_transformer: Path, tmp_path: Path
+) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw", activation="torch.nn.modules.linear.Identity")
+    values = cross_encoder_values(fetch_values, raw)
+    fetch(values, tmp_path / "a")
+    fetch(values, tmp_path / "b")
+    fetch(values | {"path": str(tmp_path / "a")}, tmp_path / "c")  # a model already fetched
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert {"config.json", "model.safetensors", "modules.json", "retune.json", "tokenizer.json"} <= set(names)
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "c" / name).read_bytes(), name
+    assert read_encoding(tmp_path / "a").pooling == "as_saved"
+    assert torch.__version__.split("+")[0] == pytorch_version(tmp_path / "a")
+    pairs = [("sum of", "array"), ("prime", "factor integer")]
+    theirs = CrossEncoder(str(raw), device="cpu").predict([(f"read {query}", text) for query, text in pairs])
+    model = CrossEncoder(str(tmp_path / "a"), device="cpu", local_files_only=True)
+    assert model.max_seq_length == 64
+    assert model.predict(pairs).tolist() == theirs.tolist()
+
+
+def pytorch_version(folder: Path) -> str:
+    return json.loads((folder / "config_sentence_transformers.json").read_text())["__version__"]["pytorch"]
+
+
+def test_files_tell_a_cross_encoder(tiny_transformer: Path, tiny_model: Path, tmp_path: Path) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    CrossEncoder(str(raw), device="cpu").save_pretrained(str(tmp_path / "saved"))
+    modules = [Transformer(str(raw)), Pooling(32)]  # an embedding model made of a cross-encoder
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(tmp_path / "embedder"))
+    shutil.copy(raw / "config.json", tmp_path / "embedder")
+    found = [raw, tmp_path / "saved", tmp_path / "embedder", tiny_transformer, tiny_model]
+    assert [is_cross_encoder(folder) for folder in found] == [True, True, False, False, False]
+
+
+def test_cross_encoder_that_cannot_score_pairs_is_refused(
+    fetch_values: dict, tiny_transformer: Path, tmp_path: Path
+) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    values = cross_encoder_values(fetch_values, raw)
+    three = save_tiny_cross_encoder(tiny_transformer, tmp_path / "three", num_labels=3)
+    chat = save_tiny_cross_encoder(tiny_transformer, tmp_path / "chat")
+    (chat / "chat_template.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    headless = broken(raw, tmp_path / "headless", remove="model.safetensors")
+    weights = load_file(raw / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
+    save_file(kept, headless / "model.safetensors", metadata={"format": "pt"})
+    cases = [
+        ({"pooling": "mean"}, "fetch.tiny.pooling: expected 'as_saved', as .*raw is a cross-encoder, got 'mean'"),
+        ({"query_suffix": "!"}, "fetch.tiny.query_suffix: expected '', as .*raw is a cross-encoder, got '!'"),
+        (cross_encoder_values({}, three), "fetch.tiny: expected a cross-encoder of one label, got 3 labels in .*three"),
+        (cross_encoder_values({}, chat), "expected a cross-encoder that reads a pair of texts, got one that answers a"),
+        (cross_encoder_values({}, headless), "2 weights are missing, first: classifier.bias"),
+        ({"document_max_length": 33}, "fetch.tiny: expected .* to be at most 64 together, .*, got 32 [+] 33"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(InputError, match=message):
+            fetch(values | changes, tmp_path / "out" / "model")
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_cross_encoder_is_no_embedding_model(fetch_values: dict, tiny_transformer: Path, tmp_path: Path) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    fetch(cross_encoder_values(fetch_values, raw), tmp_path / "scorer")
+    message = r"scorer: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer$"
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path / "scorer", "cpu")
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON, got "), ("[]", "expected an object, got list")])
+def test_damaged_configuration_is_one_line(
+    text: str, message: str, fetch_values: dict, tiny_transformer: Path, tmp_path: Path
+) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    (raw / "config.json").write_text(text)
+    with pytest.raises(InputError, match=f"config.json: {message}"):
+        fetch(cross_encoder_values(fetch_values, raw), tmp_path / "model")

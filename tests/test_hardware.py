@@ -37,3 +37,11 @@ def test_cpu_uses_bfloat16_only_where_it_is_fast(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     assert hardware.resolve_dtype("auto", torch.device("cpu")) is getattr(torch, expected)
     assert hardware.resolve_dtype("float32", torch.device("cpu")) is torch.float32
+
+
+def test_gpus_of_the_same_name_work_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["big", "small", "big"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[getattr(device, "index", device) or 0])
+    assert hardware.alike_devices(torch.device("cuda")) == ["cuda:0", "cuda:2"]
+    assert hardware.alike_devices(torch.device("cpu")) == ["cpu"]

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from retune import leaks
+from retune import similarity
 from retune.leaks import find_leaks
 
 
@@ -100,8 +100,8 @@ def test_train_query_has_at_most_ten_pairs() -> None:
 @pytest.mark.parametrize("shape", ["what is the meaning of {n} x{n}", "the same query always", "say {n}"])
 def test_templates_and_copies_are_compared_a_few_times_each(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
-    jaccard = leaks._jaccard
-    monkeypatch.setattr(leaks, "_jaccard", lambda one, other: compared.append(1) or jaccard(one, other))
+    jaccard = similarity.jaccard
+    monkeypatch.setattr(similarity, "jaccard", lambda one, other: compared.append(1) or jaccard(one, other))
     texts = [shape.format(n=f"word{n}") for n in range(1000)]
     leaks_of(texts, texts, min_words=5)
     assert len(compared) < 30 * len(texts)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from conftest import WORDS, clone, run, succeed, write_params
 from conversion import SHARED
+from mining_recipe import recipe
 from test_training import PARAMS
 
 DATASETS = ("first", "second")
@@ -56,7 +57,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
         "synthesize": {"made": synthetic},
-        "mine": {"made": {"dataset": "made", "model": "tiny", "source": "mined", "range": [1, 20], "negatives": 2}},
+        "mine": {"made": recipe("made", "tiny", range=[1, 20], shortage="random")},
         "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS), "ks": [1, 3, 10]},
         "compare": {"metric": "ndcg_at_10"},

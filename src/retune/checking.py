@@ -119,7 +119,9 @@ def _references(project: Project) -> Iterator[str]:
         yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
     for name, recipe in project.mine.items():
         yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
+        yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)
         yield from _unknown(f"mine.{name}.model", [recipe.model], models)
+        yield from _unknown(f"mine.{name}.scorer", [recipe.scorer], models)
     for name, run in project.finetune.items():
         yield from _unknown(f"finetune.{name}.base", [run.base], models)
         yield from _unknown(f"finetune.{name}.data", [run.data], project.mine)
@@ -173,6 +175,7 @@ def _splits(project: Project) -> Iterator[str]:
 def _licences(project: Project) -> Iterator[str]:
     """Yield data sets made for evaluation only that something trains on."""
     trained = {f"mine.{name}.dataset": recipe.dataset for name, recipe in project.mine.items()}
+    trained |= {f"mine.{name}.pool": recipe.pool for name, recipe in project.mine.items()}
     trained |= {f"synthesize.{name}.dataset": synthetic.dataset for name, synthetic in project.synthesize.items()}
     for where, dataset in trained.items():
         if dataset in project.convert and project.convert[dataset].use == "evaluation_only":
@@ -201,7 +204,8 @@ def _ancestors(run: str, project: Project) -> set[str]:
     open_ends = [run]
     while open_ends:
         entry = project.finetune.get(open_ends.pop())
-        parents = {entry.base, project.mine[entry.data].model} - found if entry else set()
+        recipe = project.mine[entry.data] if entry else None
+        parents = {entry.base, recipe.model, recipe.scorer} - found if entry and recipe else set()
         found |= parents
         open_ends += parents
     return found

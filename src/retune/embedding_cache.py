@@ -1,6 +1,6 @@
 """Vectors computed once: an SQLite file per model and way of encoding, in which a text finds its vector.
 
-A stored vector is used only if its checksum, over key and vector, is right. Whatever else is wrong with a file costs
+A stored vector is used only if its checksum, over all of its row, is right. Whatever else is wrong with a file costs
 encoding again: never a wrong vector, and never the run.
 """
 
@@ -30,7 +30,9 @@ KEYS_A_QUERY = 500
 STORE_EVERY_S = 2.0  # what a killed process loses; rarer gains nothing
 LOCK_TIMEOUT_S = 60.0  # another process holds the file for milliseconds
 PAGE_BYTES = 16384  # fits ten vectors of 384 dimensions, three of 1024
+COLUMNS = "key BLOB PRIMARY KEY, checksum INTEGER, is_cut INTEGER, vector BLOB"
 FLOAT = np.dtype("<f4")
+Stored = tuple[bytes, int]  # a vector, and whether its text was cut
 DAMAGE = {  # a mistake in our SQL aside, SQLITE_ERROR means that the tables are not those we made
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_ERROR,
@@ -72,17 +74,20 @@ class EmbeddingCache:
         self._entry = entry
         self._is_usable = True
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[tuple[bytes, int, bytes]] = []
+        self._waiting: list[tuple[bytes, int, int, bytes]] = []
         self._stored_at = time.monotonic()
         self._attempt(lambda connection: None)
 
-    def read(self, texts: Sequence[str], rows: Sequence[int], out: np.ndarray) -> list[int]:
+    def read(
+        self, texts: Sequence[str], rows: Sequence[int], out: np.ndarray, is_cut: np.ndarray | None = None
+    ) -> list[int]:
         """Fill in the vectors that are stored.
 
         Args:
             texts: What the model reads, prompts and prefixes included.
             rows: Which of them to look up.
             out: (texts, dim) float32; row by row filled with what is found.
+            is_cut: (texts,) bool; filled likewise, as `write` was told, or None.
 
         Returns:
             The rows that are not stored, in order.
@@ -91,20 +96,24 @@ class EmbeddingCache:
         found: set[int] = set()
         for start in range(0, len(keys), KEYS_A_QUERY):
             wanted = dict(zip(keys[start : start + KEYS_A_QUERY], rows[start : start + KEYS_A_QUERY], strict=True))
-            stored: dict[int, bytes] = {}
+            stored: dict[int, Stored] = {}
             self._attempt(partial(self._select, wanted=wanted, stored=stored))
             if stored:
-                out[list(stored)] = np.frombuffer(b"".join(stored.values()), FLOAT).reshape(len(stored), -1)
+                vectors, cuts = zip(*stored.values(), strict=True)
+                out[list(stored)] = np.frombuffer(b"".join(vectors), FLOAT).reshape(len(stored), -1)
+                if is_cut is not None:
+                    is_cut[list(stored)] = cuts
                 found |= stored.keys()
         return [row for row in rows if row not in found]
 
-    def write(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        """Take (texts, dim) float32 vectors, to be stored with others every few seconds."""
+    def write(self, texts: Sequence[str], vectors: np.ndarray, is_cut: np.ndarray | None = None) -> None:
+        """Take (texts, dim) float32 vectors, to be stored with others every few seconds, and what was cut, if any."""
         if not self._is_usable:
             return
-        for key, vector in zip(self._keys(texts), vectors.astype(FLOAT), strict=True):
+        cuts = [0] * len(texts) if is_cut is None else is_cut.astype(int).tolist()
+        for key, vector, cut in zip(self._keys(texts), vectors.astype(FLOAT), cuts, strict=True):
             value = vector.tobytes()
-            self._waiting.append((key, _checksum(key, value), value))
+            self._waiting.append((key, _checksum(key, cut, value), cut, value))
         if time.monotonic() - self._stored_at >= STORE_EVERY_S:
             self.store()
 
@@ -128,17 +137,18 @@ class EmbeddingCache:
         model = bytes.fromhex(self._entry.key)
         return [hashlib.blake2b(text.encode(), digest_size=16, key=model).digest() for text in texts]
 
-    def _select(self, connection: sqlite3.Connection, wanted: dict[bytes, int], stored: dict[int, bytes]) -> None:
+    def _select(self, connection: sqlite3.Connection, wanted: dict[bytes, int], stored: dict[int, Stored]) -> None:
         marks = ",".join("?" * len(wanted))
-        query = f"SELECT key, checksum, vector FROM vectors WHERE key IN ({marks})"
-        for key, checksum, vector in connection.execute(query, list(wanted)):
+        query = f"SELECT key, checksum, is_cut, vector FROM vectors WHERE key IN ({marks})"
+        for key, checksum, is_cut, vector in connection.execute(query, list(wanted)):
             is_whole = isinstance(vector, bytes) and len(vector) == self._entry.dim * FLOAT.itemsize
-            if key in wanted and is_whole and checksum == _checksum(key, vector):
-                stored[wanted[key]] = vector
+            is_known = key in wanted and is_whole and isinstance(is_cut, int) and is_cut in (0, 1)
+            if is_known and checksum == _checksum(key, is_cut, vector):
+                stored[wanted[key]] = vector, is_cut
 
     def _insert(self, connection: sqlite3.Connection) -> None:
         with connection:
-            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", self._waiting)
+            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", self._waiting)
 
     def _attempt(self, action: Callable[[sqlite3.Connection], None]) -> None:
         """Do something with the file: anew once if it is damaged, and nothing ever after if it cannot be used."""
@@ -202,8 +212,8 @@ def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
                 LOG.warning("%s: %s; the embedding cache may be over its limit", folder, error)
 
 
-def _checksum(key: bytes, vector: bytes) -> int:
-    return zlib.crc32(vector, zlib.crc32(key))
+def _checksum(key: bytes, is_cut: int, vector: bytes) -> int:
+    return zlib.crc32(vector, zlib.crc32(bytes([is_cut]), zlib.crc32(key)))
 
 
 def _is_damage(error: Exception) -> bool:
@@ -222,7 +232,9 @@ def _create(path: Path, about: bytes) -> None:
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")  # readers go on while one process writes
             connection.execute("CREATE TABLE about (checksum INTEGER, content BLOB)")
-            connection.execute("CREATE TABLE vectors (key BLOB PRIMARY KEY, checksum INTEGER, vector BLOB)")
+            connection.execute(
+                "CREATE TABLE vectors (key BLOB PRIMARY KEY, checksum INTEGER, is_cut INTEGER, vector BLOB)"
+            )
             connection.execute("INSERT INTO about VALUES (?, ?)", (zlib.crc32(about), about))
         with suppress(FileExistsError):
             os.link(name, path)

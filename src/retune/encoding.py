@@ -4,34 +4,42 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm import tqdm
 
 from retune.embedding_cache import EmbeddingCache, Entry, open_cache
+from retune.encoding_processes import Batch, Forward, Processes
 from retune.errors import InputError
 from retune.fingerprint import ModelFiles, Role, fingerprint
-from retune.hardware import resolve_device, resolve_dtype
+from retune.hardware import alike_devices, resolve_device, resolve_dtype
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 from retune.params.fetch import Encoding
+from retune.tokenizing import Inputs, Tokenizer
+from retune.tokenizing import pad as pad  # for callers
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
+CPU_TOKENS = 1024  # a batch, for each thread: more is no faster, and costs more to fill up the last of each length
+MIN_TEXTS = 10_000  # for which several processes, that take some ten seconds to start, are worth it
 LOG = logging.getLogger(__name__)
-
-TOKENIZER_CHUNK = 1000  # texts; the tokeniser keeps what it cuts off for as long as the chunk lives
 
 
 class Encoder:
-    """Encodes queries and documents with one model.
+    """Encodes queries and documents with one model: a transformer of any pooling, or a static model.
 
     Texts are tokenised once, sorted into buckets by length, and run in batches of one fixed shape per bucket,
     unused rows filled. So a text's vector does not depend on what else is encoded, nor on the order, and the
     embedding cache may give it back.
+
+    Attributes:
+        truncated: Texts cut to the maximum length so far, by role; a text counts as often as it is given.
     """
 
     def __init__(
@@ -46,108 +54,116 @@ class Encoder:
             files: Where its weights come from, unchanged. None: nothing is cached.
         """
         self.encoding = encoding
-        self.token_budget = compute.token_budget
-        self.tokenizer: Any = model.tokenizer
+        self.device: torch.device = model.device
+        most = CPU_TOKENS * torch.get_num_threads() if self.device.type == "cpu" else compute.token_budget
+        self.token_budget = min(compute.token_budget, most)
+        self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
+        self._tokenizer = Tokenizer(model.tokenizer, encoding)
+        self.tokenizer: Any = self._tokenizer.plain
         self._model = model
         self._dim = int(model.get_embedding_dimension() or 0)
         self._cache_settings = compute.cache
         self._files = files
+        self._processes: Processes | None = None
 
     @classmethod
-    def load(cls, folder: Path, compute: Compute) -> "Encoder":
-        """Load a model directory for encoding, with the cache that `compute` names."""
+    def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
+        """Load a model directory for encoding, with the cache that `compute` names.
+
+        For many texts there is a process for each of `devices`; None means all GPUs like the one of `compute`.
+        """
         encoding = read_encoding(folder)
         device = resolve_device(compute.device)
-        dtype = resolve_dtype(encoding.dtype, device)
         files = ModelFiles.of(folder) if compute.cache else None
-        LOG.info("%s: encoding on %s in %s", folder, device.type, str(dtype).removeprefix("torch."))
-        return cls(load_model(folder, device.type).to(dtype), encoding, compute, files=files)
+        encoder = cls(_convert(load_model(folder, device.type), encoding), encoding, compute, files=files)
+        devices = alike_devices(device) if devices is None else devices
+        if len(devices) > 1:
+            encoder._processes = Processes(partial(_load_forward, folder, compute), devices)
+        LOG.info("%s: encoding on %s in %s", folder, device.type, str(encoder._dtype).removeprefix("torch."))
+        return encoder
 
     @classmethod
     def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> "Encoder":
         """Encode with a copy of a model in training, in the number format `load` would use, without a cache."""
-        dtype = resolve_dtype(encoding.dtype, model.device)
-        return cls(copy.deepcopy(model).to(dtype), encoding, compute)
+        return cls(_convert(copy.deepcopy(model), encoding), encoding, compute)
 
-    def encode_queries(self, texts: Sequence[str], prompts: Sequence[str | None]) -> np.ndarray:
+    def encode_queries(
+        self, texts: Sequence[str], prompts: Sequence[str | None], *, ids: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Return (queries, dim) float32 unit vectors.
 
         Args:
             texts: Queries.
             prompts: Per query, text put before the model's query prefix, or None.
+            ids: Per query, what an error calls it if its vector is not finite or has no direction.
         """
-        return self._encode(query_inputs(texts, prompts, self.encoding), "queries")
+        return self._encode(Inputs.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
 
-    def encode_documents(self, texts: Sequence[str]) -> np.ndarray:
-        """Return (documents, dim) float32 unit vectors."""
-        return self._encode([self.encoding.document_prefix + text for text in texts], "documents")
+    def encode_documents(self, texts: Sequence[str], *, ids: Sequence[str] | None = None) -> np.ndarray:
+        """Return (documents, dim) float32 unit vectors; `ids` and errors as for queries."""
+        return self._encode(Inputs.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
 
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
         """Return token ids of `query_inputs` and the query suffix, which survives truncation."""
-        return self._tokenize(inputs, "queries")
+        return self._tokenizer.tokenize(inputs, "queries")[0]
 
     def tokenize_documents(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids of document prefix and text."""
-        return self._tokenize([self.encoding.document_prefix + text for text in texts], "documents")
+        return self._tokenizer.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
 
-    def _tokenize(self, inputs: Sequence[str], role: Role) -> list[list[int]]:
-        """Tokenise, cut to length, and put the suffix before the special tokens at the end."""
-        suffix = self.encoding.query_suffix if role == "queries" else ""
-        max_length = self.encoding.query_max_length if role == "queries" else self.encoding.document_max_length
-        suffix_ids = self.tokenizer(suffix, add_special_tokens=False)["input_ids"] if suffix else []
-        chunks = (inputs[start : start + TOKENIZER_CHUNK] for start in range(0, len(inputs), TOKENIZER_CHUNK))
-        return [ids for chunk in chunks for ids in self._tokenize_chunk(chunk, suffix_ids, max_length)]
+    def _encode(self, inputs: Inputs) -> np.ndarray:
+        """Encode each distinct text once."""
+        embeddings = np.zeros((len(inputs.texts), self._dim), dtype=np.float32)
+        is_cut = np.zeros(len(inputs.texts), dtype=bool)
+        left = list(range(len(inputs.texts)))
+        with self._processes or nullcontext():
+            while left:  # a second round only after the device ran out of memory
+                left = self._encode_rows(inputs, left, embeddings, is_cut)
+        if count := int(is_cut[inputs.rows].sum()):
+            shares = inputs.role, f"{count:,}", f"{len(inputs.rows):,}", self._tokenizer.max_length(inputs.role)
+            LOG.info("%s: %s of %s texts cut to %d tokens", *shares)
+        self.truncated[inputs.role] += count
+        return embeddings if len(inputs.texts) == len(inputs.rows) else embeddings[inputs.rows]
 
-    def _tokenize_chunk(self, texts: Sequence[str], suffix_ids: list[int], max_length: int) -> list[list[int]]:
-        tokens = self.tokenizer(
-            list(texts), truncation=True, max_length=max_length - len(suffix_ids), return_special_tokens_mask=True
-        )
-        masks = tokens["special_tokens_mask"]
-        ends = [len(mask) - next((n for n, special in enumerate(reversed(mask)) if not special), 0) for mask in masks]
-        return [ids[:end] + suffix_ids + ids[end:] for ids, end in zip(tokens["input_ids"], ends, strict=True)]
-
-    def _encode(self, inputs: Sequence[str], role: Role) -> np.ndarray:
-        """Encode each distinct input once."""
-        positions = {text: row for row, text in enumerate(dict.fromkeys(inputs))}
-        distinct = list(positions)
-        embeddings = np.zeros((len(distinct), self._dim), dtype=np.float32)
-        left = list(range(len(distinct)))
-        while left:  # a second round only after the device ran out of memory
-            left = self._encode_rows(distinct, left, embeddings, role)
-        return embeddings if len(distinct) == len(inputs) else embeddings[[positions[text] for text in inputs]]
-
-    def _encode_rows(self, inputs: list[str], rows: list[int], embeddings: np.ndarray, role: Role) -> list[int]:
-        """Fill in rows of `embeddings` from the cache or the model; return those that memory did not suffice for."""
-        with self._open_cache(role) as cache:
-            missing = cache.read(inputs, rows, embeddings) if cache else rows
+    def _encode_rows(self, inputs: Inputs, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
+        """Fill in rows of both arrays from the cache or the model; return those that memory did not suffice for."""
+        with self._open_cache(inputs.role) as cache:
+            missing = cache.read(inputs.texts, rows, embeddings, is_cut) if cache else rows
+            token_ids, is_cut[missing] = self._tokenizer.tokenize([inputs.texts[row] for row in missing], inputs.role)
             done: set[int] = set()
-            for batch, vectors in self._run_batches(inputs, missing, role):
+            for batch, vectors in self._run_batches(inputs, missing, token_ids):
                 embeddings[batch] = vectors
                 done.update(batch)
                 if cache:
-                    cache.write([inputs[row] for row in batch], vectors)
+                    cache.write([inputs.texts[row] for row in batch], vectors, is_cut[batch])
         return [row for row in missing if row not in done]
 
-    def _run_batches(self, inputs: list[str], rows: list[int], role: Role) -> Iterator[tuple[list[int], np.ndarray]]:
+    def _run_batches(
+        self, inputs: Inputs, rows: list[int], token_ids: list[list[int]]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
-        token_ids = self._tokenize([inputs[row] for row in rows], role)
+        if not all(token_ids):
+            raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
         batches = token_batches([len(ids) for ids in token_ids], self.token_budget)
-        with _progress_bar(len(inputs), len(inputs) - len(rows), role) as progress:
-            for members, length in batches:
-                vectors = self._forward_or_none([token_ids[member] for member in members], length)
+        filled = (self._fill([token_ids[member] for member in members], length) for members, length in batches)
+        processes = self._processes if len(rows) >= MIN_TEXTS else None
+        done = processes.map(filled) if processes else map(self._forward_or_none, filled)
+        with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
+            for (members, length), vectors in zip(batches, done, strict=True):
                 if vectors is None:
                     return self._halve_token_budget(length)
                 batch = [rows[member] for member in members]
-                _check_finite(vectors, [inputs[row] for row in batch], role)
+                inputs.check(vectors[: len(batch)], batch)
                 progress.update(len(batch))
-                yield batch, vectors
+                yield batch, vectors[: len(batch)]
 
     def _open_cache(self, role: Role) -> AbstractContextManager[EmbeddingCache | None]:
         """Open the file of vectors made exactly as this encoder would make them now."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
-        device, dtype = self._model.device, next(self._model.parameters()).dtype
-        key = fingerprint(self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.token_budget)
+        key = fingerprint(
+            self._files, self.encoding, role, dtype=self._dtype, device=self.device, token_budget=self.token_budget
+        )
         return open_cache(self._cache_settings, Entry(key, self._files.name, role, self._dim))
 
     def _halve_token_budget(self, length: int) -> None:
@@ -158,42 +174,54 @@ class Encoder:
         """
         if self.token_budget < 2 * max(MIN_TOKEN_BUDGET, length):
             raise InputError(
-                f"out of memory on {self._model.device} with {self.token_budget} tokens a batch, the least; "
+                f"out of memory on {self.device} with {self.token_budget} tokens a batch, the least; "
                 "take a shorter maximum length, a smaller model or compute.device: cpu"
             )
         LOG.warning("out of memory with %d tokens a batch; going on with half", self.token_budget)
         self.token_budget //= 2
-        torch.cuda.empty_cache()
 
-    def _forward_or_none(self, token_ids: list[list[int]], length: int) -> np.ndarray | None:
-        """Run a batch, filled up to the shape of its bucket; None if the device has no memory for it."""
+    def _fill(self, token_ids: list[list[int]], length: int) -> Batch:
+        """Fill a batch up to the shape of its bucket."""
         size = max(1, self.token_budget // length)
-        filled = token_ids + [token_ids[0]] * (size - len(token_ids))
+        return token_ids + [token_ids[0]] * (size - len(token_ids)), length
+
+    def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
+        """Run a batch; None if the device has no memory for it."""
         try:
-            return self._forward(filled, length)[: len(token_ids)]
+            return self._forward(*batch)
         except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
             return None
 
     @torch.inference_mode()
     def _forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
         self._model.eval()
-        features = pad(self.tokenizer, token_ids, length, self._model.device)
-        vectors = self._model(features)["sentence_embedding"].float()
+        features = self._tokenizer.features(token_ids, length)
+        vectors = self._model({name: values.to(self.device) for name, values in features.items()})[
+            "sentence_embedding"
+        ].float()
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self._model.parameters()).dtype
+
+
+def _load_forward(folder: Path, compute: Compute, device: str) -> Forward:
+    """Load the model in a process of its own."""
+    encoding = read_encoding(folder)
+    return Encoder(_convert(load_model(folder, device), encoding), encoding, compute)._forward_or_none
+
+
+def _convert(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
+    """Bring a model to its number format; `auto` leaves a static one, which multiplies no matrices, at float32."""
+    is_exact = encoding.dtype == "auto" and isinstance(model[0], StaticEmbedding)
+    return model.to(torch.float32 if is_exact else resolve_dtype(encoding.dtype, model.device))
 
 
 def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
     """Show texts a second and the time left; what the cache gave does not count for the speed."""
     return tqdm(total=total, initial=initial, desc=f"encode {role}", unit="text", leave=False, mininterval=1.0)
-
-
-def _check_finite(vectors: np.ndarray, inputs: Sequence[str], role: Role) -> None:
-    is_finite = np.isfinite(vectors).all(axis=1)
-    if not is_finite.all():
-        text = inputs[int(np.argmin(is_finite))]
-        raise InputError(
-            f"{role}: expected finite vectors, got one that is not, of the text {text[:60]!r}; try dtype: float32"
-        )
 
 
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:
@@ -219,9 +247,3 @@ def token_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[
         size = max(1, token_budget // length)
         batches += [(rows[start : start + size], length) for start in range(0, len(rows), size)]
     return batches
-
-
-def pad(tokenizer: Any, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return input ids and attention mask, (texts, length), padded on the tokenizer's side."""
-    features = tokenizer.pad({"input_ids": token_ids}, padding="max_length", max_length=length, return_tensors="pt")
-    return {name: features[name].to(device) for name in ("input_ids", "attention_mask")}

@@ -17,7 +17,8 @@ def evaluate(encoder: Encoder, corpus: pd.DataFrame, split: Split, ks: list[int]
     """
     if split.queries.empty:
         raise InputError("expected queries to evaluate on, got an empty split; give the data set one (convert.<name>)")
-    documents = encoder.encode_documents(document_texts(corpus))
-    queries = encoder.encode_queries(split.queries["text"].tolist(), split.queries["prompt"].tolist())
-    _, ranking = top_k(queries, documents, max(ks))
+    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
+    texts, prompts, ids = (split.queries[column].tolist() for column in ("text", "prompt", "query_id"))
+    queries = encoder.encode_queries(texts, prompts, ids=ids)
+    _, ranking = top_k(queries, documents, max(ks), device=encoder.device)
     return score_ranking(ranking, corpus["doc_id"], split, ks)

@@ -8,13 +8,19 @@ from typing import Any, cast
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from retune.errors import InputError
 from retune.files import atomic_directory, sha256
-from retune.model_directory import save_model
+from retune.model_directory import (
+    is_cross_encoder,
+    load_cross_encoder,
+    pair_max_length,
+    save_cross_encoder,
+    save_model,
+)
 from retune.params.fetch import Encoding, Fetch
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
@@ -27,20 +33,24 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
 
     Raises:
         InputError: The model is not there, is no safetensors model, has other weights than `sha256`
-            says, or no pooling is known for it.
+            says, no pooling is known for it, or it is a cross-encoder that does not score a pair with one number.
     """
     folder = _locate(params, where)
     _check_weights(folder, params.sha256, where)
+    load = _load_cross_encoder if is_cross_encoder(folder) else _load
     try:
         _check_complete(folder, where)
-        model = _load(folder, params.pooling, where)
+        model = load(folder, params, where)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{where}: {folder} holds no model that loads: {str(error).strip().splitlines()[0]}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
-    encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model)})
+    encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model) or "as_saved"})
     _check_lengths(model, encoding, where)
     with atomic_directory(out) as partial:
-        save_model(model, encoding, partial)
+        if isinstance(model, SentenceTransformer):
+            save_model(model, encoding, partial)
+        else:
+            save_cross_encoder(model, encoding, partial)
 
 
 def _locate(params: Fetch, where: str) -> Path:
@@ -90,12 +100,29 @@ def _check_complete(folder: Path, where: str) -> None:
     """Refuse a folder without tokenizer, or whose weights leave layers at random values."""
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none")
-    _, report = AutoModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+    auto_model: Any = AutoModelForSequenceClassification if is_cross_encoder(folder) else AutoModel
+    _, report = auto_model.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
         raise InputError(f"{where}: {folder}: {len(missing)} weights are missing, first: {missing[0]}")
 
 
-def _load(folder: Path, pooling: str, where: str) -> SentenceTransformer:
+def _load_cross_encoder(folder: Path, params: Fetch, where: str) -> CrossEncoder:
+    """Load a model that reads two texts as its tokenizer pairs them and returns one number."""
+    for name, expected in (("pooling", "as_saved"), ("query_suffix", "")):
+        if (actual := getattr(params, name)) != expected:
+            raise InputError(f"{where}.{name}: expected {expected!r}, as {folder} is a cross-encoder, got {actual!r}")
+    model = load_cross_encoder(folder, "cpu")
+    if len(model) != 1 or "message" in cast(Any, model[0]).modality_config:
+        raise InputError(
+            f"{where}: expected a cross-encoder that reads a pair of texts, got one that answers a prompt in {folder}"
+        )
+    if model.num_labels != 1:
+        raise InputError(f"{where}: expected a cross-encoder of one label, got {model.num_labels} labels in {folder}")
+    return model
+
+
+def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
+    pooling = params.pooling
     saved = (folder / "modules.json").is_file()
     if not saved and pooling == "as_saved":
         raise InputError(
@@ -115,11 +142,11 @@ def _load(folder: Path, pooling: str, where: str) -> SentenceTransformer:
     return model
 
 
-def _pooling_mode(model: SentenceTransformer) -> str | None:
+def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:
     return next((str(module.pooling_mode) for module in model if isinstance(module, Pooling)), None)
 
 
-def _check_lengths(model: SentenceTransformer, encoding: Encoding, where: str) -> None:
+def _check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
     positions = getattr(cast(Any, model[0]).auto_model.config, "max_position_embeddings", None)
     special = model.tokenizer.num_special_tokens_to_add()
     suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
@@ -133,3 +160,9 @@ def _check_lengths(model: SentenceTransformer, encoding: Encoding, where: str) -
             raise InputError(
                 f"{where}.{name}: expected at most the model's {positions} positions, got {getattr(encoding, name)}"
             )
+    limit = model.tokenizer.model_max_length
+    if isinstance(model, CrossEncoder) and pair_max_length(encoding) > limit:
+        raise InputError(
+            f"{where}: expected query_max_length and document_max_length to be at most {limit} together, as the "
+            f"cross-encoder reads both at once, got {encoding.query_max_length} + {encoding.document_max_length}"
+        )

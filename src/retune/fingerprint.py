@@ -17,7 +17,7 @@ from retune.model_directory import SETTINGS
 from retune.params.fetch import Encoding
 
 Role = Literal["queries", "documents"]
-ENCODER = Path(__file__).with_name("encoding.py")  # batch shapes, truncation and normalisation are its code
+ENCODER = [Path(__file__).with_name(name) for name in ("encoding.py", "tokenizing.py")]  # batch shapes, truncation
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fingerprint(
             "dtype": str(dtype),
             "device": _device(device),
             "token_budget": token_budget,
-            "encoder": sha256(ENCODER),
+            "encoder": [sha256(path) for path in ENCODER],
             "libraries": [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)],
         }
     )

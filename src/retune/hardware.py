@@ -20,6 +20,14 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
 
 
+def alike_devices(device: torch.device) -> list[str]:
+    """Return the device and, if it is a GPU, all others of its name: only those give the same bits."""
+    if device.type != "cuda":
+        return [device.type]
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return [f"cuda:{index}" for index, name in enumerate(names) if name == torch.cuda.get_device_name(device)]
+
+
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """Return the number format; `auto` is bfloat16 where the hardware multiplies it fast, else float32.
 

@@ -1,26 +1,14 @@
 """Find queries of train that give away queries of dev or test."""
 
-import math
-import re
 import unicodedata
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
 from typing import NamedTuple
 
 import pandas as pd
-from datasketch import MinHash, MinHashLSH
 
-SCRIPTS = (
-    "\u0e00-\u0eff"  # Thai, Lao
-    "\u1780-\u17ff"  # Khmer
-    "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U000323af"  # Japanese, Chinese, Korean
-)
-"""Scripts that put no spaces between words: each sign counts as a word."""
+from retune.similarity import NearDuplicates, jaccard, normal_form, shingles, words
 
-TOKEN = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}]+|[^\w\s]|_")
-PERMUTATIONS = 128
 MAX_PAIRS = 10  # of one train query
 LEAK_COLUMNS = ["kind", "train_query_id", "query_id", "split", "queries", "similarity", "train_text", "text"]
 
@@ -67,7 +55,7 @@ def find_leaks(queries: pd.DataFrame, *, near_duplicate: float, min_words: int) 
             "query_id": other.query_id,
             "split": other.split,
             "queries": repeats[other.split, other.normal],
-            "similarity": round(_jaccard(query, other), 5),
+            "similarity": round(jaccard(query.shingles, other.shingles), 5),
             "train_text": query.text,
             "text": other.text,
         }
@@ -81,21 +69,13 @@ class _HeldOut:
     """Distinct dev and test queries, indexed for each kind of leak."""
 
     def __init__(self, queries: list[_Prepared], train: list[_Prepared], near_duplicate: float, min_words: int) -> None:
-        self._queries, self._near_duplicate, self._min_words = queries, near_duplicate, min_words
+        self._queries, self._min_words = queries, min_words
         self._exact: dict[str, list[int]] = defaultdict(list)
         for number, query in enumerate(queries):
             self._exact[query.normal].append(number)
         self._stripped = [_strip_marks(query.tokens) for query in queries]
         self._by_window = self._index_windows(train)
-        self._counts = Counter(shingle for query in queries for shingle in query.shingles)
-        self._by_rare: dict[int, set[int]] = defaultdict(set)
-        # lower than asked for: a candidate too many costs a comparison, one too few is a leak missed
-        threshold = max(0.1, min(near_duplicate, 0.9) - 0.2)
-        self._lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
-        for number, query in enumerate(queries):
-            self._lsh.insert(number, _minhash(query))
-            for shingle in self._rare(query):
-                self._by_rare[shingle].add(number)
+        self._near = NearDuplicates([query.shingles for query in queries], near_duplicate)
 
     def find(self, query: _Prepared) -> Iterator[tuple[_Prepared, str]]:
         """Yield the held-out queries that a train query gives away, and how; at most `MAX_PAIRS`."""
@@ -103,7 +83,7 @@ class _HeldOut:
         for kind, numbers in (
             ("exact", iter(self._exact.get(query.normal, ()))),
             ("contains", self._contained(query)),
-            ("near_duplicate", self._near(query)),
+            ("near_duplicate", self._near.find(query.shingles)),
         ):
             for number in numbers:
                 if len(found) == MAX_PAIRS:
@@ -132,35 +112,15 @@ class _HeldOut:
                 if begin >= 0 and query.tokens[begin : begin + len(tokens)] == tokens:
                     yield number
 
-    def _near(self, query: _Prepared) -> Iterator[int]:
-        candidates = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(query)))
-        if candidates:
-            candidates.intersection_update(self._lsh.query(_minhash(query)))
-        for number in sorted(candidates):
-            if _jaccard(query, self._queries[number]) >= self._near_duplicate:
-                yield number
-
-    def _rare(self, query: _Prepared) -> list[int]:
-        """Return the rarest shingles of a query, so many that two queries as similar as asked for share one of them.
-
-        Prefix filtering (Chaudhuri et al., ICDE 2006): it keeps queries of one template apart at once.
-        """
-        count = len(query.shingles) - math.ceil(self._near_duplicate * len(query.shingles)) + 1
-        return sorted(query.shingles, key=lambda shingle: (self._counts[shingle], shingle))[:count]
-
 
 def _rows(queries: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     return zip(queries["query_id"], queries["split"], queries["text"], strict=True)
 
 
 def _prepare(query_id: str, split: str, text: str) -> _Prepared:
-    normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    if not normal.isascii():
-        normal = "".join(sign for sign in normal if unicodedata.category(sign) != "Cf")
-    tokens = tuple(TOKEN.findall(normal))
-    pairs = (f"{first} {second}" for first, second in pairwise(tokens))
-    shingles = frozenset(zlib.crc32(shingle.encode()) for shingle in chain(tokens, pairs))
-    return _Prepared(query_id, split, text, normal, tokens, shingles)
+    normal = normal_form(text)
+    tokens = words(normal)
+    return _Prepared(query_id, split, text, normal, tokens, shingles(tokens))
 
 
 def _strip_marks(tokens: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,16 +131,3 @@ def _strip_marks(tokens: tuple[str, ...]) -> tuple[str, ...]:
 
 def _windows(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
     return (tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1))
-
-
-def _minhash(query: _Prepared) -> MinHash:
-    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
-    if query.shingles:
-        sketch.update_batch(sorted(query.shingles))
-    return sketch
-
-
-def _jaccard(one: _Prepared, other: _Prepared) -> float:
-    shared = len(one.shingles & other.shingles)
-    total = len(one.shingles) + len(other.shingles) - shared
-    return shared / total if total else 0.0

@@ -1,142 +1,193 @@
 """Give every training query hard negatives: documents a model ranks high that are not relevant to it."""
 
-from collections import defaultdict
-from typing import Any
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from retune.candidates import Candidates, at_random, ranked
 from retune.encoding import Encoder
 from retune.errors import InputError
+from retune.false_negatives import FalseNegatives
+from retune.mining_inputs import Inputs, PairScores, Vectors, flatten
+from retune.mining_outcome import JUDGED, RANDOM, Outcome, check_outcome
 from retune.params.mine import Mine
-from retune.records import Mined, Split, document_texts
-from retune.search import top_k
+from retune.ranking import Rankings
+from retune.records import Mined
+from retune.rescoring import CrossEncoderScorer
 from retune.seeds import generator
+from retune.selection import sampling_keys, take_first, within_limits
 
-AUDIT_PERCENTILES = (5, 50, 95)
+LOG = logging.getLogger(__name__)
+
+QUERIES_A_BLOCK = 1024  # bounds the memory for rankings and candidates
+NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+Rngs = Mapping[int, np.random.Generator]
 
 
 def mine(
-    corpus: pd.DataFrame, train: Split, encoder: Encoder, params: Mine, *, seed: int
-) -> tuple[Mined, dict[str, Any]]:
-    """Rank the corpus for every query and draw negatives from a range of ranks, or take those given.
+    inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
+) -> tuple[Mined, Outcome]:
+    """Rank the pool for every query, and take negatives from ranges of ranks, within limits.
 
-    With source `given` a query needs as many judged negatives as asked for, else it is left out and counted.
+    Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. What must never
+    be a negative: see `FalseNegatives`. Each query draws from its own generator, so its negatives do not depend on
+    other queries or on order.
 
-    Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. A document
-    relevant to the query, or to another query with the same text, is never a negative. Each query draws from
-    its own generator, so its negatives do not depend on other queries or on order.
-
-    Returns:
-        The examples, and their audit: scores, ranks and shortages in numbers.
+    Args:
+        inputs: Queries, documents and judgments.
+        ranker: Its vectors are searched.
+        scorer: Its scores are limited and kept; the same object as `ranker`, a cross-encoder, or another encoder.
+        params: The recipe.
+        seed: Of all draws.
 
     Raises:
-        InputError: No training queries, or fewer documents than negatives asked for.
+        InputError: A range begins beyond the corpus, limits leave nothing, or a query is short of negatives and the
+            recipe says fail.
     """
-    _check(corpus, train, params)
-    document_embeddings = encoder.encode_documents(document_texts(corpus))
-    query_embeddings = encoder.encode_queries(train.queries["text"].tolist(), train.queries["prompt"].tolist())
-    is_mined = params.source == "mined"
-    scores, ranking = top_k(query_embeddings, document_embeddings, params.range[1] if is_mined else 1)
-    positions = {doc_id: position for position, doc_id in enumerate(corpus["doc_id"])}
-    doc_ids = corpus["doc_id"].to_numpy()
-    positives, excluded = _positives(train)
-    judged = _documents_of(train.qrels[train.qrels["relevance"] == 0])
-
-    examples = []
-    ranks: list[int] = []
-    for row, query_id in enumerate(train.queries["query_id"]):
-        relevant = sorted(positions[doc_id] for doc_id in positives[query_id])
-        forbidden = [positions[doc_id] for doc_id in excluded[query_id]]
-        if is_mined:
-            drawn = _draw(ranking[row], forbidden, params, generator(seed, query_id))
-            ranks += drawn.tolist()
-            negatives, negative_scores = ranking[row, drawn], scores[row, drawn]
-        else:
-            given = np.array(sorted({positions[doc_id] for doc_id in judged[query_id]} - set(forbidden)), dtype=int)
-            if len(given) < params.negatives:
-                continue  # counted in the audit
-            similarities = document_embeddings[given] @ query_embeddings[row]
-            hardest = np.argsort(-similarities, kind="stable")[: params.negatives]
-            negatives, negative_scores = given[hardest], similarities[hardest]
-        examples.append(
-            {
-                "query_id": query_id,
-                "positive_ids": doc_ids[relevant].tolist(),
-                "negative_ids": doc_ids[negatives].tolist(),
-                "positive_scores": (document_embeddings[relevant] @ query_embeddings[row]).tolist(),
-                "negative_scores": negative_scores.tolist(),
-                "source": params.dataset,
-            }
-        )
-    if not examples:
-        raise InputError(
-            f"{params.dataset}: expected {params.negatives} judged negatives a query, no query has as many"
-        )
-    table = pd.DataFrame(examples)
-    named = set(table["positive_ids"].explode()) | set(table["negative_ids"].explode())
-    documents = corpus[corpus["doc_id"].isin(named)]
-    queries = train.queries[train.queries["query_id"].isin(table["query_id"])]
-    audit = _audit(table, ranks, params) | {"queries_left_out": len(train.queries) - len(queries)}
-    return Mined(table, queries, documents), audit
+    _check_ranges(inputs, params)
+    miner = _Miner(inputs, ranker, scorer, params, seed)
+    taken = [NOTHING]
+    rows = np.arange(len(inputs.queries))
+    with tqdm(total=len(rows), desc="mine", unit="query", leave=False, mininterval=1.0) as progress:
+        for start in range(0, len(rows) if params.negatives else 0, QUERIES_A_BLOCK):
+            block = rows[start : start + QUERIES_A_BLOCK]
+            taken.append(miner.mine_block(block))
+            progress.update(len(block))
+    check_outcome(miner.outcome, params, len(rows))
+    negatives = Candidates.join(taken)
+    miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
+    return _mined(inputs, miner.outcome, params.dataset), miner.outcome
 
 
-def _check(corpus: pd.DataFrame, train: Split, params: Mine) -> None:
-    if train.queries.empty:
-        raise InputError(f"{params.dataset}: expected training queries, got an empty train split")
-    most = int((train.qrels["relevance"] > 0).groupby(train.qrels["query_id"]).sum().max())
-    if len(corpus) < params.negatives + most or len(corpus) <= params.range[0]:
-        raise InputError(
-            f"{params.dataset}: expected documents for {params.negatives} negatives beside {most} "
-            f"positives, from rank {params.range[0]} on, got {len(corpus)} documents; lower negatives or range"
-        )
+@dataclass(frozen=True)
+class _Offer:
+    """Candidates from one place."""
+
+    origin: str
+    count: int  # wanted of each query
+    candidates: Candidates
+    is_drawn: bool = False  # at random: their order is the sample's
 
 
-def _positives(train: Split) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    """Return each query's relevant documents, and those of all queries with its text."""
-    positives = _documents_of(train.qrels[train.qrels["relevance"] > 0])
-    of_text: dict[str, set[str]] = defaultdict(set)
-    for query_id, text in zip(train.queries["query_id"], train.queries["text"], strict=True):
-        of_text[text] |= positives[query_id]
-    pairs = zip(train.queries["query_id"], train.queries["text"], strict=True)
-    return positives, {query_id: of_text[text] for query_id, text in pairs}
+class _Miner:
+    """Mines one block of queries after the other."""
+
+    def __init__(
+        self, inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
+    ) -> None:
+        self.inputs, self.params, self.seed = inputs, params, seed
+        vectors = Vectors(inputs, ranker)
+        self.rankings = Rankings(inputs, vectors, params, device=ranker.device, seed=seed)
+        self.rules = FalseNegatives(inputs, params.near_duplicate)
+        score = PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
+        positives = score(*flatten(inputs.positives))
+        lowest = np.minimum.reduceat(positives, _starts(inputs.positives))
+        self.outcome = Outcome(NOTHING, positives, lowest, score, self.rankings.recall)
+
+    def mine_block(self, rows: np.ndarray) -> Candidates:
+        """Return the negatives of some queries."""
+        ids = self.inputs.queries["query_id"]
+        rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
+        taken = NOTHING
+        for offer in self._offers(rows, rngs):
+            taken = self._take(offer, taken, rngs)
+        short = rows[self._missing(taken)[rows] > 0]
+        self.outcome.short += [str(ids[row]) for row in short]
+        if len(short) and self.params.shortage == "random":
+            count = self.params.negatives  # not what is missing: that depends on other queries
+            heads = [np.zeros(0, dtype=np.int64)] * len(short)
+            taken = self._take(_Offer(RANDOM, count, self._draw(short, rngs, heads, count), True), taken, rngs)
+        return taken
+
+    def _offers(self, rows: np.ndarray, rngs: Rngs) -> Iterator[_Offer]:
+        """Yield the places that negatives are taken from, one after the other."""
+        params = self.params
+        if params.source == "given" or (params.source == "mined" and params.keep_judged):
+            queries, documents = flatten([self.inputs.judged[row] for row in rows])
+            yield _Offer(JUDGED, params.negatives, Candidates.of(rows[queries], documents))
+        if params.source != "mined":
+            return
+        rankings = self.rankings.of(rows)
+        for first, stop, count in params.parts:
+            if stop is not None:
+                yield _Offer(f"[{first}, {stop})", count, ranked(rankings, rows, first, stop))
+            else:
+                heads = list(np.concatenate([ranking[:, :first] for ranking in rankings], axis=1))
+                yield _Offer(f"[{first}, end)", count, self._draw(rows, rngs, heads, count), is_drawn=True)
+
+    def _draw(self, rows: np.ndarray, rngs: Rngs, heads: Sequence[np.ndarray], count: int) -> Candidates:
+        of_rows = [rngs[row] for row in rows.tolist()]
+        return at_random(rows, of_rows, heads, count=count, num_documents=self.inputs.num_ranked)
+
+    def _take(self, offer: _Offer, taken: Candidates, rngs: Rngs) -> Candidates:
+        """Add to what is taken what rules, limits and sampling choose from an offer."""
+        outcome, params = self.outcome, self.params
+        rejected, outside = outcome.rejected, outcome.outside
+        if offer.origin == RANDOM:  # drawn to spare: what is rejected of it says nothing
+            rejected, outside = Counter(), Counter()
+        left = self.rules.reject(offer.candidates, rejected, near=offer.origin != JUDGED)
+        left = replace(left, score=outcome.score(left.query, left.document))
+        if offer.origin not in (JUDGED, RANDOM):
+            outcome.num_candidates += len(left)
+        if params.limits and offer.origin != JUDGED:
+            left = within_limits(left, outcome.lowest_positive, params.limits, outside)
+        if not offer.is_drawn:
+            left = replace(left, key=sampling_keys(left, params, rngs))
+        wanted = np.minimum(self._missing(taken), offer.count)
+        new = take_first(left, self.rules.text_codes, wanted, taken)
+        outcome.origins[offer.origin] += len(new)
+        return Candidates.join([taken, new])
+
+    def _missing(self, taken: Candidates) -> np.ndarray:
+        """Return how many negatives each query still wants, by row."""
+        return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
 
 
-def _documents_of(qrels: pd.DataFrame) -> dict[str, set[str]]:
-    documents: dict[str, set[str]] = defaultdict(set)
-    for query_id, doc_id in zip(qrels["query_id"], qrels["doc_id"], strict=True):
-        documents[query_id].add(doc_id)
-    return documents
+def _scoring(
+    inputs: Inputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
+) -> Vectors | CrossEncoderScorer:
+    if scorer is ranker:
+        return vectors
+    return scorer if isinstance(scorer, CrossEncoderScorer) else Vectors(inputs, scorer)
 
 
-def _draw(ranking: np.ndarray, forbidden: list[int], params: Mine, rng: np.random.Generator) -> np.ndarray:
-    """Return the ranks drawn for one query, hardest first; fewer where the range holds fewer."""
-    first, stop = params.range
-    candidates = np.arange(first, min(stop, len(ranking)))
-    candidates = candidates[~np.isin(ranking[candidates], forbidden)]
-    return np.sort(rng.permutation(candidates)[: params.negatives])
+def _starts(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.cumsum([0, *(len(array) for array in arrays)])[:-1]
 
 
-def _audit(examples: pd.DataFrame, ranks: list[int], params: Mine) -> dict[str, Any]:
-    positive = examples["positive_scores"].explode().astype(float)
-    negative = examples["negative_scores"].explode().dropna().astype(float)
-    lowest = examples["positive_scores"].map(min)
-    above = sum(
-        sum(score > low for score in scores) for scores, low in zip(examples["negative_scores"], lowest, strict=True)
+def _check_ranges(inputs: Inputs, params: Mine) -> None:
+    if params.source != "mined":
+        return
+    for first, stop, _ in params.parts:
+        if first >= inputs.num_ranked:
+            raise InputError(
+                f"{params.dataset}: range: expected a first rank below the {inputs.num_ranked} documents of "
+                f"{params.pool!r}, got {first}; lower it"
+            )
+        if stop is not None and stop > inputs.num_ranked:
+            LOG.warning("range [%d, %d) ends at the last of %d documents", first, stop, inputs.num_ranked)
+
+
+def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
+    """Put positives and negatives together, with the texts they name."""
+    ids = inputs.documents["doc_id"].to_numpy()
+    negatives = outcome.negatives
+    cuts = np.searchsorted(negatives.query, np.arange(1, len(inputs.queries)))
+    examples = pd.DataFrame(
+        {
+            "query_id": inputs.queries["query_id"],
+            "positive_ids": [ids[positions].tolist() for positions in inputs.positives],
+            "negative_ids": [part.tolist() for part in np.split(ids[negatives.document], cuts)],
+            "positive_scores": [part.tolist() for part in np.split(outcome.positives, _starts(inputs.positives)[1:])],
+            "negative_scores": [part.tolist() for part in np.split(negatives.score, cuts)],
+            "source": dataset,
+        }
     )
-    counts = examples["negative_ids"].str.len()
-    return {
-        "queries": len(examples),
-        "negatives": int(counts.sum()),
-        "queries_with_fewer_negatives": int((counts < params.negatives).sum()),
-        "negatives_above_lowest_positive": round(above / max(len(negative), 1), 5),
-        "positive_score": _percentiles(positive),
-        "negative_score": _percentiles(negative),
-        "negative_rank": _percentiles(pd.Series(ranks, dtype=float)),
-    }
-
-
-def _percentiles(values: pd.Series) -> dict[str, float]:
-    if values.empty:
-        return {}
-    return {f"p{percentile}": round(float(values.quantile(percentile / 100)), 5) for percentile in AUDIT_PERCENTILES}
+    named = np.unique(np.concatenate([negatives.document, *inputs.positives]))
+    return Mined(examples, inputs.queries, inputs.documents.iloc[named].reset_index(drop=True))

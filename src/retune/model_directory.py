@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers.utils import logging as transformers_logging
 
@@ -13,6 +14,7 @@ from retune.files import write_json
 from retune.params.fetch import Encoding
 
 SETTINGS = "retune.json"
+PIPELINE = "config_sentence_transformers.json"
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # of loading and saving, a second each
 
@@ -28,6 +30,18 @@ def read_encoding(folder: Path) -> Encoding:
         raise InputError(f"{path}: {str(error).splitlines()[0]}; run the stage that writes it again") from None
 
 
+def is_cross_encoder(folder: Path) -> bool:
+    """Tell from its files whether a model scores pairs of texts; if not, it is taken to embed one text.
+
+    sentence-transformers writes modules.json for both and says in another file which it is; without them, the
+    architecture of the weights says it.
+    """
+    if (folder / "modules.json").is_file():
+        return bool(_read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
+    architectures = _read_json(folder / "config.json").get("architectures") or [""]
+    return bool(architectures[0].endswith("ForSequenceClassification"))
+
+
 def load_model(folder: Path, device: str, *, attention: str | None = None) -> SentenceTransformer:
     """Load a model directory without network or remote code, weights as they are saved.
 
@@ -35,9 +49,26 @@ def load_model(folder: Path, device: str, *, attention: str | None = None) -> Se
         folder: A sentence-transformers directory.
         device: `cpu`, `cuda` or `mps`.
         attention: transformers' name of the attention code, or None for its choice.
+
+    Raises:
+        InputError: It is a cross-encoder.
     """
+    if is_cross_encoder(folder):
+        raise InputError(f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer")
     model_kwargs = {} if attention is None else {"attn_implementation": attention}
     return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=model_kwargs)
+
+
+def load_cross_encoder(folder: Path, device: str) -> CrossEncoder:
+    """Load a cross-encoder's directory as `load_model` loads an embedding model's.
+
+    Raises:
+        InputError: It is no cross-encoder.
+    """
+    if not is_cross_encoder(folder):
+        raise InputError(f"{folder}: expected a cross-encoder, got another model")
+    model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
+    return model
 
 
 def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> None:
@@ -52,10 +83,31 @@ def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> 
     model.prompts = {"query": encoding.query_prefix, "document": encoding.document_prefix}
     model.similarity_fn_name = "cosine"
     model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
+    _save(model, encoding, folder)
+
+
+def save_cross_encoder(model: CrossEncoder, encoding: Encoding, folder: Path) -> None:
+    """Write a directory that sentence-transformers loads as a cross-encoder.
+
+    The query prefix becomes its default prompt, which it puts before the first text of a pair. It has no place
+    for the document prefix, which lives in retune.json alone.
+    """
+    model.prompts = {"query": encoding.query_prefix}
+    model.default_prompt_name = "query" if encoding.query_prefix else None
+    model.max_seq_length = pair_max_length(encoding)
+    _save(model, encoding, folder)
+
+
+def pair_max_length(encoding: Encoding) -> int:
+    """Return how many tokens of a query and a document together enter a cross-encoder."""
+    return encoding.query_max_length + encoding.document_max_length
+
+
+def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder: Path) -> None:
     model.tokenizer.backend_tokenizer.no_truncation()  # else the file tells what was encoded last
     model.tokenizer.backend_tokenizer.no_padding()
     model.save_pretrained(str(folder), create_model_card=False)
-    _drop_build_names(folder / "config_sentence_transformers.json")
+    _drop_build_names(folder / PIPELINE)
     write_json(folder / SETTINGS, encoding.model_dump())
 
 
@@ -64,3 +116,14 @@ def _drop_build_names(path: Path) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config["__version__"] = {name: version.split("+")[0] for name, version in config["__version__"].items()}
     write_json(path, config)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return a file's object, empty if there is no file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, got {error}; bring the model in again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object, got {type(content).__name__}; bring the model in again")
+    return content

@@ -25,6 +25,19 @@ QUERIES = pa.schema(
 )
 QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("relevance", pa.int64())])
 SCORES = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float64())])
+SUSPECTS = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("doc_id", pa.string()),
+        ("document", pa.string()),
+        ("score", pa.float32()),
+        ("rank", pa.int64()),
+        ("positive_id", pa.string()),
+        ("positive", pa.string()),
+        ("positive_score", pa.float32()),
+    ]
+)
 EXAMPLES = pa.schema(
     [
         ("query_id", pa.string()),
@@ -120,12 +133,14 @@ def read_mined(folder: Path) -> Mined:
     )
 
 
-def write_mined(folder: Path, mined: Mined) -> None:
-    """Write a mined set's folder atomically."""
+def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = None) -> None:
+    """Write a mined set's folder atomically, and beside it the negatives a person should look at."""
     with atomic_directory(folder) as partial:
         _write(partial / "examples.parquet", mined.examples, EXAMPLES)
         _write(partial / "queries.parquet", mined.queries, QUERIES)
         _write(partial / "documents.parquet", mined.documents, CORPUS)
+        if suspects is not None:
+            _write(partial / "suspects.parquet", suspects, SUSPECTS)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -2,25 +2,87 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
+from retune.params.search import Search
 from retune.params.section import Name, Section
+
+
+def _is_range(value: list[int | None]) -> list[int | None]:
+    first, stop = value
+    if first is None or (stop is not None and stop <= first):
+        raise ValueError(f"expected [first, stop) with first below stop, or null for no end, got {value}")
+    return value
+
+
+Range = Annotated[list[NonNegativeInt | None], Field(min_length=2, max_length=2), AfterValidator(_is_range)]
+"""Ranks from 0, positives included: [first, past the last); null as the end means the rest of the corpus."""
+
+
+class Part(Section):
+    """A share of the negatives that comes from ranks of its own."""
+
+    range: Range
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Limits(Section):
+    """Scores a mined negative must keep to; `positive` is the lowest score of the query's positives."""
+
+    absolute_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin
+    relative_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin * |positive|
+    percent_of_positive: PositiveFloat | None  # at most this share of a positive's score, such as 0.95
+    max_score: float | None
+    min_score: float | None
 
 
 class Mine(Section):
     """One mining recipe."""
 
     dataset: Name
-    model: Name
-    source: Literal["mined", "given"]  # given: what the data set judges irrelevant, whatever its rank
-    range: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)]  # 0-based ranks, [first, past the last)
-    negatives: PositiveInt  # per query
+    model: Name  # its ranking is mined
+    source: Literal["mined", "given", "none"]  # given: what the data set judges irrelevant; none: positives only
+    pool: Name  # data set whose corpus is ranked
+    ranking: Literal["dense", "bm25", "union"]  # union: of both, each cut to the range
+    search: Search
+    scorer: Name  # model whose scores are limited and kept; a cross-encoder, or the same as `model`
+    range: Range
+    further_ranges: list[Part] | None
+    negatives: NonNegativeInt  # per query; 0 where source is none
+    sampling: Literal["top", "uniform", "score"]
+    sampling_temperature: PositiveFloat | None  # of sampling by score: weights are exp(score / temperature)
+    keep_judged: bool  # documents judged irrelevant come first, mined ones fill up
+    limits: Limits | None
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None  # of a positive, by words: never a negative
+    shortage: Literal["fewer", "random", "fail"]  # random: fill up with random documents
+
+    @property
+    def parts(self) -> list[tuple[int, int | None, int]]:
+        """Return first rank, stop and number of negatives of every range; the first takes what is left over."""
+        further = [(part.range, round(part.share * self.negatives)) for part in self.further_ranges or []]
+        ranges = [(self.range, self.negatives - sum(count for _, count in further)), *further]
+        return [(first or 0, stop, count) for (first, stop), count in ranges]
 
     @model_validator(mode="after")
-    def _range_holds_the_negatives(self) -> Self:
-        first, stop = self.range
-        if stop - first < self.negatives:
+    def _negatives_fit_the_source(self) -> Self:
+        if (self.negatives == 0) != (self.source == "none"):
             raise ValueError(
-                f"range: expected at least {self.negatives} ranks for {self.negatives} negatives, got [{first}, {stop})"
+                f"negatives: expected 0 with source none and 1 or more else, got {self.negatives} with {self.source}"
             )
+        if (self.sampling_temperature is None) == (self.sampling == "score"):
+            raise ValueError(
+                f"sampling_temperature: expected a number with sampling score and null else, "
+                f"got {self.sampling_temperature} with {self.sampling}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_hold_the_negatives(self) -> Self:
+        for first, stop, count in self.parts if self.source == "mined" else []:
+            if count < 0:
+                raise ValueError("further_ranges: expected shares that add up to less than 1")
+            if stop is not None and stop - first < count:
+                raise ValueError(
+                    f"range: expected at least {count} ranks for {count} negatives, got [{first}, {stop})"
+                )
         return self

@@ -1,0 +1,53 @@
+"""Lexical ranking by BM25, with bm25s."""
+
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+
+from retune.similarity import normal_form, words
+
+K1 = 1.5
+B = 0.75
+
+
+class Bm25:
+    """Ranks documents by the words they share with a query; Lucene's BM25 with k1 1.5 and b 0.75.
+
+    Words are those of `similarity.words`: no stemming, no stop words, each sign of a script without spaces a word.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Index documents."""
+        self._num_documents = len(texts)
+        self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
+        self._index.index([list(words(normal_form(text))) for text in texts], show_progress=False)
+
+    def top_k(self, queries: Sequence[str], k: int) -> np.ndarray:
+        """Return the positions of each query's documents, best first; equal scores keep corpus order.
+
+        Args:
+            queries: Texts.
+            k: At most this many.
+
+        Returns:
+            (queries, min(k, documents)) int64; -1 where fewer documents share a word with the query.
+        """
+        k = min(k, self._num_documents)
+        ranking = np.full((len(queries), k), -1, dtype=np.int64)
+        for row, query in enumerate(queries):
+            scores = self._scores(query)
+            found = np.flatnonzero(scores > 0)
+            if len(found) > k:
+                lowest = np.partition(scores[found], len(found) - k)[len(found) - k]
+                found = found[scores[found] >= lowest]
+            best = found[np.argsort(-scores[found], kind="stable")][:k]
+            ranking[row, : len(best)] = best
+        return ranking
+
+    def _scores(self, query: str) -> np.ndarray:
+        known = self._index.vocab_dict
+        ids = [known[word] for word in words(normal_form(query)) if word in known]
+        if not ids:
+            return np.zeros(self._num_documents, dtype=np.float32)
+        return np.asarray(self._index.get_scores_from_ids(ids))

@@ -1,0 +1,207 @@
+"""The one place where a cross-encoder scores (query, document) pairs: the pairs of all queries in common batches."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from tqdm import tqdm
+
+from retune.embedding_cache import EmbeddingCache, Entry, open_cache
+from retune.encoding import CPU_TOKENS, token_batches
+from retune.errors import InputError
+from retune.files import sha256
+from retune.fingerprint import ModelFiles, fingerprint
+from retune.hardware import resolve_device, resolve_dtype
+from retune.model_directory import load_cross_encoder, pair_max_length, read_encoding
+from retune.params.compute import MIN_TOKEN_BUDGET, Compute
+from retune.params.fetch import Encoding
+
+WINDOW = 32_768  # pairs whose tokens are in memory at once
+TOKENIZER_CHUNK = 1000  # pairs; the tokeniser keeps what it cuts off for as long as the chunk lives
+LOG = logging.getLogger(__name__)
+
+Pair = tuple[str, str]  # what the model reads: query and document, each with its prefix
+Tokens = dict[str, list[int]]  # of one pair: ids, and what else its tokenizer gives, such as which text they are of
+
+
+class CrossEncoderScorer:
+    """Scores pairs of a query and a document with one cross-encoder.
+
+    As in `Encoder`, batches have one fixed shape per bucket of lengths, so a pair's score does not depend on what
+    else is scored, nor on the order, and the cache may give it back.
+    """
+
+    def __init__(
+        self, model: CrossEncoder, encoding: Encoding, compute: Compute, *, files: ModelFiles | None = None
+    ) -> None:
+        """Take a loaded model; `load` takes a directory.
+
+        Args:
+            model: Scores as it is, but for the head, which is made to score a pair alike in every row of a batch.
+            encoding: How texts enter it: prefixes, and as length of a pair the sum of both.
+            compute: Token budget and cache; the model is on its device already.
+            files: Where its weights come from, unchanged. None: nothing is cached.
+        """
+        self.encoding = encoding
+        most = CPU_TOKENS * torch.get_num_threads() if model.device.type == "cpu" else compute.token_budget
+        self.token_budget = min(compute.token_budget, most)
+        self._model = model.eval()
+        self._tokenizer: Any = model.tokenizer
+        self._activation: Any = model.activation_fn
+        self._cache_settings = compute.cache
+        self._files = files
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear) and module.out_features == 1:
+                module.register_forward_hook(_score_row_by_row)
+
+    @classmethod
+    def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
+        """Load a cross-encoder that fetch wrote, with the cache that `compute` names."""
+        encoding = read_encoding(folder)
+        device = resolve_device(compute.device)
+        dtype = resolve_dtype(encoding.dtype, device)
+        files = ModelFiles.of(folder) if compute.cache else None
+        LOG.info("%s: scoring on %s in %s", folder, device.type, str(dtype).removeprefix("torch."))
+        return cls(load_cross_encoder(folder, device.type).to(dtype), encoding, compute, files=files)
+
+    def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+        """Score each query with the document at its position.
+
+        Args:
+            queries: One per pair, repeated as need be.
+            documents: One per pair.
+
+        Returns:
+            (pairs,) float32, higher is closer: what the model's own `predict` gives, through the activation it names.
+        """
+        prefixes = self.encoding.query_prefix, self.encoding.document_prefix
+        pairs = [(prefixes[0] + query, prefixes[1] + text) for query, text in zip(queries, documents, strict=True)]
+        positions = {pair: row for row, pair in enumerate(dict.fromkeys(pairs))}
+        distinct = list(positions)
+        scores = np.zeros((len(distinct), 1), dtype=np.float32)
+        with _progress_bar(len(distinct)) as progress:
+            for start in range(0, len(distinct), WINDOW):
+                window = slice(start, start + WINDOW)
+                self._score_window(distinct[window], scores[window], progress)
+        return scores[[positions[pair] for pair in pairs], 0]
+
+    def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: "tqdm[Any]") -> None:
+        left = list(range(len(pairs)))
+        while left:  # a second round only after the device ran out of memory
+            left = self._score_rows(pairs, left, scores, progress)
+
+    def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: "tqdm[Any]") -> list[int]:
+        """Fill in rows of `scores` from the cache or the model; return those that memory did not suffice for."""
+        keys = [json.dumps(pair) for pair in pairs]  # no two pairs share one
+        with self._open_cache() as cache:
+            missing = cache.read(keys, rows, scores) if cache else rows
+            progress.initial += len(rows) - len(missing)  # what the cache gave does not count for the speed
+            progress.update(len(rows) - len(missing))
+            done: set[int] = set()
+            for batch, values in self._run_batches(pairs, missing):
+                scores[batch] = values
+                done.update(batch)
+                progress.update(len(batch))
+                if cache:
+                    cache.write([keys[row] for row in batch], values)
+        return [row for row in missing if row not in done]
+
+    def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield the rows of each batch and their scores, until all are done or the device is out of memory."""
+        tokens = self._tokenize([pairs[row] for row in rows])
+        for members, length in token_batches([len(each["input_ids"]) for each in tokens], self.token_budget):
+            scores = self._forward_or_none([tokens[member] for member in members], length)
+            if scores is None:
+                return self._halve_token_budget(length)
+            batch = [rows[member] for member in members]
+            _check_finite(scores, [pairs[row] for row in batch])
+            yield batch, scores
+
+    def _tokenize(self, pairs: list[Pair]) -> list[Tokens]:
+        """Tokenise pairs, cut from the end of whichever text is longer."""
+        chunks = (pairs[start : start + TOKENIZER_CHUNK] for start in range(0, len(pairs), TOKENIZER_CHUNK))
+        return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
+
+    def _tokenize_chunk(self, pairs: list[Pair]) -> list[Tokens]:
+        columns = self._tokenizer(
+            [query for query, _ in pairs],
+            [document for _, document in pairs],
+            truncation="longest_first",
+            max_length=pair_max_length(self.encoding),
+        )
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def _open_cache(self) -> AbstractContextManager[EmbeddingCache | None]:
+        """Open the file of scores made exactly as this scorer would make them now."""
+        if self._files is None or self._cache_settings is None:
+            return nullcontext()
+        device, dtype = self._model.device, next(self._model.parameters()).dtype
+        sides = [
+            fingerprint(self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.token_budget)
+            for role in ("queries", "documents")
+        ]
+        key = hashlib.sha256(json.dumps([*sides, sha256(Path(__file__))]).encode()).hexdigest()
+        return open_cache(self._cache_settings, Entry(key, self._files.name, "pairs", 1))
+
+    def _halve_token_budget(self, length: int) -> None:
+        """Go on with smaller batches, whose scores differ in their last bits.
+
+        Raises:
+            InputError: There is nothing left to halve.
+        """
+        if self.token_budget < 2 * max(MIN_TOKEN_BUDGET, length):
+            raise InputError(
+                f"out of memory on {self._model.device} with {self.token_budget} tokens a batch, the least; "
+                "take a shorter maximum length, a smaller cross-encoder or compute.device: cpu"
+            )
+        LOG.warning("out of memory with %d tokens a batch; going on with half", self.token_budget)
+        self.token_budget //= 2
+        torch.cuda.empty_cache()
+
+    def _forward_or_none(self, tokens: list[Tokens], length: int) -> np.ndarray | None:
+        """Run a batch, filled up to the shape of its bucket; None if the device has no memory for it."""
+        size = max(1, self.token_budget // length)
+        filled = tokens + [tokens[0]] * (size - len(tokens))
+        try:
+            return self._forward(filled, length)[: len(tokens)]
+        except torch.OutOfMemoryError:
+            return None
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[Tokens], length: int) -> np.ndarray:
+        """Return (pairs, 1) scores."""
+        features = self._tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
+        logits = self._model(features.to(self._model.device))["scores"].float()
+        return np.asarray(self._activation(logits).cpu().numpy())
+
+
+def _score_row_by_row(head: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    """Multiply by a head of one output so that no row's bits depend on its place in the batch.
+
+    A matrix-vector product sums the rows of a block and those left over in another order each.
+    """
+    weight, bias = head.weight.float(), head.bias
+    scores: torch.Tensor = (inputs[0].float() * weight).sum(dim=-1, keepdim=True)
+    return scores if bias is None else scores + bias.float()
+
+
+def _progress_bar(total: int) -> "tqdm[Any]":
+    """Show pairs a second, on average, and the time left."""
+    return tqdm(total=total, desc="score pairs", unit="pair", leave=False, mininterval=1.0, smoothing=0)
+
+
+def _check_finite(scores: np.ndarray, pairs: Sequence[Pair]) -> None:
+    is_finite = np.isfinite(scores[:, 0])
+    if not is_finite.all():
+        query, document = pairs[int(np.argmin(is_finite))]
+        raise InputError(
+            f"expected finite scores, got one that is not, of the query {query[:60]!r} with the document "
+            f"{document[:60]!r}; try dtype: float32"
+        )

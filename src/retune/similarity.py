@@ -1,0 +1,93 @@
+"""When two texts count as the same, or nearly: normal form, words, and the Jaccard similarity of their shingles."""
+
+import math
+import re
+import unicodedata
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+from datasketch import MinHash, MinHashLSH
+
+SCRIPTS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1780-\u17ff"  # Khmer
+    "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U000323af"  # Japanese, Chinese, Korean
+)
+"""Scripts that put no spaces between words: each sign counts as a word."""
+
+WORD = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}]+|[^\w\s]|_")
+PERMUTATIONS = 128
+
+
+def normal_form(text: str) -> str:
+    """Make compatible forms, case and white space equal, and leave out invisible signs."""
+    normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not normal.isascii():
+        normal = "".join(sign for sign in normal if unicodedata.category(sign) != "Cf")
+    return normal
+
+
+def words(normal: str) -> tuple[str, ...]:
+    """Return words and signs of a text in normal form; each sign of a script without spaces is a word."""
+    return tuple(WORD.findall(normal))
+
+
+def shingles(words: Sequence[str]) -> frozenset[int]:
+    """Return hashes of the words and of neighbouring ones."""
+    pairs = (f"{first} {second}" for first, second in pairwise(words))
+    return frozenset(zlib.crc32(shingle.encode()) for shingle in chain(words, pairs))
+
+
+def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
+    """Return the share of shingles in both among those in either; 0 of two empty sets."""
+    shared = len(one & other)
+    total = len(one) + len(other) - shared
+    return shared / total if total else 0.0
+
+
+class NearDuplicates:
+    """Finds those of some texts that are near-duplicates of another.
+
+    MinHash and LSH of datasketch propose, prefix filtering (Chaudhuri et al., ICDE 2006) keeps texts of one
+    template apart at once, and what is left is compared exactly.
+    """
+
+    def __init__(self, texts: Sequence[frozenset[int]], threshold: float) -> None:
+        """Index the texts' shingles.
+
+        Args:
+            texts: Shingles of each.
+            threshold: Jaccard similarity in (0, 1] from which a text is a near-duplicate.
+        """
+        self._texts, self._threshold = texts, threshold
+        self._counts = Counter(shingle for text in texts for shingle in text)
+        self._by_rare: dict[int, set[int]] = defaultdict(set)
+        # lower than asked for: a candidate too many costs a comparison, one too few is a near-duplicate missed
+        self._lsh = MinHashLSH(threshold=max(0.1, min(threshold, 0.9) - 0.2), num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        for number, text in enumerate(texts):
+            self._lsh.insert(number, _minhash(text))
+            for shingle in self._rare(text):
+                self._by_rare[shingle].add(number)
+
+    def find(self, text: frozenset[int]) -> Iterator[int]:
+        """Yield the numbers of the indexed texts that are near-duplicates of one, in order."""
+        candidates = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(text)))
+        if candidates:
+            candidates.intersection_update(self._lsh.query(_minhash(text)))
+        for number in sorted(candidates):
+            if jaccard(text, self._texts[number]) >= self._threshold:
+                yield number
+
+    def _rare(self, text: frozenset[int]) -> list[int]:
+        """Return the rarest shingles, so many that two texts as similar as asked for share one of them."""
+        count = len(text) - math.ceil(self._threshold * len(text)) + 1
+        return sorted(text, key=lambda shingle: (self._counts[shingle], shingle))[:count]
+
+
+def _minhash(text: frozenset[int]) -> MinHash:
+    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+    if text:
+        sketch.update_batch(sorted(text))
+    return sketch
