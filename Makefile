@@ -5,7 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed-$(REQUIREMENTS)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test check bench report use lock
+.PHONY: repro test check bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 repro: $(INSTALLED)  ## run the whole chain, then print the comparison
@@ -23,9 +23,17 @@ check: $(INSTALLED)  ## lint, types, parameters
 	mypy
 	python -m stages.check
 
-bench: $(INSTALLED)  ## time the default run's stages, and conversion at scale
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding and mining, beside their peers
 	python -m benchmarks.stages
 	python -m benchmarks.converting
+	python -m benchmarks.searching
+	python -m benchmarks.encoding
+	python -m benchmarks.mining
+
+bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
+	python -m benchmarks.searching --full
+	python -m benchmarks.encoding --full
+	python -m benchmarks.mining --full
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
 	dvc plots show

@@ -1,15 +1,16 @@
 """Mining beside its peers: seconds from loaded libraries to written negatives, and peak memory.
 
-    python -m benchmarks.mining [--full] [DATA]
+    python -m benchmarks.mining [--full] [--data FOLDER]
 
 The same model, texts, lengths, ranks and number of negatives for retune, for sentence-transformers and for the
 script of FlagEmbedding; all else as shipped. In its `first` run retune has no vectors cached, in its `second` those
-of the first, and another recipe. DATA (../shared/data) holds the folders eedi and nfcorpus as their authors publish
+of the first, and another recipe. FOLDER holds the folders eedi and nfcorpus as their authors publish
 them; what is absent is left out. The default run takes samples. --full takes all of them, documents made up from
 10,000 to 100,000, and 1,000,000 documents whose vectors are made up; it takes an hour. Each run has a process of
 its own.
 """
 
+import argparse
 import json
 import resource
 import shutil
@@ -28,7 +29,6 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.machine import case, write_results
 
-DATA = Path("../shared/data")
 REPEATS = 3
 PATIENCE_S = 60.0  # a method that has used up so much on a data set is not run again
 GROWTH = (10_000, 30_000, 100_000)  # documents, with a tenth as many queries
@@ -46,20 +46,24 @@ SECOND: dict[str, Any] = {"range": [10, 100], "negatives": 7, "limits": LIMITS}
 Report = dict[str, float]
 
 
-def main(is_full: bool, data: Path) -> None:
+def main() -> None:
     """Measure, print and write the results."""
+    parser = argparse.ArgumentParser(description="Measure mining beside its peers.")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
     cases: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _call("fetch_model", str(root / "model"))
         for name in ("eedi", "nfcorpus", "python_docs"):
-            if _call("prepare", name, str(data), str(root / name), is_full)["is_there"]:
+            if _call("prepare", name, str(options.data), str(root / name), options.full)["is_there"]:
                 cases += _beside_peers(name, root / name)
-        if is_full:
+        if options.full:
             cases += _growth(root)
-    if is_full:
+    if options.full:
         cases += _alone(f"simulated mine of {SIMULATED:,} given vectors", _call("run_simulated", SIMULATED))
-    write_results("mining_full" if is_full else "mining", cases)
+    write_results("mining_full" if options.full else "mining", cases)
 
 
 def _beside_peers(name: str, folder: Path) -> list[dict[str, object]]:
@@ -231,5 +235,4 @@ METHODS: dict[str, Callable[[], peers.Mine]] = {
 }
 
 if __name__ == "__main__":
-    places = [argument for argument in sys.argv[1:] if argument != "--full"]
-    main("--full" in sys.argv[1:], Path(places[0]) if places else DATA)
+    main()

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 import stages  # noqa: F401  puts src/ on the path
-from retune.encoding import pad, token_batches
+from retune.encoding import token_batches
 from retune.model_directory import load_model
+from retune.tokenizing import pad
 
 MODEL = Path("models/minilm")
 MAX_LENGTH, TEXTS, BUDGET = 128, 128, 4096

@@ -22,8 +22,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page: Path) -> None:
-    targets = re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
-    for used in re.findall(r"\bmake ([a-z]+)\b", page.read_text(encoding="utf-8")):
+    targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
+    for used in re.findall(r"\bmake ([a-z-]+)\b", page.read_text(encoding="utf-8")):
         assert used in targets, used
 
 

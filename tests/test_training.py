@@ -12,13 +12,14 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from retune import training
-from retune.encoding import Encoder, pad
+from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.losses import TokenBatchedInfoNCE
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
 from retune.records import Mined, Split
+from retune.tokenizing import pad
 
 COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
 PARAMS = {

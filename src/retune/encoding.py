@@ -23,7 +23,6 @@ from retune.model_directory import load_model, read_encoding
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 from retune.params.fetch import Encoding
 from retune.tokenizing import Inputs, Tokenizer
-from retune.tokenizing import pad as pad  # for callers
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # a batch, for each thread: more is no faster, and costs more to fill up the last of each length
@@ -196,10 +195,8 @@ class Encoder:
     @torch.inference_mode()
     def _forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
         self._model.eval()
-        features = self._tokenizer.features(token_ids, length)
-        vectors = self._model({name: values.to(self.device) for name, values in features.items()})[
-            "sentence_embedding"
-        ].float()
+        features = self._tokenizer.features(token_ids, length, self.device)
+        vectors = self._model(features)["sentence_embedding"].float()
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
     @property

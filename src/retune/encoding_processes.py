@@ -75,19 +75,24 @@ class Processes:
                     yield self._result(running.popleft())
             while running:
                 yield self._result(running.popleft())
+        except BrokenProcessPool:
+            reason = "a process was killed, or ended by itself; is there memory for one model a process?"
+            raise self._error(reason) from None
         finally:
             for future in running:
                 future.cancel()
 
     def _result(self, future: "Future[np.ndarray | None]") -> np.ndarray | None:
-        """Return a batch's vectors, its process's failure as one line."""
+        """Return a batch's vectors, or raise its process's failure as one line."""
         try:
             return future.result()
-        except BrokenProcessPool:
-            reason = "a process was killed, or ended by itself; is there memory for one model a process?"
+        except (BrokenProcessPool, InputError):
+            raise
         except Exception as error:  # of any kind: it comes from another process
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise InputError(f"encoding on {', '.join(self._devices)}: {reason}")
+            raise self._error(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from None
+
+    def _error(self, reason: str) -> InputError:
+        return InputError(f"encoding on {', '.join(self._devices)}: {reason}")
 
 
 def _start(load: Callable[[str], Forward], devices: Any, num_threads: int) -> None:

@@ -98,13 +98,13 @@ class Tokenizer:
             is_cut += [bool(encoding.overflowing) for encoding in tokens.encodings]
         return token_ids, is_cut
 
-    def features(self, token_ids: list[list[int]], length: int) -> dict[str, torch.Tensor]:
+    def features(self, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
         """Return what the model reads: texts padded to a length, or, if it is static, one after the other."""
         if not self._is_static:
-            return pad(self.plain, token_ids, length, torch.device("cpu"))
+            return pad(self.plain, token_ids, length, device)
         starts = np.cumsum([0, *map(len, token_ids)])[:-1]
         ids = np.concatenate(token_ids)
-        return {"input_ids": torch.from_numpy(ids), "offsets": torch.from_numpy(starts)}
+        return {"input_ids": torch.from_numpy(ids).to(device), "offsets": torch.from_numpy(starts).to(device)}
 
     def max_length(self, role: Role) -> int:
         """Return the most tokens of a text, special tokens and suffix included."""

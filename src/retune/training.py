@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from transformers import ProgressCallback, TrainerCallback
 
 from retune.batches import DistinctBatchSampler
-from retune.encoding import Encoder, pad, query_inputs
+from retune.encoding import Encoder, query_inputs
 from retune.errors import InputError
 from retune.evaluation import evaluate
 from retune.files import atomic_directory, write_text
@@ -32,6 +32,7 @@ from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.records import Mined, Split, document_texts
 from retune.seeds import generator
+from retune.tokenizing import pad
 
 LOG = logging.getLogger(__name__)
 

@@ -82,7 +82,5 @@ class Mine(Section):
             if count < 0:
                 raise ValueError("further_ranges: expected shares that add up to less than 1")
             if stop is not None and stop - first < count:
-                raise ValueError(
-                    f"range: expected at least {count} ranks for {count} negatives, got [{first}, {stop})"
-                )
+                raise ValueError(f"range: expected at least {count} ranks for {count} negatives, got [{first}, {stop})")
         return self
