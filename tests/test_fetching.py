@@ -4,17 +4,24 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from conftest import WORDS
 from cross_encoders import save_tiny_cross_encoder
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from retune import fetching
+from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.files import sha256
 from retune.model_directory import is_cross_encoder, load_model, read_encoding
+from retune.params.compute import Compute
 from retune.params.fetch import Fetch
 
 WHERE = "params.yaml: fetch.tiny"
@@ -245,3 +252,45 @@ def test_damaged_configuration_is_one_line(
     (raw / "config.json").write_text(text)
     with pytest.raises(InputError, match=f"config.json: {message}"):
         fetch(cross_encoder_values(fetch_values, raw), tmp_path / "model")
+
+
+@pytest.fixture
+def static_folder(tmp_path: Path) -> Path:
+    vocab = {word: number for number, word in enumerate(["[UNK]", *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    weights = np.random.default_rng(0).normal(size=(len(vocab), 16)).astype(np.float32)
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
+    model.save_pretrained(str(tmp_path / "static"), create_model_card=False)
+    return tmp_path / "static"
+
+
+@pytest.mark.parametrize("is_nested", [False, True])  # older sentence-transformers gave the module a folder
+def test_static_model_is_fetched_and_encodes(
+    is_nested: bool, static_folder: Path, fetch_values: dict, tmp_path: Path
+) -> None:
+    if is_nested:
+        (static_folder / "0_Static").mkdir()
+        for name in ("model.safetensors", "tokenizer.json"):
+            (static_folder / name).rename(static_folder / "0_Static" / name)
+        modules = json.loads((static_folder / "modules.json").read_text())
+        modules[0]["path"] = "0_Static"
+        (static_folder / "modules.json").write_text(json.dumps(modules))
+    values = fetch_values | {"pooling": "as_saved", "dtype": "auto"}
+    weights = sha256(next(static_folder.rglob("*.safetensors")))
+    fetch(values | {"path": str(static_folder), "sha256": weights}, tmp_path / "one")
+    fetch(values | {"path": str(tmp_path / "one"), "sha256": weights}, tmp_path / "two")
+    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512, "cache": None})
+    texts = [" ".join(WORDS[:4]), WORDS[2]]
+    expected = SentenceTransformer(str(static_folder), device="cpu").encode(texts, normalize_embeddings=True)
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        vectors = Encoder.load(folder, compute).encode_documents(texts)
+        np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    for file in ("model.safetensors", "tokenizer.json", "retune.json", "modules.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+
+
+def test_static_model_has_no_pooling_to_choose(static_folder: Path, fetch_values: dict, tmp_path: Path) -> None:
+    weights = sha256(static_folder / "model.safetensors")
+    with pytest.raises(InputError, match="fetch.tiny.pooling: the model folder says None, got 'mean'; write as_saved"):
+        fetch(fetch_values | {"path": str(static_folder), "pooling": "mean", "sha256": weights}, tmp_path / "out")

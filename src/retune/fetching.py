@@ -9,12 +9,18 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import (
+    Normalize,
+    Pooling,
+    StaticEmbedding,
+    Transformer,
+)
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from retune.errors import InputError
 from retune.files import atomic_directory, sha256
 from retune.model_directory import (
+    first_module,
     is_cross_encoder,
     load_cross_encoder,
     pair_max_length,
@@ -24,6 +30,7 @@ from retune.model_directory import (
 from retune.params.fetch import Encoding, Fetch
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+STATIC = "StaticEmbedding"  # a table of vectors for tokens, no transformer
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]  # no pickles, no code
 LOG = logging.getLogger(__name__)
 
@@ -59,7 +66,7 @@ def _locate(params: Fetch, where: str) -> Path:
         return _package_folder(params.package, where)
     if params.path is not None:
         folder = Path(params.path)
-        if not (folder / "config.json").is_file():
+        if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
             raise InputError(f"{where}.path: expected a model folder with config.json, got {params.path!r}")
         return folder
     try:
@@ -81,7 +88,7 @@ def _package_folder(package: str, where: str) -> Path:
 
 
 def _check_weights(folder: Path, expected: str | None, where: str) -> None:
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = sorted(first_module(folder)[1].glob("*.safetensors"))
     if not weights:
         raise InputError(f"{where}: expected weights as *.safetensors in {folder}, found none; convert the model first")
     if expected is None:
@@ -98,8 +105,11 @@ def _check_weights(folder: Path, expected: str | None, where: str) -> None:
 
 def _check_complete(folder: Path, where: str) -> None:
     """Refuse a folder without tokenizer, or whose weights leave layers at random values."""
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+    kind, module_folder = first_module(folder)
+    if not any((place / name).is_file() for place in {folder, module_folder} for name in TOKENIZERS):
         raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none")
+    if kind == STATIC:
+        return
     auto_model: Any = AutoModelForSequenceClassification if is_cross_encoder(folder) else AutoModel
     _, report = auto_model.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
@@ -135,7 +145,7 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
         return SentenceTransformer(modules=modules, device="cpu")
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     saved_mode = _pooling_mode(model)
-    if saved_mode is None:
+    if saved_mode is None and not isinstance(model[0], StaticEmbedding):
         raise InputError(f"{where}.pooling: expected a pooling module in {folder}/modules.json, found none")
     if pooling not in ("as_saved", saved_mode):
         raise InputError(f"{where}.pooling: the model folder says {saved_mode!r}, got {pooling!r}; write as_saved")
@@ -147,6 +157,8 @@ def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:
 
 
 def _check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
+    if isinstance(model[0], StaticEmbedding):
+        return  # it has neither positions nor special tokens
     positions = getattr(cast(Any, model[0]).auto_model.config, "max_position_embeddings", None)
     special = model.tokenizer.num_special_tokens_to_add()
     suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
+from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from transformers.utils import logging as transformers_logging
 
 from retune.errors import InputError
@@ -40,6 +40,18 @@ def is_cross_encoder(folder: Path) -> bool:
         return bool(_read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
     architectures = _read_json(folder / "config.json").get("architectures") or [""]
     return bool(architectures[0].endswith("ForSequenceClassification"))
+
+
+def first_module(folder: Path) -> tuple[str, Path]:
+    """Return the class of the module that reads a model's tokens, and the folder of its weights."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return "Transformer", folder
+    try:
+        module = json.loads(path.read_text(encoding="utf-8"))[0]
+        return str(module["type"]).rpartition(".")[2], folder / str(module["path"])
+    except (ValueError, LookupError, TypeError):
+        raise InputError(f"{path}: expected a list of modules as sentence-transformers writes it") from None
 
 
 def load_model(folder: Path, device: str, *, attention: str | None = None) -> SentenceTransformer:
@@ -82,7 +94,8 @@ def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> 
         model.append(Normalize())
     model.prompts = {"query": encoding.query_prefix, "document": encoding.document_prefix}
     model.similarity_fn_name = "cosine"
-    model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
+    if not isinstance(model[0], StaticEmbedding):  # which reads all of a text
+        model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
     _save(model, encoding, folder)
 
 
@@ -104,8 +117,9 @@ def pair_max_length(encoding: Encoding) -> int:
 
 
 def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder: Path) -> None:
-    model.tokenizer.backend_tokenizer.no_truncation()  # else the file tells what was encoded last
-    model.tokenizer.backend_tokenizer.no_padding()
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)  # of a static model it is the latter
+    tokenizer.no_truncation()  # else the file tells what was encoded last
+    tokenizer.no_padding()
     model.save_pretrained(str(folder), create_model_card=False)
     _drop_build_names(folder / PIPELINE)
     write_json(folder / SETTINGS, encoding.model_dump())
