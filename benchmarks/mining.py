@@ -22,7 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -180,6 +180,7 @@ def run_simulated(num_documents: int) -> None:
         """Stands in for an encoder: vectors without meaning, in no time."""
 
         device = torch.device("cpu")
+        truncated: ClassVar[dict[str, int]] = {}
 
         def encode_documents(self, texts: Sequence[str], *, ids: object) -> np.ndarray:
             vectors = np.random.default_rng(len(texts)).standard_normal((len(texts), 384), dtype=np.float32)
@@ -222,7 +223,7 @@ def _retune(recipe: dict[str, Any]) -> peers.Mine:
         models = load_models(model, model, compute)
         mined, outcome = mining.mine(inputs, *models, params, seed=0)
         records.write_mined(out, mined, suspects=mining_audit.suspects(inputs, outcome))
-        files.write_json(out.with_suffix(".json"), mining_audit.audit(inputs, outcome, params, seed=0))
+        files.write_json(out.with_suffix(".json"), mining_audit.audit(inputs, outcome, params))
 
     return mine
 

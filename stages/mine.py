@@ -14,12 +14,12 @@ from retune.params.section import read_value
 
 
 def main(name: str, *, dataset: Path, pool: Path, model: Path, scorer: Path, out: Path, metrics: Path) -> None:
-    params, seed = Mine.read(f"mine.{name}"), read_value("seed")
+    params = Mine.read(f"mine.{name}")
     inputs = read_inputs(dataset, pool, params)
     models = load_models(model, scorer, Compute.read("compute"))
-    mined, outcome = mining.mine(inputs, *models, params, seed=seed)
+    mined, outcome = mining.mine(inputs, *models, params, seed=read_value("seed"))
     records.write_mined(out, mined, suspects=mining_audit.suspects(inputs, outcome))
-    files.write_json(metrics, mining_audit.audit(inputs, outcome, params, seed=seed))
+    files.write_json(metrics, mining_audit.audit(inputs, outcome, params))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
 """Mining with an encoder of one axis per word, so that ranks and scores can be read off."""
 
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import mining_recipe
@@ -7,16 +12,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cross_encoders import save_tiny_cross_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retune import fetching, mining, mining_inputs
+from retune.candidates import Candidates
+from retune.encoding import Encoder
 from retune.errors import InputError
+from retune.files import sha256
 from retune.mining import mine
 from retune.mining_audit import audit, suspects
-from retune.mining_inputs import gather
+from retune.mining_inputs import gather, load_models
 from retune.mining_outcome import Outcome
-from retune.params.mine import Mine
+from retune.params.compute import Compute
+from retune.params.fetch import Fetch
+from retune.params.mine import Limits, Mine
 from retune.records import Mined, Split
+from retune.rescoring import CrossEncoderScorer
+from retune.selection import within_limits
 
 AXES = ["red", "green", "blue", "round", "square"]
 
@@ -29,6 +43,7 @@ class KeywordEncoder:
     def __init__(self, axes: list[str] = AXES) -> None:
         self.axes = axes
         self.encoded: list[str] = []
+        self.truncated = {"queries": 0, "documents": 3}
 
     def encode_documents(self, texts: list[str], *, ids: list[str]) -> np.ndarray:
         self.encoded += ids
@@ -74,7 +89,7 @@ def run(
     encoder = KeywordEncoder()
     inputs = gather(corpus, train, pool, params)
     mined, outcome = mine(inputs, encoder, encoder, params, seed=seed)
-    return mined, outcome, audit(inputs, outcome, params, seed=seed)
+    return mined, outcome, audit(inputs, outcome, params)
 
 
 def negatives(train: Split, params: Mine, **options: Any) -> dict[str, list[str]]:
@@ -145,6 +160,7 @@ def test_negatives_depend_on_no_other_query_and_no_order(queries: list[str], doc
     texts = {f"q{n}": f"{text} {n}" for n, text in enumerate(queries)}
     answers = {name: [f"d{data.draw(st.integers(0, len(documents) - 1))}"] for name in texts}
     order = data.draw(st.permutations(list(texts)))
+    documents = [f"{text} {n}" for n, text in enumerate(documents)]
     for params in recipes:
         together = negatives(split(texts, answers), params, corpus=corpus_of(documents))
         shuffled = negatives(split({name: texts[name] for name in order}, answers), params, corpus=corpus_of(documents))
@@ -322,7 +338,8 @@ def test_audit_describes_scores_ranks_and_suspects() -> None:
     assert numbers["negatives_above_lowest_positive"] == 1.0
     assert numbers["positive_score"]["p50"] == pytest.approx(0.70711)
     assert numbers["negative_rank"]["p50"] == 1.0
-    assert numbers["suspects"] == [{"query_id": "q", "doc_id": "d1", "positive_id": "d2"}]
+    assert numbers["suspects"] == [["q", "d1", "d2"]]
+    assert numbers["texts_truncated"] == {"queries": 0, "documents": 3}
     assert sum(row["negatives"] for row in numbers["score_distribution"]) == pytest.approx(1.0)
     assert "red" not in str(numbers)  # numbers and ids only
     table = suspects(gather(CORPUS, train, None, recipe(0, 3, 3)), outcome)
@@ -358,3 +375,186 @@ def test_index_of_faiss_mines_the_same_and_tells_its_recall(search: dict[str, An
     mined, _, numbers = run(RED, recipe(1, 3, search=search))
     assert mined.examples["negative_ids"].tolist() == [["d1", "d2"]]
     assert numbers["search_recall"] == recall
+
+
+def test_blocks_of_any_size_mine_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {f"q{n}": f"{AXES[n % 5]} {n}" for n in range(9)}
+    train = split(texts, {name: ["d0"] for name in texts})
+    params = recipe(1, 4, 5, ranking="union", further_ranges=[{"range": [2, None], "share": 0.4}], shortage="random")
+    whole = negatives(train, params)
+    monkeypatch.setattr(mining, "CANDIDATES_A_BLOCK", 8)  # two queries of four ranks
+    monkeypatch.setattr(mining_inputs, "PAIRS_A_BLOCK", 3)
+    assert negatives(train, params) == whole
+    assert len(whole) == 9
+
+
+# "red": positive d0 0.707; d1 0.577, d2 2 / sqrt(13) = 0.555, d3 0.5
+MARGINS = corpus_of(["red green", "red green blue", "red red green green green", "red green blue round"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"absolute_margin": 0.18}, ["d3"]),  # at most 0.527
+        ({"relative_margin": 0.2}, ["d2", "d3"]),  # at most 0.566
+        ({"percent_of_positive": 0.8}, ["d2", "d3"]),
+        ({"percent_of_positive": 0.8, "min_score": 0.52}, ["d2"]),
+    ],
+)
+def test_margins_are_of_the_positive(limits: dict[str, float], expected: list[str]) -> None:
+    drawn = negatives(RED, recipe(0, 4, 3, sampling="top", limits=LIMITS | limits), corpus=MARGINS)
+    assert drawn == {"q": expected}
+
+
+def test_margins_tighten_below_zero_as_well() -> None:
+    pairs = replace(Candidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
+    for limit in ({"percent_of_positive": 0.95}, {"relative_margin": 0.05}, {"absolute_margin": 0.1}):
+        kept = within_limits(pairs, np.array([-2.0]), Limits(**LIMITS | limit), Counter())  # at most -2.1
+        assert kept.document.tolist() == [2, 3]
+
+
+def test_judged_negatives_need_not_keep_limits_nor_differ_from_positives() -> None:
+    corpus = corpus_of([LONG, LONG.replace("warm", "hot"), "green paint", "red"])
+    train = split({"q": "red"}, {"q": ["d0"]}, {"q": ["d1", "d2"]})
+    params = recipe(0, 4, 2, keep_judged=True, near_duplicate=0.7, limits=LIMITS | {"max_score": 0.1})
+    assert sorted(negatives(train, params, corpus=corpus)["q"]) == ["d1", "d2"]
+
+
+def test_share_of_a_range_is_of_what_judged_negatives_leave() -> None:
+    train = split({"q": "red"}, {"q": ["d0"]}, {"q": ["d6"]})
+    params = recipe(1, 3, 3, keep_judged=True, further_ranges=[{"range": [3, 5], "share": 0.5}])
+    assert run(train, params)[2]["negatives_from"] == {"judged": 1, "[1, 3)": 1, "[3, 5)": 1}
+
+
+def test_random_negatives_keep_limits_and_come_from_the_pool() -> None:
+    pool = corpus_of(["red blue", "green", *[f"blue {n}" for n in range(300)], "red"])
+    params = recipe(0, None, 4, pool="paints", limits=LIMITS | {"min_score": 0.5})  # only "red blue", 0.707, and "red"
+    assert negatives(RED, params, pool=pool) == {"q": ["paints:d0"]}
+    filled = recipe(1, 3, 2, pool="paints", limits=LIMITS | {"max_score": 0.6}, shortage="random")
+    drawn = run(RED, filled, pool=pool)[0].examples["negative_ids"][0]
+    assert len(drawn) == 2
+    assert all(doc.startswith("paints:") and doc != "paints:d0" for doc in drawn)
+
+
+def test_copy_of_the_positive_of_an_equal_query_is_never_a_negative() -> None:
+    corpus = corpus_of(["green", LONG, LONG.upper(), LONG.replace("warm", "hot"), "red"])
+    train = split({"a": "red paint", "b": "Red paint"}, {"a": ["d0"], "b": ["d1"]})
+    mined, _, numbers = run(train, recipe(0, 5, 4, near_duplicate=0.7), corpus=corpus)
+    assert mined.examples["negative_ids"].tolist() == [["d4"], ["d4"]]
+    assert numbers["rejected"]["text_of_positive"] == numbers["rejected"]["near_duplicate"] == 2
+
+
+def test_index_that_misses_too_much_is_refused() -> None:
+    corpus = corpus_of([f"{AXES[n % 5]} {n}" for n in range(60)])
+    search = {"backend": "faiss_ivf", "lists": 5, "probes": 1, "min_recall": 0.99}
+    with pytest.raises(InputError, match="min_recall: expected 0.99 of the exact neighbours, found 0"):
+        run(split({"q": "red"}, {"q": ["d0"]}), recipe(0, 50, search=search), corpus=corpus)
+
+
+def test_suspects_are_the_twenty_furthest_above_their_positive() -> None:
+    corpus = corpus_of(["green", *[f"red {'red ' * n}blue {n}" for n in range(30)]])
+    _, outcome, numbers = run(RED, params := recipe(0, 31, 30), corpus=corpus)
+    table = suspects(gather(corpus, RED, None, params), outcome)
+    assert len(table) == len(numbers["suspects"]) == 20
+    assert table["score"].tolist() == sorted(table["score"], reverse=True)
+    assert table["score"][0] == outcome.negatives.score.max()
+
+
+def test_random_pairs_hold_no_positive() -> None:
+    _, outcome, _ = run(RED, recipe(0, 2, 1), corpus=corpus_of(["red", "red green"]))
+    np.testing.assert_allclose(outcome.random_pairs, 0.7071, atol=1e-4)
+    assert len(outcome.random_pairs) > 300
+
+
+def test_range_beyond_the_corpus_and_limits_that_reject_most_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    corpus = corpus_of(["red", "red green", *[f"red {n}" for n in range(20)]])
+    run(RED, recipe(0, 99, 1, limits=LIMITS | {"max_score": 0.9}), corpus=corpus)
+    assert "range [0, 99) ends at the last of 22 documents" in caplog.text
+    assert "limits reject 20 of 21 candidates" in caplog.text
+
+
+def test_recipe_that_finds_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="expected negatives, found none .rejected: positive 100.0%.; widen the range"):
+        run(RED, recipe(0, 1, 1))
+
+
+def test_judgments_that_name_an_absent_document_are_refused() -> None:
+    message = "colours: 1 of 2 judgments name a document absent from the corpus, first: 'd9'"
+    with pytest.raises(InputError, match=message):
+        run(split({"q": "red"}, {"q": ["d0", "d9"]}), recipe())
+
+
+def test_pool_whose_names_meet_the_data_sets_is_refused() -> None:
+    corpus = CORPUS.assign(doc_id=["paints:d1", *CORPUS["doc_id"][1:]])
+    with pytest.raises(InputError, match="expected no id that begins like those of pool 'paints', got 'paints:d1'"):
+        run(split({"q": "red"}, {"q": ["paints:d1"]}), recipe(pool="paints"), corpus=corpus, pool=CORPUS)
+
+
+def test_bm25_takes_the_best_of_many_and_only_words_count() -> None:
+    corpus = corpus_of(["red paint", "red?", "red red", "red red red", "why?", "red fox in a very long text"])
+    train = split({"q": "red?"}, {"q": ["d0"]})
+    assert negatives(train, recipe(0, 2, 2, ranking="bm25"), corpus=corpus)["q"] == ["d2", "d3"]
+    assert "d4" not in negatives(train, recipe(0, 6, 6, ranking="bm25"), corpus=corpus)["q"]
+    with pytest.raises(InputError, match="expected negatives, found none"):
+        run(train, recipe(0, 2, 2, ranking="bm25"), corpus=corpus_of(["?", "!", "..."]))
+
+
+def test_union_leaves_out_what_either_ranking_has_before_the_range() -> None:
+    corpus = corpus_of(["rare", "red", "red red green", "red rare", "green rare"])
+    train = split({"q": "red rare"}, {"q": ["d0"]})
+    drawn = negatives(train, recipe(1, 3, 2, ranking="union"), corpus=corpus)["q"]
+    # dense: d1, d3 first (both 1.0), BM25: d3 first. Rank 0 of either is left out.
+    assert "d1" not in drawn
+    assert "d3" not in drawn
+
+
+class PromptedEncoder(KeywordEncoder):
+    def encode_queries(self, texts: list[str], prompts: list[str | None], *, ids: list[str]) -> np.ndarray:
+        return self.encode_documents([f"{prompt or ''}{text}" for text, prompt in zip(texts, prompts, strict=True)], ids=ids)
+
+
+def test_prompts_of_queries_reach_the_encoder() -> None:
+    queries = pd.DataFrame({"query_id": ["q"], "text": ["red"], "prompt": ["green green green "], "answer": [None]})
+    encoder, params = PromptedEncoder(), recipe(0, 1, 1)
+    inputs = gather(CORPUS, Split(queries, RED.qrels), None, params)
+    mined, _ = mine(inputs, encoder, encoder, params, seed=0)
+    assert mined.examples["negative_ids"].tolist() == [["d3"]]
+
+
+class LengthScorer(CrossEncoderScorer):
+    """Scores a pair by the letters of query and document."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[str, str]] = []
+
+    def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+        self.pairs += list(zip(queries, documents, strict=True))
+        return np.array([len(query) - len(text) for query, text in self.pairs[-len(queries) :]], dtype=np.float32)
+
+
+def test_cross_encoder_scores_the_candidates_of_the_range_or_just_those_chosen() -> None:
+    for limits, count in ((None, 2), (LIMITS | {"max_score": -5.0}, 4)):
+        scorer, params = LengthScorer(), recipe(1, 5, 2, limits=limits)
+        inputs = gather(CORPUS, RED, None, params)
+        mined, _ = mine(inputs, KeywordEncoder(), scorer, params, seed=0)
+        texts = dict(zip(CORPUS["doc_id"], TEXTS, strict=True))
+        expected = [3.0 - len(texts[doc]) for doc in mined.examples["negative_ids"][0]]
+        assert list(mined.examples["negative_scores"][0]) == expected
+        assert mined.examples["positive_scores"].tolist() == [[0.0]]
+        chosen_from = {text for _, text in scorer.pairs[-count:]}
+        assert len(chosen_from) == count
+        assert {texts[doc] for doc in mined.examples["negative_ids"][0]} <= chosen_from
+
+
+def test_models_of_a_recipe_are_loaded_by_what_they_are(
+    tiny_model: Path, tiny_transformer: Path, fetch_values: dict[str, Any], tmp_path: Path
+) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    own = {"path": str(raw), "sha256": sha256(raw / "model.safetensors"), "pooling": "as_saved", "document_max_length": 32}
+    fetching.fetch(Fetch.parse("fetch.cross", fetch_values | own), tmp_path / "cross", where="fetch.cross")
+    shutil.copytree(tiny_model, tmp_path / "other")
+    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512, "cache": None})
+    ranker, scorer = load_models(tiny_model, tiny_model, compute)
+    assert ranker is scorer
+    assert isinstance(load_models(tiny_model, tmp_path / "other", compute)[1], Encoder)
+    assert isinstance(load_models(tiny_model, tmp_path / "cross", compute)[1], CrossEncoderScorer)

@@ -1,12 +1,11 @@
 """Which documents a query's negatives may be drawn from: slices of rankings, or the corpus at random."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 UNRANKED = -1
-SPARE = 4  # random documents drawn for each one wanted: some will be positives, or over a limit
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,6 @@ class Candidates:
         """Return those at some positions, or those where a mask is true."""
         return Candidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def with_scores(self, score: np.ndarray, key: np.ndarray) -> "Candidates":
-        """Return the same pairs with scores and keys, (pairs,) each."""
-        return replace(self, score=score, key=key)
-
     @classmethod
     def of(cls, query: np.ndarray, document: np.ndarray, rank: np.ndarray | None = None) -> "Candidates":
         """Make candidates that have no scores yet, keyed by the order they come in."""
@@ -52,7 +47,7 @@ class Candidates:
 
 
 def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: int) -> Candidates:
-    """Return the documents at ranks [first, stop) of each ranking; one in several rankings stands once.
+    """Return the documents at ranks [first, stop) of any ranking, each once, but those that one has before `first`.
 
     Args:
         rankings: Positions of documents, best first, (queries, depth) each; -1 where a ranking ends early.
@@ -60,40 +55,32 @@ def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: i
         first: First rank.
         stop: Past the last rank.
     """
-    slices = [ranking[:, first:stop] for ranking in rankings]
-    ranks = [np.broadcast_to(np.arange(first, first + part.shape[1]), part.shape) for part in slices]
-    document, rank = np.concatenate(slices, axis=1), np.concatenate(ranks, axis=1)
-    query = np.broadcast_to(rows[:, None], document.shape)
-    found = (document >= 0).ravel()
-    candidates = Candidates.of(query.ravel()[found], document.ravel()[found], rank.ravel()[found])
-    if len(rankings) == 1:
-        return candidates
-    by_rank = candidates.take(np.lexsort((candidates.rank, candidates.document, candidates.query)))
-    is_repeat = (np.diff(by_rank.query) == 0) & (np.diff(by_rank.document) == 0)
-    return by_rank.take(np.concatenate([[True], ~is_repeat])[: len(by_rank)])
+    heads = [ranking[:, :stop] for ranking in rankings]
+    ranks = [np.broadcast_to(np.arange(head.shape[1]), head.shape) for head in heads]
+    document, rank = np.concatenate(heads, axis=1).ravel(), np.concatenate(ranks, axis=1).ravel()
+    query = np.repeat(rows, sum(head.shape[1] for head in heads))
+    candidates = Candidates.of(query, document, rank).take(document >= 0)
+    if len(rankings) > 1:  # each document at its best rank
+        candidates = candidates.take(np.lexsort((candidates.rank, candidates.document, candidates.query)))
+        is_repeat = (np.diff(candidates.query) == 0) & (np.diff(candidates.document) == 0)
+        candidates = candidates.take(np.concatenate([[True], ~is_repeat])[: len(candidates)])
+    return candidates.take(candidates.rank >= first)
 
 
 def at_random(
-    rows: np.ndarray,
-    rngs: Sequence[np.random.Generator],
-    heads: Sequence[np.ndarray],
-    *,
-    count: int,
-    num_documents: int,
+    rows: np.ndarray, rngs: Mapping[int, np.random.Generator], heads: np.ndarray, *, size: int, num_documents: int
 ) -> Candidates:
-    """Draw documents from the whole corpus but the head of a query's ranking, some to spare.
+    """Draw documents from the whole corpus but the head of a query's ranking.
 
     Args:
         rows: Of the queries.
-        rngs: A generator for each query.
-        heads: Positions that must not be drawn, for each query.
-        count: Negatives wanted of a query.
+        rngs: A generator for each query, by its row.
+        heads: Positions that must not be drawn, (queries, any number).
+        size: Documents to draw for a query, those in its head included.
         num_documents: In the corpus.
     """
     drawn = []
-    for rng, head in zip(rngs, heads, strict=True):
-        left = max(num_documents - len(head), 1)
-        wanted = min(num_documents, -(-SPARE * (count + SPARE) * num_documents // left))
-        one = rng.choice(num_documents, size=wanted, replace=False)
+    for row, head in zip(rows.tolist(), heads, strict=True):
+        one = rngs[row].choice(num_documents, size=min(size, num_documents), replace=False)
         drawn.append(one[~np.isin(one, head)])
     return Candidates.of(np.repeat(rows, [len(one) for one in drawn]), np.concatenate(drawn))

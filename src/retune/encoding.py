@@ -22,7 +22,7 @@ from retune.hardware import alike_devices, resolve_device, resolve_dtype
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 from retune.params.fetch import Encoding
-from retune.tokenizing import Inputs, Tokenizer
+from retune.tokenizing import Texts, Tokenizer
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # a batch, for each thread: more is no faster, and costs more to fill up the last of each length
@@ -96,11 +96,11 @@ class Encoder:
             prompts: Per query, text put before the model's query prefix, or None.
             ids: Per query, what an error calls it if its vector is not finite or has no direction.
         """
-        return self._encode(Inputs.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
+        return self._encode(Texts.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
 
     def encode_documents(self, texts: Sequence[str], *, ids: Sequence[str] | None = None) -> np.ndarray:
         """Return (documents, dim) float32 unit vectors; `ids` and errors as for queries."""
-        return self._encode(Inputs.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
+        return self._encode(Texts.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
 
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
         """Return token ids of `query_inputs` and the query suffix, which survives truncation."""
@@ -110,7 +110,7 @@ class Encoder:
         """Return token ids of document prefix and text."""
         return self._tokenizer.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
 
-    def _encode(self, inputs: Inputs) -> np.ndarray:
+    def _encode(self, inputs: Texts) -> np.ndarray:
         """Encode each distinct text once."""
         embeddings = np.zeros((len(inputs.texts), self._dim), dtype=np.float32)
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
@@ -124,7 +124,7 @@ class Encoder:
         self.truncated[inputs.role] += count
         return embeddings if len(inputs.texts) == len(inputs.rows) else embeddings[inputs.rows]
 
-    def _encode_rows(self, inputs: Inputs, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
+    def _encode_rows(self, inputs: Texts, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
         """Fill in rows of both arrays from the cache or the model; return those that memory did not suffice for."""
         with self._open_cache(inputs.role) as cache:
             missing = cache.read(inputs.texts, rows, embeddings, is_cut) if cache else rows
@@ -138,7 +138,7 @@ class Encoder:
         return [row for row in missing if row not in done]
 
     def _run_batches(
-        self, inputs: Inputs, rows: list[int], token_ids: list[list[int]]
+        self, inputs: Texts, rows: list[int], token_ids: list[list[int]]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
         if not all(token_ids):

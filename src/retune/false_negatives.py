@@ -1,8 +1,7 @@
 """Documents that must never be a query's negative, because they answer it, or may."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -38,12 +37,15 @@ class FalseNegatives:
         of_text: dict[int, set[int]] = defaultdict(set)
         for code, positives in zip(self._query_codes.tolist(), inputs.positives, strict=True):
             of_text[code].update(positives.tolist())
-        of_equal = [np.array(sorted(of_text[code]), dtype=np.int64) for code in self._query_codes.tolist()]
         near = _near_documents(normal[:num_documents], sorted(set().union(*of_text.values())), near_duplicate)
-        self._positive = self._keys(inputs.positives)
-        self._positive_of_equal_query = self._keys(of_equal)
-        self._text_of_positive = self._keys([self.text_codes[positives] for positives in of_equal])
-        self._near = self._keys([_join(near[one] for one in positives.tolist()) for positives in of_equal])
+        self._positive = np.unique(self._keys(*flatten(inputs.positives)))
+        self._of_text = self._keys_of(of_text)
+        self._text_of_positive = self._keys_of(
+            {code: self.text_codes[list(positives)].tolist() for code, positives in of_text.items()}
+        )
+        self._near = self._keys_of(
+            {code: [two for one in positives for two in near[one]] for code, positives in of_text.items()}
+        )
 
     def reject(self, candidates: Candidates, rejected: Counter[str], *, near: bool) -> Candidates:
         """Return the candidates that no rule rejects.
@@ -54,12 +56,14 @@ class FalseNegatives:
             near: Whether near-duplicates are rejected as well.
         """
         rules: dict[str, Callable[[Candidates], np.ndarray]] = {
-            "positive": lambda of: self._is_in(self._positive, of.query, of.document),
-            "positive_of_equal_query": lambda of: self._is_in(self._positive_of_equal_query, of.query, of.document),
-            "text_of_positive": lambda of: self._is_in(self._text_of_positive, of.query, self.text_codes[of.document]),
-            "text_of_query": lambda of: self._query_codes[of.query] == self.text_codes[of.document],
-            "empty_text": lambda of: self._is_empty[of.document],
-            "near_duplicate": lambda of: near & self._is_in(self._near, of.query, of.document),
+            "positive": lambda pairs: self._is_in(self._positive, pairs.query, pairs.document),
+            "positive_of_equal_query": lambda pairs: self._is_of_text(self._of_text, pairs, pairs.document),
+            "text_of_positive": lambda pairs: self._is_of_text(
+                self._text_of_positive, pairs, self.text_codes[pairs.document]
+            ),
+            "text_of_query": lambda pairs: self._query_codes[pairs.query] == self.text_codes[pairs.document],
+            "empty_text": lambda pairs: self._is_empty[pairs.document],
+            "near_duplicate": lambda pairs: near & self._is_of_text(self._near, pairs, pairs.document),
         }
         for rule, applies in rules.items():
             is_rejected = applies(candidates)
@@ -67,16 +71,26 @@ class FalseNegatives:
             candidates = candidates.take(~is_rejected)
         return candidates
 
-    def _keys(self, numbers: Sequence[np.ndarray]) -> np.ndarray:
-        """Return one number, sorted, for each pair of a query's row and one of its numbers."""
-        rows, flat = flatten(numbers)
-        return np.unique(rows * self._width + flat)
+    def _keys(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return one number for each pair of a row or text code, and a position or text code."""
+        return np.asarray(rows * self._width + numbers, dtype=np.int64)
+
+    def _keys_of(self, numbers: Mapping[int, Iterable[int]]) -> np.ndarray:
+        """Return the keys, sorted, of text codes of queries and the numbers that belong to each."""
+        pairs = [code * self._width + number for code, found in numbers.items() for number in found]
+        return np.unique(np.array(pairs, dtype=np.int64))
 
     def _is_in(self, keys: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Mark the pairs that `_keys` put among the keys."""
-        wanted = rows * self._width + numbers
-        places = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-        return keys[places] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
+        """Mark the pairs whose key is among the sorted keys."""
+        wanted = self._keys(rows, numbers)
+        if not len(keys):
+            return np.zeros(len(wanted), dtype=bool)
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.asarray(keys[places] == wanted)
+
+    def _is_of_text(self, keys: np.ndarray, pairs: Candidates, numbers: np.ndarray) -> np.ndarray:
+        """Mark the pairs whose number belongs to the text of their query."""
+        return self._is_in(keys, self._query_codes[pairs.query], numbers)
 
 
 def _near_documents(normal: Sequence[str], positives: Sequence[int], threshold: float | None) -> dict[int, list[int]]:
@@ -88,7 +102,3 @@ def _near_documents(normal: Sequence[str], positives: Sequence[int], threshold: 
             for number in index.find(shingles(words(text))):
                 near[positives[number]].append(document)
     return near
-
-
-def _join(lists: Iterable[list[int]]) -> np.ndarray:
-    return np.array(list(chain.from_iterable(lists)), dtype=np.int64)

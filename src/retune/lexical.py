@@ -14,14 +14,19 @@ B = 0.75
 class Bm25:
     """Ranks documents by the words they share with a query; Lucene's BM25 with k1 1.5 and b 0.75.
 
-    Words are those of `similarity.words`: no stemming, no stop words, each sign of a script without spaces a word.
+    Words are those of `similarity.words` with a letter or digit: no stemming, no stop words, each sign of a script
+    without spaces a word.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
         """Index documents."""
         self._num_documents = len(texts)
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
-        self._index.index([list(words(normal_form(text))) for text in texts], show_progress=False)
+        self._has_words = False
+        of_texts = [_words(text) for text in texts]
+        if any(of_texts):
+            self._index.index(of_texts, show_progress=False)
+            self._has_words = True
 
     def top_k(self, queries: Sequence[str], k: int) -> np.ndarray:
         """Return the positions of each query's documents, best first; equal scores keep corpus order.
@@ -46,8 +51,12 @@ class Bm25:
         return ranking
 
     def _scores(self, query: str) -> np.ndarray:
-        known = self._index.vocab_dict
-        ids = [known[word] for word in words(normal_form(query)) if word in known]
+        known = self._index.vocab_dict if self._has_words else {}
+        ids = [known[word] for word in _words(query) if word in known]
         if not ids:
             return np.zeros(self._num_documents, dtype=np.float32)
         return np.asarray(self._index.get_scores_from_ids(ids))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in words(normal_form(text)) if word[0].isalnum()]

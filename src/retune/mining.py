@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,12 +19,16 @@ from retune.params.mine import Mine
 from retune.ranking import Rankings
 from retune.records import Mined
 from retune.rescoring import CrossEncoderScorer
+from retune.search import TILES
 from retune.seeds import generator
 from retune.selection import sampling_keys, take_first, within_limits
 
 LOG = logging.getLogger(__name__)
 
-QUERIES_A_BLOCK = 1024  # bounds the memory for rankings and candidates
+CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
+SPARE = 4  # random documents looked at for each one wanted: some will be positives, or over a limit
+MOST_DRAWN = 4096  # of one query, where those do not suffice
+RANDOM_PAIRS = 1000
 NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 Rngs = Mapping[int, np.random.Generator]
@@ -53,10 +57,10 @@ def mine(
     _check_ranges(inputs, params)
     miner = _Miner(inputs, ranker, scorer, params, seed)
     taken = [NOTHING]
-    rows = np.arange(len(inputs.queries))
+    rows = np.arange(len(inputs.queries)) if params.negatives else np.zeros(0, dtype=np.int64)
     with tqdm(total=len(rows), desc="mine", unit="query", leave=False, mininterval=1.0) as progress:
-        for start in range(0, len(rows) if params.negatives else 0, QUERIES_A_BLOCK):
-            block = rows[start : start + QUERIES_A_BLOCK]
+        for start in range(0, len(rows), size := _block_size(params, ranker.device.type)):
+            block = rows[start : start + size]
             taken.append(miner.mine_block(block))
             progress.update(len(block))
     check_outcome(miner.outcome, params, len(rows))
@@ -70,7 +74,6 @@ class _Offer:
     """Candidates from one place."""
 
     origin: str
-    count: int  # wanted of each query
     candidates: Candidates
     is_drawn: bool = False  # at random: their order is the sample's
 
@@ -85,68 +88,110 @@ class _Miner:
         vectors = Vectors(inputs, ranker)
         self.rankings = Rankings(inputs, vectors, params, device=ranker.device, seed=seed)
         self.rules = FalseNegatives(inputs, params.near_duplicate)
-        score = PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
-        positives = score(*flatten(inputs.positives))
-        lowest = np.minimum.reduceat(positives, _starts(inputs.positives))
-        self.outcome = Outcome(NOTHING, positives, lowest, score, self.rankings.recall)
+        self.score = PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
+        positives = self.score(*flatten(inputs.positives))
+        self.outcome = Outcome(
+            negatives=NOTHING,
+            positives=positives,
+            lowest_positive=np.minimum.reduceat(positives, _starts(inputs.positives)),
+            random_pairs=self.score(*_random_pairs(inputs, seed)),
+            recall=self.rankings.recall,
+        )
+        for model in {ranker, scorer}:
+            if not isinstance(model, CrossEncoderScorer):
+                self.outcome.truncated.update(model.truncated)
 
     def mine_block(self, rows: np.ndarray) -> Candidates:
         """Return the negatives of some queries."""
-        ids = self.inputs.queries["query_id"]
+        ids, params = self.inputs.queries["query_id"], self.params
         rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
         taken = NOTHING
-        for offer in self._offers(rows, rngs):
-            taken = self._take(offer, taken, rngs)
-        short = rows[self._missing(taken)[rows] > 0]
-        self.outcome.short += [str(ids[row]) for row in short]
-        if len(short) and self.params.shortage == "random":
-            count = self.params.negatives  # not what is missing: that depends on other queries
-            heads = [np.zeros(0, dtype=np.int64)] * len(short)
-            taken = self._take(_Offer(RANDOM, count, self._draw(short, rngs, heads, count), True), taken, rngs)
-        return taken
-
-    def _offers(self, rows: np.ndarray, rngs: Rngs) -> Iterator[_Offer]:
-        """Yield the places that negatives are taken from, one after the other."""
-        params = self.params
         if params.source == "given" or (params.source == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
-            yield _Offer(JUDGED, params.negatives, Candidates.of(rows[queries], documents))
-        if params.source != "mined":
-            return
+            offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
+            taken = self._take(offer, self._missing(taken), taken, rngs)
+        if params.source == "mined":
+            taken = self._take_ranges(rows, taken, rngs)
+        short = rows[self._missing(taken)[rows] > 0]
+        self.outcome.short += [str(ids[row]) for row in short]
+        if params.shortage == "random":
+            heads = np.zeros((len(short), 0), dtype=np.int64)
+            taken = self._take_random(RANDOM, short, heads, self._missing(taken), taken, rngs)
+        return taken
+
+    def _take_ranges(self, rows: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+        """Add what each range is to give of the negatives still missing."""
         rankings = self.rankings.of(rows)
-        for first, stop, count in params.parts:
-            if stop is not None:
-                yield _Offer(f"[{first}, {stop})", count, ranked(rankings, rows, first, stop))
+        counts = np.array([self.params.counts(missing) for missing in range(self.params.negatives + 1)])
+        wanted = counts[self._missing(taken)]  # (queries, ranges)
+        for number, (first, stop, _) in enumerate(self.params.parts):
+            if stop is None:
+                heads = np.concatenate([ranking[:, :first] for ranking in rankings], axis=1)
+                taken = self._take_random(f"[{first}, end)", rows, heads, wanted[:, number], taken, rngs)
             else:
-                heads = list(np.concatenate([ranking[:, :first] for ranking in rankings], axis=1))
-                yield _Offer(f"[{first}, end)", count, self._draw(rows, rngs, heads, count), is_drawn=True)
+                offer = _Offer(f"[{first}, {stop})", ranked(rankings, rows, first, stop))
+                taken = self._take(offer, wanted[:, number], taken, rngs)
+        return taken
 
-    def _draw(self, rows: np.ndarray, rngs: Rngs, heads: Sequence[np.ndarray], count: int) -> Candidates:
-        of_rows = [rngs[row] for row in rows.tolist()]
-        return at_random(rows, of_rows, heads, count=count, num_documents=self.inputs.num_ranked)
+    def _take_random(
+        self, origin: str, rows: np.ndarray, heads: np.ndarray, wanted: np.ndarray, taken: Candidates, rngs: Rngs
+    ) -> Candidates:
+        """Add documents at random: first of a few, then, for queries that still want some, of many."""
+        for size in (SPARE * (self.params.negatives + SPARE), MOST_DRAWN):
+            is_short = wanted[rows] > 0
+            rows, heads = rows[is_short], heads[is_short]
+            if not len(rows):
+                break
+            size += heads.shape[1]
+            drawn = at_random(rows, rngs, heads, size=size, num_documents=self.inputs.num_ranked)
+            before = len(taken)
+            taken = self._take(_Offer(origin, drawn, is_drawn=True), wanted, taken, rngs)
+            wanted = wanted - np.bincount(taken.query[before:], minlength=len(wanted))
+        return taken
 
-    def _take(self, offer: _Offer, taken: Candidates, rngs: Rngs) -> Candidates:
-        """Add to what is taken what rules, limits and sampling choose from an offer."""
+    def _take(self, offer: _Offer, wanted: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+        """Add to what is taken what rules, limits and sampling choose from an offer.
+
+        What neither limits nor sampling look at is scored only once it is chosen: a cross-encoder is slow.
+        """
         outcome, params = self.outcome, self.params
-        rejected, outside = outcome.rejected, outcome.outside
-        if offer.origin == RANDOM:  # drawn to spare: what is rejected of it says nothing
-            rejected, outside = Counter(), Counter()
-        left = self.rules.reject(offer.candidates, rejected, near=offer.origin != JUDGED)
-        left = replace(left, score=outcome.score(left.query, left.document))
+        limits = None if offer.origin == JUDGED else params.limits
+        is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
+        counts = (Counter[str](), Counter[str]()) if offer.origin == RANDOM else (outcome.rejected, outcome.outside)
+        left = offer.candidates.take(wanted[offer.candidates.query] > 0)
+        left = self.rules.reject(left, counts[0], near=offer.origin != JUDGED)
         if offer.origin not in (JUDGED, RANDOM):
             outcome.num_candidates += len(left)
-        if params.limits and offer.origin != JUDGED:
-            left = within_limits(left, outcome.lowest_positive, params.limits, outside)
+        if is_scored:
+            left = replace(left, score=self.score(left.query, left.document))
+        if limits is not None:
+            left = within_limits(left, outcome.lowest_positive, limits, counts[1])
         if not offer.is_drawn:
             left = replace(left, key=sampling_keys(left, params, rngs))
-        wanted = np.minimum(self._missing(taken), offer.count)
         new = take_first(left, self.rules.text_codes, wanted, taken)
+        if not is_scored:
+            new = replace(new, score=self.score(new.query, new.document))
         outcome.origins[offer.origin] += len(new)
         return Candidates.join([taken, new])
 
     def _missing(self, taken: Candidates) -> np.ndarray:
         """Return how many negatives each query still wants, by row."""
         return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
+
+
+def _block_size(params: Mine, device: str) -> int:
+    """Return how many queries are mined at once: a tile of the search, fewer where rankings are deep."""
+    tile, _ = TILES.get(device, TILES["cpu"])
+    return max(1, min(tile, CANDIDATES_A_BLOCK // max(1, params.depth)))
+
+
+def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows of queries and positions of documents that are not their positives."""
+    rng = generator(seed, "random pairs")
+    rows = rng.integers(len(inputs.queries), size=RANDOM_PAIRS)
+    positions = rng.integers(len(inputs.documents), size=RANDOM_PAIRS)
+    is_other = np.array([position not in inputs.positives[row] for row, position in zip(rows, positions, strict=True)])
+    return rows[is_other], positions[is_other]
 
 
 def _scoring(

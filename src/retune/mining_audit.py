@@ -9,21 +9,10 @@ from retune.candidates import UNRANKED
 from retune.mining_inputs import Inputs, flatten
 from retune.mining_outcome import Outcome
 from retune.params.mine import Mine
-from retune.seeds import generator
 
 PERCENTILES = (5, 50, 95)
-RANDOM_PAIRS = 1000
 BINS = 40
 SUSPECTS = 20
-
-
-def random_scores(inputs: Inputs, outcome: Outcome, *, seed: int) -> np.ndarray:
-    """Score random pairs of a query and a document that is not its positive: the floor of the distribution."""
-    rng = generator(seed, "random pairs")
-    rows = rng.integers(len(inputs.queries), size=RANDOM_PAIRS)
-    positions = rng.integers(len(inputs.documents), size=RANDOM_PAIRS)
-    is_other = np.array([position not in inputs.positives[row] for row, position in zip(rows, positions, strict=True)])
-    return outcome.score(rows[is_other], positions[is_other])
 
 
 def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
@@ -53,11 +42,10 @@ def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def audit(inputs: Inputs, outcome: Outcome, params: Mine, *, seed: int) -> dict[str, Any]:
+def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
     """Return counts, shares, percentiles and the distribution of scores; no texts."""
     negatives = outcome.negatives
     per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
-    random = random_scores(inputs, outcome, seed=seed)
     ranks = negatives.rank[negatives.rank != UNRANKED]
     is_above = negatives.score > outcome.lowest_positive[negatives.query]
     worst = suspects(inputs, outcome)
@@ -75,12 +63,13 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine, *, seed: int) -> dict[
         "rejected": dict(outcome.rejected),
         "outside_limits": dict(outcome.outside),
         "search_recall": outcome.recall,
+        "texts_truncated": dict(outcome.truncated),
         "positive_score": _percentiles(outcome.positives),
         "negative_score": _percentiles(negatives.score),
-        "random_score": _percentiles(random),
+        "random_score": _percentiles(outcome.random_pairs),
         "negative_rank": _percentiles(ranks),
-        "score_distribution": _distribution(outcome.positives, negatives.score, random),
-        "suspects": worst[["query_id", "doc_id", "positive_id"]].to_dict("records"),
+        "score_distribution": _distribution(outcome.positives, negatives.score, outcome.random_pairs),
+        "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
     }
 
 

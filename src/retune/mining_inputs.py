@@ -90,7 +90,7 @@ class Vectors:
         return self._encoder.encode_documents(self._inputs.document_texts, ids=ids)
 
     def cosines(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the similarity of each pair, (pairs,); the same bits whatever the other pairs are."""
+        """Return the similarity of each pair, (pairs,)."""
         scores = np.empty(len(rows), dtype=np.float32)
         for start in range(0, len(rows), PAIRS_A_BLOCK):
             block = slice(start, start + PAIRS_A_BLOCK)
@@ -136,20 +136,34 @@ def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params
     queries = train.queries[train.queries["query_id"].isin(relevant)].reset_index(drop=True)
     if queries.empty:
         raise InputError(f"{params.dataset}: expected training queries with a relevant document, none has one")
-    documents, num_ranked = corpus, len(corpus)
-    if pool is not None:
-        named = set(train.qrels["doc_id"])
-        foreign = pool.assign(doc_id=[f"{params.pool}:{doc_id}" for doc_id in pool["doc_id"]])
-        documents = pd.concat([foreign, corpus[corpus["doc_id"].isin(named)]], ignore_index=True)
-        num_ranked = len(pool)
-    elif params.source == "none" or (params.source == "given" and params.shortage != "random"):
-        documents, num_ranked = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))], 0
+    documents, num_ranked = _documents(corpus, train, pool, params)
     places = {doc_id: position for position, doc_id in enumerate(documents["doc_id"])}
+    if absent := [doc_id for doc_id in train.qrels["doc_id"] if doc_id not in places]:
+        raise InputError(
+            f"{params.dataset}: {len(absent)} of {len(train.qrels)} judgments name a document absent from the corpus, "
+            f"first: {absent[0]!r}; convert the data set again"
+        )
     positives, judged = (
         [_positions(of.get(query_id, []), places) for query_id in queries["query_id"]] for of in (relevant, irrelevant)
     )
     left_out = len(train.queries) - len(queries)
-    return Inputs(queries, documents.reset_index(drop=True), num_ranked, positives, judged, left_out)
+    return Inputs(queries, documents, num_ranked, positives, judged, left_out)
+
+
+def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:
+    """Return those ranked and those judged, and how many are ranked; no more of them than the source needs."""
+    judged = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))]
+    if params.source == "none" or (params.source == "given" and params.shortage != "random"):
+        return judged.reset_index(drop=True), 0
+    if pool is None:
+        return corpus, len(corpus)
+    foreign = pool.assign(doc_id=[f"{params.pool}:{doc_id}" for doc_id in pool["doc_id"]])
+    if both := set(foreign["doc_id"]) & set(judged["doc_id"]):
+        raise InputError(
+            f"{params.dataset}: expected no id that begins like those of pool {params.pool!r}, got {min(both)!r}; "
+            "rename it, or the pool"
+        )
+    return pd.concat([foreign, judged], ignore_index=True), len(pool)
 
 
 def _of_query(qrels: pd.DataFrame) -> dict[str, list[str]]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from retune.candidates import Candidates
 from retune.errors import InputError
-from retune.mining_inputs import PairScores
 from retune.params.mine import Mine
 
 LOG = logging.getLogger(__name__)
@@ -25,8 +24,9 @@ class Outcome:
         negatives: All of them, a query's hardest first.
         positives: Scores of all positives, query after query.
         lowest_positive: The lowest of each query's.
-        score: Scores any pairs.
+        random_pairs: Scores of random pairs of a query and a document that is not its positive.
         recall: Of the search, where it is not exact.
+        truncated: Texts that the encoders cut to their maximum length, by role.
         origins: Negatives by where they come from: a range, `judged` or `random`.
         rejected: Candidates by the rule that says they may answer the query.
         num_candidates: In the ranges, those rejected left out.
@@ -37,8 +37,9 @@ class Outcome:
     negatives: Candidates
     positives: np.ndarray
     lowest_positive: np.ndarray
-    score: PairScores
+    random_pairs: np.ndarray
     recall: float | None
+    truncated: Counter[str] = field(default_factory=Counter)
     origins: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     num_candidates: int = 0
@@ -47,17 +48,21 @@ class Outcome:
 
 
 def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:
-    """Refuse limits that leave nothing, and a shortage where the recipe allows none.
+    """Refuse limits that leave nothing, no negatives at all, and a shortage where the recipe allows none.
 
     Raises:
         InputError: With the shares of the limits, or the queries that are short.
     """
     outside = outcome.outside.total()
-    if outcome.num_candidates and outcome.origins.total() == outcome.origins[JUDGED] + outcome.origins[RANDOM]:
-        shares = ", ".join(f"{name} {count / outside:.1%}" for name, count in outcome.outside.items() if count)
+    if outside and outside == outcome.num_candidates:
         raise InputError(
-            f"{params.dataset}: limits: expected candidates within them, all {outcome.num_candidates:,} are outside "
-            f"({shares}); loosen them or take another range"
+            f"{params.dataset}: limits: expected candidates within them, all {outside:,} are outside "
+            f"({_shares(outcome.outside)}); loosen them or take another range"
+        )
+    if params.negatives and not outcome.origins.total():
+        raise InputError(
+            f"{params.dataset}: expected negatives, found none (rejected: {_shares(outcome.rejected) or 'nothing'}); "
+            "widen the range, or take another ranking"
         )
     if outside > MANY * outcome.num_candidates:
         LOG.warning("limits reject %d of %d candidates", outside, outcome.num_candidates)
@@ -67,3 +72,7 @@ def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:
             f"{num_queries} have fewer, first: {outcome.short[0]!r}; widen the range, loosen limits, or take "
             "shortage: fewer or random"
         )
+
+
+def _shares(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count / counts.total():.1%}" for name, count in counts.items() if count)

@@ -8,9 +8,8 @@ import torch
 from retune.lexical import Bm25
 from retune.mining_inputs import Inputs, Vectors
 from retune.params.mine import Mine
+from retune.params.search import Graph, InvertedLists
 from retune.vector_index import build_index, check_recall, recall
-
-EXACT = ("torch", "faiss_flat")
 
 
 class Rankings:
@@ -33,20 +32,21 @@ class Rankings:
         Raises:
             InputError: The index does not fit the corpus, or misses too many neighbours.
         """
-        self._depth = max(1, *(first if stop is None else stop for first, stop, _ in params.parts))
+        self._depth = min(params.depth, inputs.num_ranked)
         self.recall: float | None = None
         self._rankers: list[Callable[[np.ndarray], np.ndarray]] = []
-        if params.source == "mined" and params.ranking != "bm25":
+        is_ranked = params.source == "mined" and self._depth > 0  # else all negatives are judged or random
+        if is_ranked and params.ranking != "bm25":
             documents = vectors.documents[: inputs.num_ranked]
             search = build_index(documents, params.search, device)
             self._rankers.append(lambda rows: search(vectors.queries[rows], self._depth)[1])
-            if params.search.backend not in EXACT:
+            if isinstance(params.search, InvertedLists | Graph):
                 self.recall = recall(search, vectors.queries, documents, self._depth, seed=seed, device=device)
                 check_recall(params.search, self.recall)
-        if params.source == "mined" and params.ranking != "dense":
+        if is_ranked and params.ranking != "dense":
             bm25 = Bm25(inputs.document_texts[: inputs.num_ranked])
             self._rankers.append(lambda rows: bm25.top_k([inputs.query_texts[row] for row in rows], self._depth))
 
     def of(self, rows: np.ndarray) -> list[np.ndarray]:
         """Return each ranking of some queries: positions, best first, (queries, depth), -1 where it ends early."""
-        return [rank(rows) for rank in self._rankers]
+        return [rank(rows) for rank in self._rankers] or [np.zeros((len(rows), 0), dtype=np.int64)]

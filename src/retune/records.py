@@ -79,8 +79,8 @@ class Mined:
     """Training examples with the texts they name.
 
     Attributes:
-        examples: One row a query: `query_id`, `positive_ids`, `negative_ids` hardest first, the mining
-            model's cosine similarities of both (`positive_scores`, `negative_scores`), and `source`.
+        examples: One row a query: `query_id`, `positive_ids`, `negative_ids` hardest first, the scorer's
+            scores of both (`positive_scores`, `negative_scores`), and `source`.
         queries: As in `Split`, just those of the examples.
         documents: As a corpus, just those of the examples.
     """

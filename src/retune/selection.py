@@ -12,7 +12,8 @@ from retune.params.mine import Limits, Mine
 def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]) -> Candidates:
     """Return the candidates whose scores keep to the limits.
 
-    `percent_of_positive` is TopK-PercPos and `absolute_margin` TopK-MarginPos of NV-Retriever (arXiv:2407.15831).
+    `percent_of_positive` is TopK-PercPos and `absolute_margin` TopK-MarginPos of NV-Retriever (arXiv:2407.15831),
+    the first so that it also tightens where the positive's score is below 0.
 
     Args:
         candidates: With scores.
@@ -27,7 +28,7 @@ def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, 
         ceiling = {
             "absolute_margin": lowest - value,
             "relative_margin": lowest - value * np.abs(lowest),
-            "percent_of_positive": value * lowest,
+            "percent_of_positive": lowest - (1.0 - value) * np.abs(lowest),
             "max_score": np.full(len(lowest), value),
             "min_score": np.full(len(lowest), np.inf),
         }[name]

@@ -6,6 +6,7 @@ import unicodedata
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain, pairwise
 
 from datasketch import MinHash, MinHashLSH
@@ -17,8 +18,12 @@ SCRIPTS = (
 )
 """Scripts that put no spaces between words: each sign counts as a word."""
 
-WORD = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}]+|[^\w\s]|_")
+MARKS = "".join(sign for sign in map(chr, range(0x300, 0x11000)) if unicodedata.category(sign) in ("Mn", "Mc"))
+"""Signs that belong to the letter before them, such as the vowels of Indic scripts."""
+
+WORD = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}](?:[^\W_{SCRIPTS}]|[{MARKS}])*|[^\w\s]|_")
 PERMUTATIONS = 128
+FEW = 10  # texts that are compared sooner than sketched
 
 
 def normal_form(text: str) -> str:
@@ -50,8 +55,8 @@ def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
 class NearDuplicates:
     """Finds those of some texts that are near-duplicates of another.
 
-    MinHash and LSH of datasketch propose, prefix filtering (Chaudhuri et al., ICDE 2006) keeps texts of one
-    template apart at once, and what is left is compared exactly.
+    Prefix filtering (Chaudhuri et al., ICDE 2006) proposes, MinHash and LSH of datasketch thin out where it proposes
+    many, as for texts of one template, and what is left is compared exactly.
     """
 
     def __init__(self, texts: Sequence[frozenset[int]], threshold: float) -> None:
@@ -63,22 +68,28 @@ class NearDuplicates:
         """
         self._texts, self._threshold = texts, threshold
         self._counts = Counter(shingle for text in texts for shingle in text)
-        self._by_rare: dict[int, set[int]] = defaultdict(set)
-        # lower than asked for: a candidate too many costs a comparison, one too few is a near-duplicate missed
-        self._lsh = MinHashLSH(threshold=max(0.1, min(threshold, 0.9) - 0.2), num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        self._by_rare: dict[int, list[int]] = defaultdict(list)
         for number, text in enumerate(texts):
-            self._lsh.insert(number, _minhash(text))
             for shingle in self._rare(text):
-                self._by_rare[shingle].add(number)
+                self._by_rare[shingle].append(number)
 
     def find(self, text: frozenset[int]) -> Iterator[int]:
         """Yield the numbers of the indexed texts that are near-duplicates of one, in order."""
         candidates = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(text)))
-        if candidates:
+        if len(candidates) > FEW:
             candidates.intersection_update(self._lsh.query(_minhash(text)))
         for number in sorted(candidates):
             if jaccard(text, self._texts[number]) >= self._threshold:
                 yield number
+
+    @cached_property
+    def _lsh(self) -> MinHashLSH:
+        # lower than asked for: a candidate too many costs a comparison, one too few is a near-duplicate missed
+        threshold = max(0.1, min(self._threshold, 0.9) - 0.2)
+        lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        for number, text in enumerate(self._texts):
+            lsh.insert(number, _minhash(text))
+        return lsh
 
     def _rare(self, text: frozenset[int]) -> list[int]:
         """Return the rarest shingles, so many that two texts as similar as asked for share one of them."""

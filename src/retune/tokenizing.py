@@ -19,7 +19,7 @@ LEAST_NORM = 0.5  # scaled vectors have 1, or 0 where there was nothing to scale
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Texts:
     """Texts to encode, each distinct one once.
 
     Attributes:
@@ -35,7 +35,7 @@ class Inputs:
     ids: Sequence[str] | None
 
     @classmethod
-    def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> "Inputs":
+    def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> "Texts":
         """Take all texts; `ids` are as many."""
         if ids is not None and len(ids) != len(texts):
             raise ValueError(f"{role}: expected an id for each of {len(texts)} texts, got {len(ids)}")

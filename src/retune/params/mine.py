@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
-from retune.params.search import Search
+from retune.params.search import Graph, Search
 from retune.params.section import Name, Section
 
 
@@ -31,7 +31,7 @@ class Limits(Section):
 
     absolute_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin
     relative_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin * |positive|
-    percent_of_positive: PositiveFloat | None  # at most this share of a positive's score, such as 0.95
+    percent_of_positive: PositiveFloat | None  # the same as a relative margin of 1 - this; NV-Retriever takes 0.95
     max_score: float | None
     min_score: float | None
 
@@ -57,11 +57,21 @@ class Mine(Section):
     shortage: Literal["fewer", "random", "fail"]  # random: fill up with random documents
 
     @property
-    def parts(self) -> list[tuple[int, int | None, int]]:
-        """Return first rank, stop and number of negatives of every range; the first takes what is left over."""
-        further = [(part.range, round(part.share * self.negatives)) for part in self.further_ranges or []]
-        ranges = [(self.range, self.negatives - sum(count for _, count in further)), *further]
-        return [(first or 0, stop, count) for (first, stop), count in ranges]
+    def parts(self) -> list[tuple[int, int | None, float]]:
+        """Return first rank, stop and share of the negatives of every range; the first takes what is left over."""
+        further = [(part.range, part.share) for part in self.further_ranges or []]
+        ranges = [(self.range, 1.0 - sum(share for _, share in further)), *further]
+        return [(first or 0, stop, share) for (first, stop), share in ranges]
+
+    @property
+    def depth(self) -> int:
+        """Return how much of a ranking the ranges look at."""
+        return max(first if stop is None else stop for first, stop, _ in self.parts)
+
+    def counts(self, wanted: int) -> list[int]:
+        """Return how many of the negatives wanted come from each range."""
+        further = [round(share * wanted) for _, _, share in self.parts[1:]]
+        return [max(0, wanted - sum(further)), *further]
 
     @model_validator(mode="after")
     def _negatives_fit_the_source(self) -> Self:
@@ -78,9 +88,18 @@ class Mine(Section):
 
     @model_validator(mode="after")
     def _ranges_hold_the_negatives(self) -> Self:
-        for first, stop, count in self.parts if self.source == "mined" else []:
-            if count < 0:
-                raise ValueError("further_ranges: expected shares that add up to less than 1")
+        if self.source != "mined":
+            return self
+        if self.parts[0][2] <= 0.0:
+            raise ValueError("further_ranges: expected shares that add up to less than 1")
+        for (first, stop, share), count in zip(self.parts, self.counts(self.negatives), strict=True):
+            if count < 1:
+                raise ValueError(
+                    f"further_ranges: expected a negative or more of each range, got a share of {share:.2f} "
+                    f"of {self.negatives} for [{first}, {stop})"
+                )
             if stop is not None and stop - first < count:
                 raise ValueError(f"range: expected at least {count} ranks for {count} negatives, got [{first}, {stop})")
+        if isinstance(self.search, Graph) and self.search.search_depth < self.depth:
+            raise ValueError(f"search.search_depth: expected at least the {self.depth} ranks looked at")
         return self

@@ -1,0 +1,106 @@
+"""Data sets and files of the benchmarks, on texts that can be read at a glance; nothing is measured."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks import mining, mining_sets, peers
+from retune.mining_inputs import read_inputs
+from retune.params.fetch import Fetch
+from retune.params.mine import Mine
+from retune.records import Split
+
+
+@pytest.fixture
+def corpus() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"doc_id": list("abcd"), "title": ["A", None, None, None], "text": ["one", "two", "three", "4"]}
+    )
+
+
+@pytest.fixture
+def train() -> Split:
+    queries = pd.DataFrame({"query_id": ["p", "q", "r"], "text": ["1?", "2?", "3?"], "prompt": None, "answer": None})
+    judged = {"query_id": ["p", "p", "q", "r"], "doc_id": ["a", "b", "c", "d"], "relevance": [1, 1, 1, 0]}
+    return Split(queries, pd.DataFrame(judged))
+
+
+def _lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_recipes_and_model_of_the_benchmark_are_valid() -> None:
+    Fetch.parse("fetch.minilm", mining_sets.MODEL)
+    first, second = (Mine.parse("mine.x", mining.RECIPE | changed) for changed in ({}, mining.SECOND))
+    assert first.parts == [(2, 200, 15)]
+    assert (second.range, second.negatives, second.limits) != (first.range, first.negatives, first.limits)
+    assert set(mining_sets.SOURCES) == {"eedi", "nfcorpus", "python_docs"}
+
+
+def test_whole_sample_keeps_the_corpus_and_the_queries_that_have_an_answer(corpus: pd.DataFrame, train: Split) -> None:
+    documents, split = mining_sets.sample(corpus, train, None, None)
+    assert documents["doc_id"].tolist() == ["a", "b", "c", "d"]
+    assert split.queries["query_id"].tolist() == ["p", "q"]
+
+
+def test_sampled_documents_answer_a_query_and_sampled_queries_are_answered(corpus: pd.DataFrame, train: Split) -> None:
+    documents, split = mining_sets.sample(corpus, train, 1, 2)
+    assert len(documents) == 2
+    assert len(split.queries) == 1
+    assert set(split.qrels["query_id"]) == set(split.queries["query_id"])
+    assert set(split.qrels["doc_id"]) <= set(documents["doc_id"]) <= {"a", "b", "c"}
+
+
+def test_all_methods_read_the_same_texts(corpus: pd.DataFrame, train: Split, tmp_path: Path) -> None:
+    mining_sets.write(tmp_path, *mining_sets.sample(corpus, train, None, None))
+    inputs = read_inputs(tmp_path / "dataset", tmp_path / "dataset", Mine.parse("mine.x", mining.RECIPE))
+    assert [row["text"] for row in _lines(tmp_path / "pool.jsonl")] == inputs.document_texts
+    assert _lines(tmp_path / "rows.jsonl") == [
+        {"query": "1?", "pos": ["A one", "two"]},
+        {"query": "2?", "pos": ["three"]},
+    ]
+    assert _lines(tmp_path / "pairs.jsonl") == [
+        {"query": "1?", "positive": "A one"},
+        {"query": "1?", "positive": "two"},
+        {"query": "2?", "positive": "three"},
+    ]
+
+
+def test_made_up_queries_are_starts_of_documents_spaced_evenly() -> None:
+    corpus, train = mining_sets.answered(["zero", "one", "two", "three"], 2)
+    assert corpus["doc_id"].tolist() == ["d0", "d1", "d2", "d3"]
+    assert train.queries["text"].tolist() == ["zero", "two"]
+    assert train.qrels["doc_id"].tolist() == ["d0", "d2"]
+
+
+def test_peers_random_documents_fill_up_what_the_ranking_lacks() -> None:
+    pool = [f"document {number}" for number in range(40)]
+    row = {"query": "document 5", "pos": ["document 4"]}
+    negatives = peers._draw(row, [0, 1, 2, 3, 4, 5, -1, -1], pool)  # ranks from 2, without positive and query
+    assert negatives[:2] == ["document 2", "document 3"]
+    assert len(negatives) == peers.NEGATIVES
+    assert "document 4" not in negatives
+
+
+def test_headline_cases_alone_begin_with_mine_vs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    taken = {"first": 2.0, "second": 0.5, "sentence_transformers": 10.0, "flagembedding": 100.0}
+    calls: list[str] = []
+
+    def call(function: str, method: str, folder: str) -> dict[str, float]:
+        calls.append(method)
+        return {"seconds": taken[method], "peak_gb": 1.0}
+
+    monkeypatch.setattr(mining, "_call", call)
+    cases = mining._beside_peers("eedi", tmp_path) + mining._beside_peers("nfcorpus", tmp_path)
+    ratio = {case["name"]: case["ratio"] for case in cases}
+    assert [name for name in ratio if str(name).startswith("mine_vs_")] == [
+        "mine_vs_sentence_transformers",
+        "mine_vs_flagembedding",
+    ]
+    assert ratio["mine_vs_flagembedding"] == 50.0  # 100 s to 2 s
+    assert ratio["nfcorpus_second_mine_vs_sentence_transformers"] == 20.0  # 10 s to 0.5 s
+    assert ratio["mine_memory_vs_flagembedding"] == 1.0
+    assert calls.count("flagembedding") == 2  # once a data set, as it is slow
+    assert calls.count("first") == 6
