@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 RESULTS = Path("benchmarks/results")
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "dvc")
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc")
 
 
 def hardware() -> dict[str, object]:

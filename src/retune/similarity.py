@@ -23,7 +23,8 @@ MARKS = "".join(sign for sign in map(chr, range(0x300, 0x11000)) if unicodedata.
 
 WORD = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}](?:[^\W_{SCRIPTS}]|[{MARKS}])*|[^\w\s]|_")
 PERMUTATIONS = 128
-FEW = 10  # texts that are compared sooner than sketched
+EMPTY = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+FEW = 25  # texts that are compared sooner than sketched
 
 
 def normal_form(text: str) -> str:
@@ -55,8 +56,8 @@ def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
 class NearDuplicates:
     """Finds those of some texts that are near-duplicates of another.
 
-    Prefix filtering (Chaudhuri et al., ICDE 2006) proposes, MinHash and LSH of datasketch thin out where it proposes
-    many, as for texts of one template, and what is left is compared exactly.
+    Prefix filtering (Chaudhuri et al., ICDE 2006) and sizes propose, MinHash and LSH of datasketch thin out where they
+    propose many, as for texts of one template, and what is left is compared exactly.
     """
 
     def __init__(self, texts: Sequence[frozenset[int]], threshold: float) -> None:
@@ -75,7 +76,9 @@ class NearDuplicates:
 
     def find(self, text: frozenset[int]) -> Iterator[int]:
         """Yield the numbers of the indexed texts that are near-duplicates of one, in order."""
-        candidates = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(text)))
+        sharing = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(text)))
+        least, most = self._threshold * len(text), len(text) / self._threshold  # sizes that similar texts have
+        candidates = {number for number in sharing if least <= len(self._texts[number]) <= most}
         if len(candidates) > FEW:
             candidates.intersection_update(self._lsh.query(_minhash(text)))
         for number in sorted(candidates):
@@ -98,7 +101,7 @@ class NearDuplicates:
 
 
 def _minhash(text: frozenset[int]) -> MinHash:
-    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+    sketch = EMPTY.copy()  # making permutations takes longer than using them
     if text:
         sketch.update_batch(sorted(text))
     return sketch
