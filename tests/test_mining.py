@@ -426,14 +426,23 @@ def test_share_of_a_range_is_of_what_judged_negatives_leave() -> None:
     assert run(train, params)[2]["negatives_from"] == {"judged": 1, "[1, 3)": 1, "[3, 5)": 1}
 
 
-def test_random_negatives_keep_limits_and_come_from_the_pool() -> None:
+def test_range_without_end_keeps_limits_and_comes_from_the_pool() -> None:
     pool = corpus_of(["red blue", "green", *[f"blue {n}" for n in range(300)], "red"])
     params = recipe(0, None, 4, pool="paints", limits=LIMITS | {"min_score": 0.5})  # only "red blue", 0.707, and "red"
     assert negatives(RED, params, pool=pool) == {"q": ["paints:d0"]}
-    filled = recipe(1, 3, 2, pool="paints", limits=LIMITS | {"max_score": 0.6}, shortage="random")
-    drawn = run(RED, filled, pool=pool)[0].examples["negative_ids"][0]
-    assert len(drawn) == 2
-    assert all(doc.startswith("paints:") and doc != "paints:d0" for doc in drawn)
+
+
+def test_random_fill_comes_from_the_pool_whatever_it_scores() -> None:
+    pool = corpus_of(["red blue", "red green", *[f"red blue {n}" for n in range(30)]])  # all 0.707
+    params = recipe(0, 2, 2, pool="paints", limits=LIMITS | {"max_score": 0.6}, keep_judged=True, shortage="random")
+    train = split({"q": "red", "r": "red"}, {"q": ["d0"], "r": ["d0"]}, {"q": ["d6"]})
+    with pytest.raises(InputError, match="limits: expected candidates within them, all 4 are outside"):
+        run(train, params, pool=pool)
+    params = recipe(0, 2, 2, pool="paints", limits=LIMITS | {"max_score": 0.71}, shortage="random")
+    pool.loc[0, "text"] = "red red red blue"  # 0.949: one of two is left in the range
+    mined, _, numbers = run(RED, params, pool=pool)
+    assert numbers["negatives_from"] == {"[0, 2)": 1, "random": 1}
+    assert all(doc.startswith("paints:") for doc in mined.examples["negative_ids"][0])
 
 
 def test_copy_of_the_positive_of_an_equal_query_is_never_a_negative() -> None:
@@ -510,7 +519,9 @@ def test_union_leaves_out_what_either_ranking_has_before_the_range() -> None:
 
 class PromptedEncoder(KeywordEncoder):
     def encode_queries(self, texts: list[str], prompts: list[str | None], *, ids: list[str]) -> np.ndarray:
-        return self.encode_documents([f"{prompt or ''}{text}" for text, prompt in zip(texts, prompts, strict=True)], ids=ids)
+        return self.encode_documents(
+            [f"{prompt or ''}{text}" for text, prompt in zip(texts, prompts, strict=True)], ids=ids
+        )
 
 
 def test_prompts_of_queries_reach_the_encoder() -> None:
@@ -550,7 +561,12 @@ def test_models_of_a_recipe_are_loaded_by_what_they_are(
     tiny_model: Path, tiny_transformer: Path, fetch_values: dict[str, Any], tmp_path: Path
 ) -> None:
     raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
-    own = {"path": str(raw), "sha256": sha256(raw / "model.safetensors"), "pooling": "as_saved", "document_max_length": 32}
+    own = {
+        "path": str(raw),
+        "sha256": sha256(raw / "model.safetensors"),
+        "pooling": "as_saved",
+        "document_max_length": 32,
+    }
     fetching.fetch(Fetch.parse("fetch.cross", fetch_values | own), tmp_path / "cross", where="fetch.cross")
     shutil.copytree(tiny_model, tmp_path / "other")
     compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512, "cache": None})

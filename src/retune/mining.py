@@ -155,17 +155,17 @@ class _Miner:
         What neither limits nor sampling look at is scored only once it is chosen: a cross-encoder is slow.
         """
         outcome, params = self.outcome, self.params
-        limits = None if offer.origin == JUDGED else params.limits
+        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # these two are taken as they are
         is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
-        counts = (Counter[str](), Counter[str]()) if offer.origin == RANDOM else (outcome.rejected, outcome.outside)
+        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most of it is drawn to spare
         left = offer.candidates.take(wanted[offer.candidates.query] > 0)
-        left = self.rules.reject(left, counts[0], near=offer.origin != JUDGED)
+        left = self.rules.reject(left, rejected, near=offer.origin != JUDGED)
         if offer.origin not in (JUDGED, RANDOM):
             outcome.num_candidates += len(left)
         if is_scored:
             left = replace(left, score=self.score(left.query, left.document))
         if limits is not None:
-            left = within_limits(left, outcome.lowest_positive, limits, counts[1])
+            left = within_limits(left, outcome.lowest_positive, limits, outcome.outside)
         if not offer.is_drawn:
             left = replace(left, key=sampling_keys(left, params, rngs))
         new = take_first(left, self.rules.text_codes, wanted, taken)
