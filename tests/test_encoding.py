@@ -10,7 +10,7 @@ from conftest import WORDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling, StaticEmbedding, Transformer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -50,6 +50,19 @@ def alone(request: pytest.FixtureRequest, tiny_model: Path) -> tuple[Encoder, np
 def test_vector_does_not_depend_on_the_other_texts(alone: tuple[Encoder, np.ndarray], rows: list[int]) -> None:
     encoder, expected = alone
     np.testing.assert_array_equal(encoder.encode_documents([TEXTS[row] for row in rows]), expected[rows])
+
+
+def test_dense_module_after_pooling_gives_the_same_bits_in_any_company(tiny_model: Path) -> None:
+    model = load_model(tiny_model, "cpu")
+    dim = int(model.get_embedding_dimension() or 0)
+    torch.manual_seed(0)
+    model = SentenceTransformer(modules=[model[0], model[1], Dense(dim, 24)], device="cpu")
+    # of 33 to 48 tokens there are 10 in a batch of 512 tokens: not as many as a product's blocks hold
+    texts = [" ".join(WORDS[(start + place) % len(WORDS)] for place in range(38)) for start in range(10)]
+    encoder = Encoder.snapshot(model, read_encoding(tiny_model), COMPUTE)
+    vectors = encoder.encode_documents(texts)
+    np.testing.assert_allclose(vectors, model.encode(texts, normalize_embeddings=True), atol=1e-6)
+    np.testing.assert_array_equal(encoder.encode_documents(texts[::-1]), vectors[::-1])
 
 
 def test_vectors_of_other_budgets_are_close(alone: tuple[Encoder, np.ndarray], tiny_model: Path) -> None:

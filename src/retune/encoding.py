@@ -22,6 +22,7 @@ from retune.hardware import alike_devices, resolve_device, resolve_dtype
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 from retune.params.fetch import Encoding
+from retune.row_by_row import multiply_row_by_row
 from retune.tokenizing import Texts, Tokenizer
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
@@ -212,6 +213,7 @@ def _load_forward(folder: Path, compute: Compute, device: str) -> Forward:
 
 def _convert(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
     """Bring a model to its number format; `auto` leaves a static one, which multiplies no matrices, at float32."""
+    multiply_row_by_row(list(model)[1:])
     is_exact = encoding.dtype == "auto" and isinstance(model[0], StaticEmbedding)
     return model.to(torch.float32 if is_exact else resolve_dtype(encoding.dtype, model.device))
 

@@ -22,6 +22,7 @@ from retune.hardware import resolve_device, resolve_dtype
 from retune.model_directory import load_cross_encoder, pair_max_length, read_encoding
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 from retune.params.fetch import Encoding
+from retune.row_by_row import multiply_row_by_row
 
 WINDOW = 32_768  # pairs whose tokens are in memory at once
 TOKENIZER_CHUNK = 1000  # pairs; the tokeniser keeps what it cuts off for as long as the chunk lives
@@ -44,7 +45,7 @@ class CrossEncoderScorer:
         """Take a loaded model; `load` takes a directory.
 
         Args:
-            model: Scores as it is, but for the head, which is made to score a pair alike in every row of a batch.
+            model: Scores as it is, but for its head, which is made to read pairs one by one (`row_by_row`).
             encoding: How texts enter it: prefixes, and as length of a pair the sum of both.
             compute: Token budget and cache; the model is on its device already.
             files: Where its weights come from, unchanged. None: nothing is cached.
@@ -57,9 +58,7 @@ class CrossEncoderScorer:
         self._activation: Any = model.activation_fn
         self._cache_settings = compute.cache
         self._files = files
-        for module in model.modules():
-            if isinstance(module, torch.nn.Linear) and module.out_features == 1:
-                module.register_forward_hook(_score_row_by_row)
+        multiply_row_by_row(model)
 
     @classmethod
     def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
@@ -180,16 +179,6 @@ class CrossEncoderScorer:
         features = self._tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
         logits = self._model(features.to(self._model.device))["scores"].float()
         return np.asarray(self._activation(logits).cpu().numpy())
-
-
-def _score_row_by_row(head: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
-    """Multiply by a head of one output so that no row's bits depend on its place in the batch.
-
-    A matrix-vector product sums the rows of a block and those left over in another order each.
-    """
-    weight, bias = head.weight.float(), head.bias
-    scores: torch.Tensor = (inputs[0].float() * weight).sum(dim=-1, keepdim=True)
-    return scores if bias is None else scores + bias.float()
 
 
 def _progress_bar(total: int) -> "tqdm[Any]":
