@@ -33,7 +33,7 @@ from retune.params.compute import Cache, Compute
 from retune.params.fetch import Fetch
 from retune.search import top_k
 
-SAMPLE = 120  # documents, and queries, of each data set
+SAMPLE = 400  # documents, and queries, of each data set
 SLOW_S = 180.0  # a peer that takes longer runs once
 RUNS = 3
 LOOKED_UP = 100_000

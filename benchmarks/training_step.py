@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import stages  # noqa: F401  puts src/ on the path
-from retune.encoding import token_batches
+from retune.batching import token_batches
 from retune.model_directory import load_model
 from retune.tokenizing import pad
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retune import cache_folder, embedding_cache
+from retune.batching import Batching
 from retune.embedding_cache import Entry, open_cache
 from retune.encoding import Encoder
 from retune.errors import InputError
@@ -62,10 +64,13 @@ def load(folder: Path, numbers: list[int], entry: Entry = ENTRY) -> tuple[np.nda
 class Counted:
     """An encoder of the tiny model in a number format, with a cache, that notes what the model was run on."""
 
-    def __init__(self, folder: Path, model: Path, dtype: torch.dtype, token_budget: int = 1024) -> None:
+    def __init__(
+        self, folder: Path, model: Path, dtype: torch.dtype, token_budget: int = 1024, shapes_of: str = "cpu"
+    ) -> None:
         compute = Compute(device="cpu", token_budget=token_budget, cache=cache_in(folder))
         loaded = load_model(model, "cpu").to(dtype)
         self.encoder = Encoder(loaded, read_encoding(model), compute, files=ModelFiles.of(model))
+        self.encoder.batching = Batching(compute, torch.device(shapes_of))
         self.encoded: list[str] = []
         tokenizer = self.encoder._tokenizer
         tokenize = tokenizer.tokenize
@@ -135,8 +140,8 @@ def test_prompt_is_part_of_a_query(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path, tmp_path: Path) -> None:
-    small = Counted(tmp_path, tiny_model, torch.float32, token_budget=2048)
-    small.encoder.token_budget = 2048  # a GPU's: one thread of a CPU takes less
+    counted = partial(Counted, tmp_path, tiny_model, torch.float32, shapes_of="cuda")
+    small = counted(token_budget=2048)
     forward = small.encoder._forward
 
     def fail(token_ids: list[list[int]], length: int) -> np.ndarray:
@@ -147,11 +152,10 @@ def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path
     small.encoder._forward = fail
     rows = list(range(60))
     vectors = small.encode(rows)
-    halved = Counted(tmp_path, tiny_model, torch.float32, token_budget=1024)
+    halved = counted(token_budget=1024)
     np.testing.assert_array_equal(halved.encode(rows), vectors)
     assert halved.encoded == []
-    whole = Counted(tmp_path, tiny_model, torch.float32, token_budget=2048)
-    whole.encoder.token_budget = 2048
+    whole = counted(token_budget=2048)
     whole.encode(rows)
     assert len(whole.encoded) == len(set(TEXTS))
 

@@ -17,7 +17,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import Sequence
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
-from retune.encoding import Encoder, token_batches
+from retune.batching import Batching
+from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.model_directory import load_model, read_encoding
 from retune.params.compute import Cache, Compute
@@ -90,10 +91,10 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     tiny_model: Path, vectors: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoder = Encoder.load(tiny_model, COMPUTE)
-    encoder.token_budget = 4096  # a GPU's: a CPU takes less
+    encoder.batching = Batching(COMPUTE.model_copy(update={"token_budget": 4096}), torch.device("cuda"))
     memory = SmallMemory(encoder, 1024)
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), vectors, atol=1e-5)
-    assert encoder.token_budget == 1024
+    assert encoder.batching.token_budget == 1024
     assert memory.shapes[:3] == [(128, 32), (64, 32), (32, 32)]  # 4096, 2048, 1024 tokens
     assert "out of memory with 4096 tokens a batch; going on with half" in caplog.text
 
@@ -168,16 +169,6 @@ def test_prefixes_are_saved_as_prompts(tiny_model: Path, tmp_path: Path) -> None
     theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     np.testing.assert_allclose(ours.encode_queries(TEXTS, [None] * len(TEXTS)), theirs.encode_query(TEXTS), atol=1e-6)
     np.testing.assert_allclose(ours.encode_documents(TEXTS), theirs.encode_document(TEXTS), atol=1e-6)
-
-
-def test_batches_hold_every_text_once_within_the_budget() -> None:
-    lengths = [3, 17, 16, 250, 1, 40, 16]
-    batches = token_batches(lengths, 64)
-    assert sorted(row for rows, _ in batches for row in rows) == list(range(len(lengths)))
-    for rows, length in batches:
-        assert length % 16 == 0
-        assert max(lengths[row] for row in rows) <= length
-        assert len(rows) == 1 or len(rows) * length <= 64
 
 
 def test_truncated_texts_are_counted_as_often_as_they_are_given(

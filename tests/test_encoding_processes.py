@@ -68,9 +68,9 @@ def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
 
     double._processes._load = partial(with_memory_for, 512, double._processes._load)
-    double.token_budget = 1024
+    double.batching.token_budget = 1024
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
-    assert double.token_budget == 512
+    assert double.batching.token_budget == 512
     assert "out of memory with 1024 tokens a batch; going on with half" in caplog.text
     assert multiprocessing.active_children() == []
 

@@ -14,19 +14,17 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm import tqdm
 
+from retune.batching import Batching
 from retune.embedding_cache import EmbeddingCache, Entry, open_cache
 from retune.encoding_processes import Batch, Forward, Processes
-from retune.errors import InputError
 from retune.fingerprint import ModelFiles, Role, fingerprint
 from retune.hardware import alike_devices, resolve_device, resolve_dtype
 from retune.model_directory import load_model, read_encoding
-from retune.params.compute import MIN_TOKEN_BUDGET, Compute
+from retune.params.compute import Compute
 from retune.params.fetch import Encoding
 from retune.row_by_row import multiply_row_by_row
 from retune.tokenizing import Texts, Tokenizer
 
-LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
-CPU_TOKENS = 1024  # a batch, for each thread: more is no faster, and costs more to fill up the last of each length
 MIN_TEXTS = 10_000  # for which several processes, that take some ten seconds to start, are worth it
 LOG = logging.getLogger(__name__)
 
@@ -34,11 +32,12 @@ LOG = logging.getLogger(__name__)
 class Encoder:
     """Encodes queries and documents with one model: a transformer of any pooling, or a static model.
 
-    Texts are tokenised once, sorted into buckets by length, and run in batches of one fixed shape per bucket,
-    unused rows filled. So a text's vector does not depend on what else is encoded, nor on the order, and the
+    Texts are tokenised once, sorted into buckets by length, and run in batches of which each row's bits do not depend
+    on the others. So a text's vector does not depend on what else is encoded, nor on the order, and the
     embedding cache may give it back.
 
     Attributes:
+        batching: The batches it runs.
         truncated: Texts cut to the maximum length so far, by role; a text counts as often as it is given.
     """
 
@@ -55,8 +54,7 @@ class Encoder:
         """
         self.encoding = encoding
         self.device: torch.device = model.device
-        most = CPU_TOKENS * torch.get_num_threads() if self.device.type == "cpu" else compute.token_budget
-        self.token_budget = min(compute.token_budget, most)
+        self.batching = Batching(compute, self.device)
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._tokenizer = Tokenizer(model.tokenizer, encoding)
         self.tokenizer: Any = self._tokenizer.plain
@@ -144,14 +142,17 @@ class Encoder:
         """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
         if not all(token_ids):
             raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
-        batches = token_batches([len(ids) for ids in token_ids], self.token_budget)
-        filled = (self._fill([token_ids[member] for member in members], length) for members, length in batches)
+        batches = self.batching.batches([len(ids) for ids in token_ids])
+        filled = (
+            (self.batching.fill([token_ids[member] for member in members], length), length)
+            for members, length in batches
+        )
         processes = self._processes if len(rows) >= MIN_TEXTS else None
         done = processes.map(filled) if processes else map(self._forward_or_none, filled)
         with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
             for (members, length), vectors in zip(batches, done, strict=True):
                 if vectors is None:
-                    return self._halve_token_budget(length)
+                    return self.batching.halve(length)
                 batch = [rows[member] for member in members]
                 inputs.check(vectors[: len(batch)], batch)
                 progress.update(len(batch))
@@ -162,28 +163,14 @@ class Encoder:
         if self._files is None or self._cache_settings is None:
             return nullcontext()
         key = fingerprint(
-            self._files, self.encoding, role, dtype=self._dtype, device=self.device, token_budget=self.token_budget
+            self._files,
+            self.encoding,
+            role,
+            dtype=self._dtype,
+            device=self.device,
+            token_budget=self.batching.token_budget,
         )
         return open_cache(self._cache_settings, Entry(key, self._files.name, role, self._dim))
-
-    def _halve_token_budget(self, length: int) -> None:
-        """Go on with smaller batches, whose vectors differ in their last bits.
-
-        Raises:
-            InputError: There is nothing left to halve.
-        """
-        if self.token_budget < 2 * max(MIN_TOKEN_BUDGET, length):
-            raise InputError(
-                f"out of memory on {self.device} with {self.token_budget} tokens a batch, the least; "
-                "take a shorter maximum length, a smaller model or compute.device: cpu"
-            )
-        LOG.warning("out of memory with %d tokens a batch; going on with half", self.token_budget)
-        self.token_budget //= 2
-
-    def _fill(self, token_ids: list[list[int]], length: int) -> Batch:
-        """Fill a batch up to the shape of its bucket."""
-        size = max(1, self.token_budget // length)
-        return token_ids + [token_ids[0]] * (size - len(token_ids)), length
 
     def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
         """Run a batch; None if the device has no memory for it."""
@@ -226,23 +213,3 @@ def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:
     """Return what a model reads of each query: its own prompt, the model's query prefix, its text."""
     return [f"{prompt or ''}{encoding.query_prefix}{text}" for text, prompt in zip(texts, prompts, strict=True)]
-
-
-def token_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[int], int]]:
-    """Group texts into batches of similar length.
-
-    Args:
-        lengths: Each text's length in tokens.
-        token_budget: Most tokens in a batch, padding included.
-
-    Returns:
-        Batches, longest first: the texts' positions, and the padded length, a multiple of 16.
-    """
-    buckets: dict[int, list[int]] = {}
-    for row, length in enumerate(lengths):
-        buckets.setdefault(-(-length // LENGTH_STEP) * LENGTH_STEP, []).append(row)
-    batches = []
-    for length, rows in sorted(buckets.items(), reverse=True):
-        size = max(1, token_budget // length)
-        batches += [(rows[start : start + size], length) for start in range(0, len(rows), size)]
-    return batches

@@ -17,7 +17,7 @@ from retune.model_directory import SETTINGS
 from retune.params.fetch import Encoding
 
 Role = Literal["queries", "documents"]
-ENCODER = [Path(__file__).with_name(name) for name in ("encoding.py", "row_by_row.py", "tokenizing.py")]
+ENCODER = [Path(__file__).with_name(name) for name in ("batching.py", "encoding.py", "row_by_row.py", "tokenizing.py")]
 
 
 @dataclass(frozen=True)

