@@ -168,17 +168,17 @@ class Forward:
 def test_pairs_of_all_queries_share_batches_longest_first(folder: Path) -> None:
     scorer = CrossEncoderScorer.load(folder, COMPUTE)
     forward = Forward(scorer)
-    # 40 queries of one pair each, all of 5 tokens or of 34: a batch of 64 rows of 8, two of 12 rows of 40.
+    # 40 queries of one pair each, all of 5 tokens or of 34: two batches of 32 rows of 16, two of 10 rows of 48.
     pairs = [(word, other) for word in WORDS[:6] for other in WORDS[:6]] + [(word, "sum " * 30) for word in WORDS[:20]]
     score(scorer, pairs)
-    assert forward.shapes == [(12, 40)] * 2 + [(64, 8)]
+    assert forward.shapes == [(10, 48)] * 2 + [(32, 16)] * 2
 
 
 def test_equal_pairs_are_scored_once(folder: Path) -> None:
     scorer = CrossEncoderScorer.load(folder, COMPUTE)
     forward = Forward(scorer)
     scores = scorer.score(["sum"] * 99, ["graph"] * 99)
-    assert forward.shapes == [(64, 8)]
+    assert forward.shapes == [(32, 16)]
     assert len(set(scores)) == 1
 
 
@@ -189,7 +189,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     scorer.batching = Batching(COMPUTE.model_copy(update={"token_budget": 2048}), torch.device("cuda"))
     forward = Forward(scorer, 1024)
     np.testing.assert_allclose(score(scorer, PAIRS), score(CrossEncoderScorer.load(folder, COMPUTE), PAIRS), atol=1e-5)
-    assert forward.shapes[:2] == [(36, 56), (18, 56)]  # 2048 and 1024 tokens
+    assert forward.shapes[:2] == [(32, 64), (16, 64)]  # 2048 and 1024 tokens
     assert "out of memory with 2048 tokens a batch; going on with half" in caplog.text
 
 
@@ -231,7 +231,7 @@ def test_adding_pairs_scores_only_those(folder: Path, tmp_path: Path) -> None:
     again, forward = cached(folder, tmp_path)
     score(again, [*PAIRS, ("prime", "factor integer"), ("integer", "prime")])
     assert count > 1
-    assert forward.shapes == [(64, 8)]
+    assert forward.shapes == [(32, 16)]
 
 
 def test_pairs_of_the_same_words_are_different_pairs(folder: Path, tmp_path: Path) -> None:

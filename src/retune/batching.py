@@ -9,7 +9,7 @@ import torch
 from retune.errors import InputError
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 
-LENGTH_STEP = 8  # batches are padded to a multiple of this many tokens
+LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # a batch, for each thread: more is no faster
 CPU_MIN_TOKENS = 512  # a batch: from here on, on a CPU, a row has the same bits among any number of rows
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def token_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[
         token_budget: Most tokens in a batch, padding included; a longer text has a batch of its own.
 
     Returns:
-        Batches, longest first: the texts' positions, and the padded length, a multiple of 8.
+        Batches, longest first: the texts' positions, and the padded length, a multiple of 16.
     """
     buckets: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):
