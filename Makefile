@@ -34,6 +34,7 @@ bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
 	python -m benchmarks.searching --full
 	python -m benchmarks.encoding --full
 	python -m benchmarks.mining --full
+	python -m benchmarks.mining --growth
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
 	dvc plots show

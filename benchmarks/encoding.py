@@ -68,13 +68,13 @@ def main() -> None:
                 if not runs[system] or runs[system][-1]["seconds"] <= SLOW_S:
                     runs[system].append(_in_process(work, system))
         cases = [*_cases(work, runs), _cache_case(_in_process(work, "cache"))]
-        if options.full and (work / "nfcorpus").exists():
-            ours, theirs = (_ndcg(work, system) for system in ("ours", "sentence_transformers"))
+        if (work / "nfcorpus").exists():
+            ours, theirs = (_in_process(work, system, "ndcg")["ndcg"] for system in ("ours", "sentence_transformers"))
             cases.append(_case("encode_ndcg_difference", ours, theirs, "nDCG@10, nfcorpus") | {"ratio": None})
     for case in cases:
         ours, peer, ratio = (f"{case[name]:12.4g}" if case[name] is not None else " " * 12 for name in NUMBERS)
         print(f"{case['name']:38} {ours} {peer} {ratio}  {case['unit']}")
-    write_results("encoding", cases)
+    write_results("encoding_full" if options.full else "encoding", cases)
 
 
 NUMBERS = ("ours", "peer", "ratio")
@@ -100,9 +100,10 @@ def _texts(out: Path, raw: Path, own: dict[str, Any], sample: int | None) -> lis
     return list(documents)[:sample] + records.read_split(out, "test").queries["text"].tolist()[:sample]
 
 
-def _in_process(work: Path, system: str) -> dict[str, float]:
+def _in_process(work: Path, system: str, function: str = "run") -> dict[str, float]:
     """Run one system in a process of its own."""
-    call = f"from pathlib import Path; from benchmarks.encoding import run; run(Path({str(work)!r}), {system!r})"
+    imports = f"from pathlib import Path; from benchmarks.encoding import {function}"
+    call = f"{imports}; {function}(Path({str(work)!r}), {system!r})"
     _, peak_gb = measure([sys.executable, "-c", call])
     result: dict[str, float] = json.loads((work / f"{system}.json").read_text(encoding="utf-8"))
     print(f"{system:24} {result['seconds']:8.2f} s {peak_gb:6.2f} GB", flush=True)
@@ -120,9 +121,8 @@ def run(work: Path, system: str) -> None:
         call(texts[:8])
         with contextlib.redirect_stderr(io.StringIO()):
             start = time.perf_counter()
-            vectors = call(texts)
+            call(texts)
             result = {"seconds": time.perf_counter() - start}
-        np.save(work / f"{system}.npy", vectors)
     if system == "ours":
         result |= _flops(work, texts)
     (work / f"{system}.json").write_text(json.dumps(result), encoding="utf-8")
@@ -215,15 +215,16 @@ def _cache_case(result: dict[str, float]) -> dict[str, Any]:
     return _case("cache_warm_vs_encode", result["seconds"], result["encoded"], unit, is_less_better=True)
 
 
-def _ndcg(work: Path, system: str) -> float:
-    """Rank nfcorpus's documents for its test queries."""
-    texts = json.loads((work / "texts.json").read_text(encoding="utf-8"))
-    found = dict(zip(texts, np.load(work / f"{system}.npy"), strict=True))
+def ndcg(work: Path, system: str) -> None:
+    """Rank all documents of nfcorpus for its test queries."""
+    encode = _ours(work, "auto") if system == "ours" else _sentence_transformers(work)
     corpus, split = records.read_corpus(work / "nfcorpus"), records.read_split(work / "nfcorpus", "test")
-    documents = np.stack([found[text] for text in records.document_texts(corpus)])
-    queries = np.stack([found[text] for text in split.queries["text"]])
+    start = time.perf_counter()
+    documents, queries = encode(records.document_texts(corpus)), encode(split.queries["text"].tolist())
+    seconds = time.perf_counter() - start
     _, ranking = top_k(queries, documents, 10, device=torch.device("cpu"))
-    return mean_scores(score_ranking(ranking, corpus["doc_id"], split, [10]))["ndcg_at_10"]
+    score = mean_scores(score_ranking(ranking, corpus["doc_id"], split, [10]))["ndcg_at_10"]
+    (work / f"{system}.json").write_text(json.dumps({"ndcg": score, "seconds": seconds}), encoding="utf-8")
 
 
 if __name__ == "__main__":

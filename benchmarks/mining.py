@@ -1,13 +1,13 @@
 """Mining beside its peers: seconds from loaded libraries to written negatives, and peak memory.
 
     python -m benchmarks.mining [--full] [--data FOLDER]
+    python -m benchmarks.mining --growth
 
 The same model, texts, lengths, ranks and number of negatives for retune, for sentence-transformers and for the
 script of FlagEmbedding; all else as shipped. In its `first` run retune has no vectors cached, in its `second` those
 of the first, and another recipe. FOLDER holds the folders eedi and nfcorpus as their authors publish
-them; what is absent is left out. The default run takes samples. --full takes all of them, documents made up from
-10,000 to 100,000, and 1,000,000 documents whose vectors are made up; it takes an hour. Each run has a process of
-its own.
+them; what is absent is left out. The default run takes samples, --full all of them. --growth mines alone: of 10,000 to
+100,000 documents made up, and of 1,000,000 whose vectors are made up. Each run has a process of its own.
 """
 
 import argparse
@@ -50,19 +50,18 @@ def main() -> None:
     """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description="Measure mining beside its peers.")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
     cases: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _call("fetch_model", str(root / "model"))
+        if options.growth:
+            return write_results("mining_growth", _growth(root))
         for name in ("eedi", "nfcorpus", "python_docs"):
             if _call("prepare", name, str(options.data), str(root / name), options.full)["is_there"]:
                 cases += _beside_peers(name, root / name)
-        if options.full:
-            cases += _growth(root)
-    if options.full:
-        cases += _alone(f"simulated mine of {SIMULATED:,} given vectors", _call("run_simulated", SIMULATED))
     write_results("mining_full" if options.full else "mining", cases)
 
 
@@ -104,7 +103,7 @@ def _growth(root: Path) -> list[dict[str, object]]:
     for method in ("first", "second"):
         growth = seconds[method, many] / seconds[method, few] * few / many
         cases.append(case(f"growth {method} mine, seconds a document, {few:,} to {many:,}", growth, "1 is linear"))
-    return cases
+    return cases + _alone(f"simulated mine of {SIMULATED:,} given vectors", _call("run_simulated", SIMULATED))
 
 
 def _alone(name: str, report: Report) -> list[dict[str, object]]:
