@@ -212,4 +212,5 @@ def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
 
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:
     """Return what a model reads of each query: its own prompt, the model's query prefix, its text."""
-    return [f"{prompt or ''}{encoding.query_prefix}{text}" for text, prompt in zip(texts, prompts, strict=True)]
+    pairs = zip(texts, prompts, strict=True)
+    return ["".join((prompt or "", encoding.query_prefix, text)) for text, prompt in pairs]  # refuses what is no text

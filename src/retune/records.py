@@ -175,6 +175,8 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     table = read_table(path)
     if list(table.columns) != schema.names:
         raise InputError(f"{path}: expected columns {schema.names}, got {list(table.columns)}")
+    for name in table.columns[table.isna().any()]:  # pandas reads a missing text as NaN, which is true
+        table[name] = table[name].astype(object).where(table[name].notna(), None)
     return table
 
 
