@@ -23,18 +23,20 @@ check: $(INSTALLED)  ## lint, types, parameters
 	mypy
 	python -m stages.check
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding and mining, beside their peers
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining and training, beside their peers
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
 	python -m benchmarks.encoding
 	python -m benchmarks.mining
+	python -m benchmarks.training
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
 	python -m benchmarks.searching --full
 	python -m benchmarks.encoding --full
 	python -m benchmarks.mining --full
 	python -m benchmarks.mining --growth
+	python -m benchmarks.training --full
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
 	dvc plots show

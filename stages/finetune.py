@@ -5,7 +5,7 @@ python -m stages.finetune NAME --base DIR --mined DIR --dev DIR --out DIR --hist
 
 from pathlib import Path
 
-from retune import records, training
+from retune import training
 from retune.cli import run
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
@@ -15,9 +15,8 @@ from retune.params.section import read_value
 def main(name: str, *, base: Path, mined: Path, dev: Path, out: Path, history: Path) -> None:
     task = training.Task(
         base=base,
-        mined=records.read_mined(mined),
-        corpus=records.read_corpus(dev),
-        dev=records.read_split(dev, "dev"),
+        mined=mined,
+        dev=dev,
         params=Finetune.read(f"finetune.{name}"),
         compute=Compute.read("compute"),
         seed=read_value("seed"),

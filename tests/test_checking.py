@@ -157,8 +157,8 @@ WRONG = [
         "finetune.minilm_science.learning_rate: expected greater than 0, got 0.0",
     ),
     (
-        put("finetune.minilm_science.method", "lora"),
-        "finetune.minilm_science.method: expected 'none' or 'full', got 'lora'",
+        put("finetune.minilm_science.method", "icl"),
+        "finetune.minilm_science.method: expected 'none', 'full' or 'lora', got 'icl'",
     ),
     (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
     (
@@ -175,8 +175,8 @@ WRONG = [
         "hard_negatives: expected at most mine.science.negatives (4), got 5",
     ),
     (
-        put("finetune.minilm_science.batch_size", 1),
-        "finetune.minilm_science.batch_size: expected greater than or equal to 2, got 1",
+        put("finetune.minilm_science.batch_size", 0),
+        "finetune.minilm_science.batch_size: expected greater than 0, got 0",
     ),
     (
         put("finetune.minilm_science.base", "minilm_science"),

@@ -15,7 +15,7 @@ import pytest
 from conftest import WORDS, clone, run, succeed, write_params
 from conversion import SHARED
 from mining_recipe import recipe
-from test_training import PARAMS
+from training_task import PARAMS
 
 DATASETS = ("first", "second")
 

@@ -64,16 +64,20 @@ def fingerprint(
             "max_length": encoding.query_max_length if is_query else encoding.document_max_length,
             "pooling": encoding.pooling,
             "dtype": str(dtype),
-            "device": _device(device),
+            "machine": machine(device),
             "token_budget": token_budget,
             "encoder": [sha256(path) for path in ENCODER],
-            "libraries": [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)],
         }
     )
 
 
+def machine(device: torch.device) -> list[object]:
+    """Name what computes, libraries included, down to what chooses the processor's instructions."""
+    versions = [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)]
+    return [*versions, *_device(device)]
+
+
 def _device(device: torch.device) -> list[object]:
-    """Name what computes, down to what chooses its instructions."""
     if device.type == "cuda":
         return ["cuda", torch.cuda.get_device_name(device), torch.version.cuda]
     if device.type == "cpu":

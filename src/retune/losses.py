@@ -1,47 +1,83 @@
-"""Contrastive losses over one batch."""
+"""The loss of one batch: contrastive, or learnt from a teacher's scores."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from torch.utils.checkpoint import checkpoint
 
 from retune.batching import token_batches
+from retune.params.finetune import Finetune
 
 
-class TokenBatchedInfoNCE(MultipleNegativesRankingLoss):
-    """InfoNCE (van den Oord et al., arXiv:1807.03748) whose texts run in batches of similar length.
+class RankingLoss(torch.nn.Module):
+    """A loss on the logits of a batch: cosine similarities of queries and documents, divided by the temperature.
 
-    loss = -log(exp(s_ii / t) / sum_j exp(s_ij / t)), s the cosine similarities of query i and every document j
-    of the batch, t the temperature. Padding to the longest text of the batch would cost twice the time.
+    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147) it is the mean over vectors cut to each. Texts run in
+    batches of similar length; padding to the longest of all would cost twice the time.
     """
 
-    def __init__(self, model: SentenceTransformer, *, temperature: float, token_budget: int) -> None:
-        """Take the model in training, the temperature, and the most tokens in one forward pass."""
-        super().__init__(model, scale=1.0 / temperature)
+    def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
+        """Take the model in training, and the most tokens in one forward pass."""
+        super().__init__()
+        self.model = model
+        self.params = params
         self.token_budget = token_budget
         self.pads_left = model.tokenizer.padding_side == "left"
 
-    def forward(self, sentence_features: Iterable[dict[str, torch.Tensor]], labels: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of the columns anchor, positive and negatives, each (batch, length)."""
-        columns = list(sentence_features)
-        rows = [(ids, mask) for column in columns for ids, mask in zip(*_tensors(column), strict=True)]
-        lengths = [int(mask.sum()) for _, mask in rows]
-        embeddings: list[Any] = [None] * len(rows)
-        for positions, length in token_batches(lengths, self.token_budget):
-            vectors = self.model(self._stack([rows[position] for position in positions], length))["sentence_embedding"]
-            for position, vector in zip(positions, vectors, strict=True):
-                embeddings[position] = vector
-        size = len(rows) // len(columns)
-        stacked = [torch.stack(embeddings[start : start + size]) for start in range(0, len(rows), size)]
-        loss: torch.Tensor = self.compute_loss_from_embeddings(stacked, labels)
-        return loss
+    def forward(self, features: Iterable[dict[str, torch.Tensor]], labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the mean loss of the queries.
 
-    def _stack(self, rows: list[tuple[torch.Tensor, torch.Tensor]], length: int) -> dict[str, torch.Tensor]:
+        Args:
+            features: Of queries and of documents: `input_ids` and `attention_mask`, (texts, length).
+            labels: `groups`, `is_compared` and `scores` of a `Batch`.
+        """
+        columns = list(features)
+        rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
+        lengths = [length for column in columns for length in column["attention_mask"].sum(dim=1).tolist()]
+        vectors = self._encode(rows, lengths)
+        with torch.autocast(vectors.device.type, enabled=False):
+            queries, documents = torch.split(vectors.float(), [len(column["input_ids"]) for column in columns])
+            dims = self.params.matryoshka_dims or [vectors.shape[1]]
+            return torch.stack([self._loss(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
+
+    def _loss(self, queries: torch.Tensor, documents: torch.Tensor, labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        normalize = torch.nn.functional.normalize
+        logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
+        if self.params.loss == "infonce":
+            return infonce(logits, labels["groups"], labels["is_compared"])
+        own = torch.gather(logits, 1, labels["groups"])
+        if self.params.loss == "kl":
+            return kl_divergence(own, labels["scores"] / (self.params.teacher_temperature or 1.0))
+        return margin_mse(own, labels["scores"])
+
+    def _encode(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> torch.Tensor:
+        """Return the vectors of texts, (texts, dim), in their order.
+
+        With gradient caching (Gao et al., arXiv:2101.06983) the activations of one token batch at a time are in memory:
+        each is computed again when its gradient is.
+        """
+        parts, positions = [], []
+        for members, length in token_batches(lengths, self.token_budget):
+            inputs = self._stack([rows[member] for member in members], length)
+            if self.params.gradient_caching:
+                parts.append(checkpoint(self._forward, *inputs, use_reentrant=False))
+            else:
+                parts.append(self._forward(*inputs))
+            positions += members
+        order = torch.tensor(positions, device=parts[0].device)
+        return torch.cat(parts)[torch.argsort(order)]
+
+    def _forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        return self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+
+    def _stack(
+        self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut or pad rows to one length on the tokenizer's side."""
-        ids, masks = ([self._fit(row[part], length) for row in rows] for part in (0, 1))
-        return {"input_ids": torch.stack(ids), "attention_mask": torch.stack(masks)}
+        ids, masks = (torch.stack([self._fit(row[part], length) for row in rows]) for part in (0, 1))
+        return ids, masks
 
     def _fit(self, values: torch.Tensor, length: int) -> torch.Tensor:
         missing = length - len(values)
@@ -50,5 +86,35 @@ class TokenBatchedInfoNCE(MultipleNegativesRankingLoss):
         return values[-length:] if self.pads_left else values[:length]
 
 
-def _tensors(column: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    return column["input_ids"], column["attention_mask"]
+def infonce(logits: torch.Tensor, groups: torch.Tensor, is_compared: torch.Tensor) -> torch.Tensor:
+    """Return the mean of -log(exp(s_ip) / sum_j exp(s_ij)) (van den Oord et al., arXiv:1807.03748).
+
+    Args:
+        logits: s, (queries, documents).
+        groups: Columns of a query's positive p and its own negatives, (queries, 1 + negatives).
+        is_compared: What j runs over, (queries, documents) bool.
+    """
+    return torch.nn.functional.cross_entropy(logits.masked_fill(~is_compared, -torch.inf), groups[:, 0])
+
+
+def kl_divergence(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean of sum_j p_j log(p_j / q_j), p and q the softmax of the teacher's scores and of the logits.
+
+    Args:
+        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
+        teacher: Scores of the same, divided by their temperature.
+    """
+    target = torch.log_softmax(teacher, dim=1)
+    student = torch.log_softmax(logits, dim=1)
+    return torch.nn.functional.kl_div(student, target, reduction="batchmean", log_target=True)
+
+
+def margin_mse(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared difference of the margins of positive over negatives (arXiv:2010.02666).
+
+    Args:
+        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
+        teacher: Scores of the same, on the scale of the logits.
+    """
+    ours, theirs = (values[:, :1] - values[:, 1:] for values in (logits, teacher))
+    return torch.nn.functional.mse_loss(ours, theirs)

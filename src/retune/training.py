@@ -1,39 +1,49 @@
-"""Fine-tune a model on mined examples, keeping the epoch that ranks the dev split best."""
+"""Fine-tune a model on mined examples and write it, complete, with the history of its training."""
 
+import dataclasses
 import logging
 import shutil
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import accelerate
+import numpy as np
 import pandas as pd
+import peft
 import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.base.evaluation import BaseEvaluator
-from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-from transformers import ProgressCallback, TrainerCallback
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
-from retune.batches import DistinctBatchSampler
-from retune.encoding import Encoder, query_inputs
+from retune.adapters import add_lora, save_adapter
+from retune.checkpoints import CHECKPOINTS, hash_inputs, newest_checkpoint, scratch_directory
+from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.evaluation import evaluate
 from retune.files import atomic_directory, write_text
+from retune.fingerprint import machine
 from retune.hardware import resolve_device, resolve_dtype
-from retune.losses import TokenBatchedInfoNCE
+from retune.losses import RankingLoss
 from retune.metrics import mean_scores, parse_metric
 from retune.model_directory import load_model, read_encoding, save_model
 from retune.params.compute import Compute
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
-from retune.records import Mined, Split, document_texts
+from retune.records import Mined, document_texts, read_corpus, read_mined, read_split
 from retune.seeds import generator
-from retune.tokenizing import pad
+from retune.trainer import Collator, DevEvaluator, HistoryRow, Trainer
+from retune.training_plan import Plan
 
+KEPT = "kept"  # in the scratch directory: the model to write
+NUM_PARITY_TEXTS = 16
+PARITY = 1e-4  # most that a reloaded model's vectors may differ by
+REFUSED = {  # of the library's arguments: those that would change batches, checkpoints or what is written
+    "auto_find_batch_size", "batch_sampler", "deepspeed", "do_eval", "do_predict", "do_train", "eval_on_start",
+    "eval_steps", "fsdp", "fsdp_config", "full_determinism", "greater_is_better", "hub_model_id", "ignore_data_skip",
+    "load_best_model_at_end", "metric_for_best_model", "multi_dataset_batch_sampler", "prompts", "push_to_hub",
+    "resume_from_checkpoint", "restore_callback_states_from_checkpoint", "router_mapping", "save_only_model",
+    "save_steps", "torch_compile",
+}  # fmt: skip
 LOG = logging.getLogger(__name__)
 
 
@@ -43,18 +53,16 @@ class Task:
 
     Attributes:
         base: The directory of the model it starts from.
-        mined: Training examples.
-        corpus: Documents the dev queries are ranked against after every epoch.
-        dev: The queries whose score chooses the epoch kept.
+        mined: The folder of its training examples.
+        dev: The data set whose dev split chooses what is kept, ranked against its corpus.
         params: The run's entry of params.yaml.
         compute: Device and token budget.
         seed: Of batches, negatives drawn and dropout.
     """
 
     base: Path
-    mined: Mined
-    corpus: pd.DataFrame
-    dev: Split
+    mined: Path
+    dev: Path
     params: Finetune
     compute: Compute
     seed: int
@@ -63,177 +71,185 @@ class Task:
 def finetune(task: Task, out: Path, history: Path) -> None:
     """Write the fine-tuned model to `out` and its loss, learning rate and dev score by step to `history`.
 
+    A run that was killed is taken up where its last checkpoint was written, and ends with the same bytes.
+
     Raises:
-        InputError: No dev queries, too few mined negatives, an unknown metric, or a loss that is not finite.
+        InputError: No dev queries, too few mined negatives, an unknown metric or training argument, a loss that is
+            not finite, or too little memory.
     """
-    with atomic_directory(out) as partial:
-        rows: list[dict[str, Any]] = []
-        if task.params.method == "none":
+    if task.params.method == "none":
+        with atomic_directory(out) as partial:
             shutil.copytree(task.base, partial, dirs_exist_ok=True)
-        else:
-            rows = _train(task, partial)
-        columns = ["global_step", "loss", "lr", f"dev_{task.params.dev_metric}"]
-        write_text(history, pd.DataFrame(rows, columns=columns).to_csv(sep="\t", index=False, lineterminator="\n"))
+        return _write_history([], history, task.params.dev_metric)
+    with scratch_directory(out, _key(task)) as scratch:
+        rows = _train(task, scratch)
+        with atomic_directory(out) as partial:
+            shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
+        _write_history(rows, history, task.params.dev_metric)
 
 
-def training_rows(mined: Mined, encoding: Encoding, *, hard_negatives: int, seed: int) -> Dataset:
-    """Return one row per query and positive: `anchor`, `positive`, `negative_1`, ...
-
-    Negatives are drawn from the query's mined ones by a generator of its own. Anchors hold prompt and
-    prefix, documents are as in the corpus.
-
-    Raises:
-        InputError: A query has fewer mined negatives than asked for.
-    """
-    counts = mined.examples["negative_ids"].str.len()
-    if (short := counts < hard_negatives).any():
-        first = mined.examples["query_id"][short].iloc[0]
-        raise InputError(
-            f"hard_negatives: expected {hard_negatives} mined negatives a query, {int(short.sum())} of {len(counts)} "
-            f"have fewer, first: {first!r}; lower hard_negatives or mine more"
-        )
-    documents = dict(zip(mined.documents["doc_id"], document_texts(mined.documents), strict=True))
-    inputs = query_inputs(mined.queries["text"].tolist(), mined.queries["prompt"].tolist(), encoding)
-    anchors = dict(zip(mined.queries["query_id"], inputs, strict=True))
-    rows = []
-    for query_id, positive_ids, negative_ids in mined.examples[["query_id", "positive_ids", "negative_ids"]].to_numpy():
-        drawn = generator(seed, query_id).permutation(negative_ids)[:hard_negatives]
-        negatives = {f"negative_{number}": documents[doc_id] for number, doc_id in enumerate(drawn, start=1)}
-        rows += [{"anchor": anchors[query_id], "positive": documents[doc_id], **negatives} for doc_id in positive_ids]
-    return Dataset.from_list(rows)
+def _key(task: Task) -> str:
+    """Hash what decides the bits of a run."""
+    state = {
+        "params": task.params.model_dump(),
+        "token_budget": task.compute.token_budget,
+        "seed": task.seed,
+        "machine": machine(resolve_device(task.compute.device)),
+        "libraries": [peft.__version__, accelerate.__version__],
+    }
+    dev = [task.dev / "corpus.parquet", task.dev / "dev"]
+    return hash_inputs([task.base, task.mined, *dev], state)
 
 
-def _train(task: Task, out: Path) -> list[dict[str, Any]]:
-    """Train, leave the best epoch's model in `out` and return the history's rows."""
+def _train(task: Task, scratch: Path) -> list[HistoryRow]:
+    """Train, leave the model to write in `scratch`, and return what the history tells."""
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
     encoding = read_encoding(task.base)
+    dtype = resolve_dtype(encoding.dtype, device)
+    mined = read_mined(task.mined)
+    plan = Plan(mined, params, seed=task.seed)
+    evaluator = DevEvaluator(
+        _scorer(task, encoding, mined),
+        lambda model, whole: _keep(model, whole, encoding, scratch / KEPT, plan.documents[:NUM_PARITY_TEXTS]),
+        params,
+    )
+    args = _arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
+    model = _load_for_training(task, device)
+    evaluator.trainer = trainer = Trainer(
+        plan=plan,
+        params=params,
+        model=model,
+        args=args,
+        loss=RankingLoss(model, params, token_budget=compute.token_budget),
+        evaluator=evaluator,
+        data_collator=Collator(plan, model.tokenizer, encoding),
+    )
+    shapes = f"{compute.token_budget} tokens a forward pass, {plan.num_batches} batches an epoch"
+    LOG.info("training on %s in %s, dropout %g, %s", device, str(dtype).removeprefix("torch."), params.dropout, shapes)
+    checkpoint = newest_checkpoint(scratch)
+    if checkpoint:
+        LOG.info("going on from %s", checkpoint)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"out of memory on {device} with batch_size {params.batch_size} and {compute.token_budget} tokens a "
+            "forward pass; set gradient_caching: true, take method: lora, or lower compute.token_budget or batch_size"
+        ) from None
+    rows = trainer.history_rows()
+    LOG.info("kept: %s; dev %s: %s", params.keep, params.dev_metric, [row.dev for row in rows if row.dev is not None])
+    return rows
+
+
+def _load_for_training(task: Task, device: torch.device) -> SentenceTransformer:
+    """Load the base in float32, with the attention code that trains fastest, dropout and adapter as asked for."""
+    params = task.params
     model = load_model(task.base, device.type, attention="eager" if device.type == "cpu" else None).float()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
+    if params.method == "lora" and params.lora:
+        add_lora(model, params.lora, base=task.base.name, seed=task.seed)
     model.model_card_data.generate_widget_examples = False
-    evaluator = _DevEvaluator(task, encoding, out)
-    history = _History(f"dev_{params.dev_metric}")
-    with tempfile.TemporaryDirectory() as scratch:
-        rows = training_rows(task.mined, encoding, hard_negatives=params.hard_negatives, seed=task.seed)
-        trainer = _Trainer(
-            model=model,
-            args=_arguments(params, scratch, device, resolve_dtype(encoding.dtype, device), task.seed),
-            train_dataset=rows,
-            loss=TokenBatchedInfoNCE(model, temperature=params.temperature, token_budget=compute.token_budget),
-            evaluator=evaluator,
-            data_collator=_Collator(Encoder(model, encoding, compute)),
-            callbacks=[history],
+    return model
+
+
+def _scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
+    """Return what ranks the dev split with a model as `eval` would."""
+    corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
+    if dev.queries.empty:
+        raise InputError("expected dev queries, got an empty dev split; give the data set one (convert.<name>.dev)")
+    if task.params.dev_documents is not None:
+        judged = corpus["doc_id"].isin(dev.qrels["doc_id"])
+        texts = pd.Series(document_texts(corpus), index=corpus.index)  # ids of another data set may be the same
+        is_named = judged | texts.isin(document_texts(mined.documents))
+        corpus = sample_dev_corpus(corpus, is_named.to_numpy(), task.params.dev_documents, seed=task.seed)
+    metric = task.params.dev_metric
+    _, k = parse_metric(metric)
+
+    def score(model: SentenceTransformer) -> float:
+        encoder = Encoder.snapshot(model, encoding, task.compute)
+        return mean_scores(evaluate(encoder, corpus, dev, [k]))[metric]
+
+    return score
+
+
+def sample_dev_corpus(corpus: pd.DataFrame, is_named: np.ndarray, count: int, *, seed: int) -> pd.DataFrame:
+    """Return the documents named and `count` others drawn at random, in the order of the corpus."""
+    is_taken = is_named.copy()
+    is_taken[generator(seed, "dev documents").permutation(np.flatnonzero(~is_named))[:count]] = True
+    return corpus[is_taken].reset_index(drop=True)
+
+
+def _keep(
+    model: SentenceTransformer, whole: SentenceTransformer, encoding: Encoding, folder: Path, texts: list[str]
+) -> None:
+    """Write a model's directory, and check that plain sentence-transformers gives the same vectors with it."""
+    with atomic_directory(folder) as partial:
+        save_model(whole, encoding, partial)
+        save_adapter(model, partial / "adapter")
+        ours, theirs = (
+            each.encode_document(texts, normalize_embeddings=True, show_progress_bar=False)
+            for each in (whole, load_model(partial, model.device.type))
         )
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(_Progress())
-        trainer.train()
-    LOG.info("kept the epoch with dev %s %.5f of %s", params.dev_metric, evaluator.best, evaluator.scores)
-    return history.rows
+        difference = float(np.abs(ours - theirs).max())
+        if not difference <= PARITY:
+            raise InputError(
+                f"{partial}: reloaded by sentence-transformers, the trained model gives other vectors: they differ by "
+                f"up to {difference:.1e}; its architecture is not saved whole"
+            )
 
 
 def _arguments(
-    params: Finetune, scratch: str, device: torch.device, dtype: torch.dtype, seed: int
+    params: Finetune, folder: Path, device: torch.device, dtype: torch.dtype, seed: int
 ) -> SentenceTransformerTrainingArguments:
-    return SentenceTransformerTrainingArguments(
-        output_dir=scratch,
-        num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        warmup_steps=params.warmup_ratio,  # below 1 it is a share of all steps
-        weight_decay=params.weight_decay,
-        lr_scheduler_type="linear",
-        bf16=dtype is torch.bfloat16,
-        fp16=dtype is torch.float16 and device.type == "cuda",
-        use_cpu=device.type == "cpu",
-        seed=seed,
-        data_seed=seed,
-        eval_strategy="epoch",
-        save_strategy="no",
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # it would report 0 for a loss that is not finite
-        report_to="none",
-        dataloader_pin_memory=False,
-    )
+    """Return the library's arguments: those of the run, and those it passes through."""
+    own: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": params.epochs,
+        "max_steps": -1,
+        "per_device_train_batch_size": 1,  # a row is a whole batch
+        "learning_rate": params.learning_rate,
+        "warmup_steps": params.warmup_ratio,  # below 1 it is a share of all steps
+        "weight_decay": params.weight_decay,
+        "bf16": dtype is torch.bfloat16,
+        "fp16": dtype is torch.float16 and device.type == "cuda",
+        "use_cpu": device.type == "cpu",
+        "seed": seed,
+        "data_seed": seed,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "save_total_limit": 2,  # one may be half-written
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it would report 0 for a loss that is not finite
+        "dataloader_pin_memory": False,
+    }
+    known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
+    for name in params.trainer:
+        if name in own or name in REFUSED:
+            raise InputError(f"trainer.{name}: set by retune, or without effect; see docs/finetune.md for what sets it")
+        if name not in known:
+            raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
+    chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    try:
+        args = SentenceTransformerTrainingArguments(**own, **chosen)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
+    if args.world_size > 1 or args.n_gpu > 1:
+        raise InputError("training runs in one process, on one GPU; name it, such as CUDA_VISIBLE_DEVICES=0")
+    return args
 
 
-class _Trainer(SentenceTransformerTrainer):
-    """The library's trainer with batches that hold no false negatives and lose no row."""
-
-    def get_batch_sampler(self, dataset: Any, batch_size: int, *args: Any, **kwargs: Any) -> DistinctBatchSampler:
-        rows = dataset.to_list()
-        positives: dict[str, set[str]] = {}
-        for row in rows:
-            positives.setdefault(row["anchor"], set()).add(row["positive"])
-        return DistinctBatchSampler(rows, positives, batch_size, self.args.seed)
-
-
-class _Collator(SentenceTransformerDataCollator):
-    """Tokenises a batch exactly as the encoder does; the trainer names features `<column>_<feature>`."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__(preprocess_fn=encoder.tokenize_documents, valid_label_columns=[])
-        self.encoder = encoder
-
-    def __call__(self, rows: list[dict[str, str]]) -> dict[str, torch.Tensor]:
-        batch = {}
-        for column in rows[0]:
-            texts = [row[column] for row in rows]
-            is_query = column == "anchor"
-            ids = self.encoder.tokenize_queries(texts) if is_query else self.encoder.tokenize_documents(texts)
-            for name, values in pad(self.encoder.tokenizer, ids, max(map(len, ids)), torch.device("cpu")).items():
-                batch[f"{column}_{name}"] = values
-        return batch
-
-
-class _DevEvaluator(BaseEvaluator):
-    """Ranks the dev split with the encoder of `eval` and saves the model whenever it is the best so far."""
-
-    def __init__(self, task: Task, encoding: Encoding, out: Path) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        if task.dev.queries.empty:
-            raise InputError("expected dev queries, got an empty dev split; give the data set one (convert.<name>.dev)")
-        self.task, self.encoding, self.out = task, encoding, out
-        self.metric = task.params.dev_metric
-        self.scores: list[float] = []
-        self.best = float("-inf")
-
-    def __call__(
-        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
-    ) -> dict[str, float]:
-        encoder = Encoder.snapshot(model, self.encoding, self.task.compute)
-        _, k = parse_metric(self.metric)
-        score = mean_scores(evaluate(encoder, self.task.corpus, self.task.dev, [k]))[self.metric]
-        self.scores.append(score)
-        if score > self.best:
-            self.best = score
-            save_model(model, self.encoding, self.out)
-        return {f"dev_{self.metric}": score}
-
-
-class _History(TrainerCallback):
-    """Collects the history's rows and stops a run whose loss is not finite."""
-
-    def __init__(self, dev_column: str) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.dev_column = dev_column
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" in logs:
-            loss = float(logs["loss"])
-            if not torch.isfinite(torch.tensor(loss)):
-                raise InputError(f"step {state.global_step}: loss is {loss}; lower learning_rate or raise temperature")
-            self.rows.append(
-                {"global_step": state.global_step, "loss": f"{loss:.5f}", "lr": f"{logs['learning_rate']:.4e}"}
-            )
-        elif f"eval_{self.dev_column}" in logs:
-            self.rows[-1][self.dev_column] = logs[f"eval_{self.dev_column}"]
-
-
-class _Progress(ProgressCallback):
-    """The trainer's progress bar with the loss beside it instead of a line per step."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
-            self.training_bar.set_postfix(loss=logs["loss"])
+def _write_history(rows: list[HistoryRow], path: Path, dev_metric: str) -> None:
+    """Write a row for each step, with the dev score after it if there is one."""
+    steps: dict[int, dict[str, object]] = {}
+    for row in rows:
+        step = steps.setdefault(row.global_step, {"global_step": row.global_step})
+        if row.loss is not None:
+            step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
+        else:
+            step |= {f"dev_{dev_metric}": row.dev}
+    table = pd.DataFrame(list(steps.values()), columns=["global_step", "loss", "lr", f"dev_{dev_metric}"])
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

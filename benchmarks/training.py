@@ -1,0 +1,201 @@
+"""Train on the same batches' worth of data with retune, sentence-transformers and FlagEmbedding, a process each.
+
+    python -m benchmarks.training [--full] [--data FOLDER]
+
+FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on. A
+query brings one positive and one negative; batch, learning rate, lengths and temperature are equal, all else is as
+shipped: the peers train with dropout, retune without. Seconds a step are medians without the first steps. --full
+trains on all of the data with three seeds, and gives dev scores that mean something; it takes hours.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+from transformers import TrainerCallback
+
+import stages  # noqa: F401  puts src/ on the path
+from benchmarks.machine import measure, write_results
+from benchmarks.mining_sets import PYTHON_DOCS, fetch_model, raw_place
+from benchmarks.public_data import EEDI, SHARED
+from retune import converting, records
+from retune.encoding import Encoder
+from retune.evaluation import evaluate
+from retune.metrics import mean_scores
+from retune.model_directory import read_encoding
+from retune.params.compute import Compute
+from retune.params.finetune import Finetune
+from retune.training import Task, finetune
+
+STEPS, SKIPPED = 8, 2
+BATCH, LENGTH, RATE, TEMPERATURE = 64, 128, 1e-4, 0.05
+METRIC = "ndcg_at_10"
+SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
+COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
+RUN: dict[str, Any] = {
+    "base": "minilm", "data": "data", "dev": "data", "dev_metric": METRIC, "evaluate_steps": None, "patience": None,
+    "keep": "last", "method": "full", "lora": None, "epochs": 1, "batch_size": BATCH, "hard_negatives": 1,
+    "random_negatives": 0, "in_batch_negatives": True, "learning_rate": RATE, "warmup_ratio": 0.1,
+    "weight_decay": 0.0, "loss": "infonce", "temperature": TEMPERATURE, "teacher_temperature": None,
+    "matryoshka_dims": None, "gradient_caching": False, "dev_documents": None,
+    "dropout": 0.0, "checkpoint_minutes": 60.0, "trainer": {},
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run all systems in turn, print a line each and write the results."""
+    parser = argparse.ArgumentParser(description="Measure training beside its peers.")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    runs: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        _prepare(work, options.data, None if options.full else STEPS * BATCH)
+        for seed in range(3 if options.full else 1):
+            for system in SYSTEMS:
+                runs[system].append(_in_process(work, system, seed))
+    cases = []
+    for peer in SYSTEMS[1:]:
+        for name, key, unit in (("train", "seconds_a_step", "s/step"), ("train_memory", "peak_gb", "GB")):
+            ours, theirs = (statistics.median(run[key] for run in runs[system]) for system in ("ours", peer))
+            cases.append(
+                {"name": f"{name}_vs_{peer}", "ours": ours, "peer": theirs, "ratio": theirs / ours, "unit": unit}
+            )
+        if options.full:
+            ours, theirs = (statistics.mean(run["dev"] for run in runs[system]) for system in ("ours", peer))
+            cases.append({"name": f"train_dev_vs_{peer}", "ours": ours, "peer": theirs, "ratio": None, "unit": METRIC})
+    for case in cases:
+        print(f"{case['name']:40} {case['ours']:8.3f} {case['peer']:8.3f} {case['unit']}")
+    write_results("training_full" if options.full else "training", cases)
+
+
+def _prepare(work: Path, data: Path, num_queries: int | None) -> None:
+    """Write the model, the data set with its dev split, and the same examples for all."""
+    fetch_model(work / "model")
+    name = "eedi" if raw_place("eedi", data).exists() else "python_docs"
+    own = EEDI | {"rule": "cross_validation", "dev": 0.1} if name == "eedi" else PYTHON_DOCS | {"dev": 0.1}
+    params = converting.parse_params("convert.x", SHARED | own)
+    converting.convert(params, raw_place(name, data), work / "dataset", seed=13, where="convert.x")
+    corpus, train = records.read_corpus(work / "dataset"), records.read_split(work / "dataset", "train")
+    rng = np.random.default_rng(13)
+    pairs = train.qrels[train.qrels["relevance"] > 0].drop_duplicates("query_id").sample(frac=1, random_state=13)
+    pairs = pairs[: num_queries or len(pairs) // BATCH * BATCH]
+    examples = pairs[["query_id"]].assign(
+        positive_ids=[[doc_id] for doc_id in pairs["doc_id"]],
+        negative_ids=[[doc_id] for doc_id in rng.choice(corpus["doc_id"], size=len(pairs))],
+        positive_scores=[[1.0]] * len(pairs),
+        negative_scores=[[0.0]] * len(pairs),
+        source="data",
+    )
+    queries = train.queries[train.queries["query_id"].isin(pairs["query_id"])]
+    records.write_mined(work / "mined", records.Mined(examples, queries, corpus))
+    questions = dict(zip(queries["query_id"], queries["text"], strict=True))
+    documents = dict(zip(corpus["doc_id"], records.document_texts(corpus), strict=True))
+    with (work / "train.jsonl").open("w", encoding="utf-8") as file:
+        for query_id, positives, negatives in examples.iloc[:, :3].to_numpy():
+            row = {
+                "query": questions[query_id],
+                "pos": [documents[doc_id] for doc_id in positives],
+                "neg": [documents[doc_id] for doc_id in negatives],
+            }
+            file.write(json.dumps(row) + "\n")
+
+
+def _in_process(work: Path, system: str, seed: int) -> dict[str, float]:
+    """Train with one system in a process of its own."""
+    imports = "from pathlib import Path; from benchmarks.training import run"
+    _, peak_gb = measure([sys.executable, "-c", f"{imports}; run(Path({str(work)!r}), {system!r}, {seed})"])
+    result: dict[str, float] = json.loads((work / f"{system}.json").read_text(encoding="utf-8"))
+    print(f"{system:24} {result['seconds_a_step']:6.2f} s/step {peak_gb:6.2f} GB, dev {result['dev']:.4f}", flush=True)
+    return result | {"peak_gb": peak_gb}
+
+
+class _StepTimer(TrainerCallback):
+    """Notes when each step ends; transformers gives it to every trainer."""
+
+    ends: list[float] = []  # noqa: RUF012  of the only trainer of this process
+
+    def on_step_end(self, *args: object, **kwargs: object) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def run(work: Path, system: str, seed: int) -> None:
+    """Train, and keep the seconds a step and the dev score."""
+    transformers.trainer.DEFAULT_CALLBACKS.append(_StepTimer)
+    train: dict[str, Callable[[Path, Path, int], Any]] = {
+        "ours": _ours, "sentence_transformers": _sentence_transformers, "flagembedding": _flagembedding
+    }  # fmt: skip
+    model = train[system](work, work / f"{system}_{seed}", seed)
+    seconds = statistics.median(np.diff(_StepTimer.ends[SKIPPED:]))
+    encoder = Encoder.snapshot(model, read_encoding(work / "model"), COMPUTE)
+    corpus, dev = records.read_corpus(work / "dataset"), records.read_split(work / "dataset", "dev")
+    score = mean_scores(evaluate(encoder, corpus, dev, [10]))[METRIC]
+    (work / f"{system}.json").write_text(json.dumps({"seconds_a_step": seconds, "dev": score}), encoding="utf-8")
+
+
+def _ours(work: Path, out: Path, seed: int) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    task = Task(work / "model", work / "mined", work / "dataset", Finetune(**RUN), COMPUTE, seed)
+    finetune(task, out, out.with_suffix(".tsv"))
+    return SentenceTransformer(str(out), device="cpu")
+
+
+def _sentence_transformers(work: Path, out: Path, seed: int) -> Any:
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    lines = (work / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [{"query": row["query"], "pos": row["pos"][0], "neg": row["neg"][0]} for row in map(json.loads, lines)]
+    model = SentenceTransformer(str(work / "model"), device="cpu")
+    model.max_seq_length = LENGTH
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(out), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=RATE,
+        warmup_steps=0.1, seed=seed, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
+    )  # fmt: skip
+    loss = MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE)
+    SentenceTransformerTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=loss).train()
+    return model
+
+
+def _flagembedding(work: Path, out: Path, seed: int) -> Any:
+    from FlagEmbedding.abc.finetune.embedder import (
+        AbsEmbedderDataArguments,
+        AbsEmbedderModelArguments,
+        AbsEmbedderTrainingArguments,
+    )
+    from FlagEmbedding.finetune.embedder.encoder_only.base import EncoderOnlyEmbedderRunner
+    from sentence_transformers import SentenceTransformer
+
+    runner = EncoderOnlyEmbedderRunner(
+        model_args=AbsEmbedderModelArguments(model_name_or_path=str(work / "model")),
+        data_args=AbsEmbedderDataArguments(
+            train_data=[str(work / "train.jsonl")], train_group_size=2, query_max_len=LENGTH, passage_max_len=LENGTH
+        ),
+        training_args=AbsEmbedderTrainingArguments(
+            output_dir=str(out), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=RATE,
+            warmup_steps=0.1, seed=seed, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
+            temperature=TEMPERATURE, sentence_pooling_method="mean", normalize_embeddings=True,
+            dataloader_drop_last=True,
+        ),
+    )  # fmt: skip
+    runner.run()
+    return SentenceTransformer(str(out), device="cpu")
+
+
+if __name__ == "__main__":
+    main()
