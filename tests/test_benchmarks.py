@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import mining, mining_sets, peers
+from benchmarks import mining, mining_sets, peers, training
 from retune.mining_inputs import read_inputs
 from retune.params.fetch import Fetch
+from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.records import Split
 
@@ -37,6 +38,12 @@ def test_recipes_and_model_of_the_benchmark_are_valid() -> None:
     assert (first.range, first.negatives) == ([2, 200], 15)
     assert (second.range, second.negatives, second.limits) != (first.range, first.negatives, first.limits)
     assert set(mining_sets.SOURCES) == {"eedi", "nfcorpus", "python_docs"}
+
+
+def test_run_of_the_training_benchmark_is_valid_and_as_its_peers_are_told() -> None:
+    run = Finetune.parse("finetune.x", training.RUN)
+    assert (run.batch_size, run.hard_negatives, run.epochs) == (training.BATCH, 1, 1)
+    assert (run.learning_rate, run.temperature) == (training.RATE, training.TEMPERATURE)
 
 
 def test_whole_sample_keeps_the_corpus_and_the_queries_that_have_an_answer(corpus: pd.DataFrame, train: Split) -> None:
