@@ -189,7 +189,7 @@ def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
     lock = (repository / "dvc.lock").read_bytes()
     shutil.rmtree(repository / "models/tuned")
     process = start("dvc repro -f -s finetune@tuned --no-run-cache", repository)
-    wait_for(lambda: (repository / "models/.tuned.partial/model.safetensors").exists(), process)
+    wait_for(lambda: any(repository.glob("models/.tuned.training/*/kept/model.safetensors")), process)
     children = psutil.Process(process.pid).children(recursive=True)
     stage = next(child for child in children if "stages.finetune" in child.cmdline())
     stage.send_signal(signal.SIGKILL)
