@@ -25,6 +25,7 @@ from transformers import TrainerCallback
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import measure, write_results
 from benchmarks.mining_sets import PYTHON_DOCS, fetch_model, raw_place
+from benchmarks.peers import MAX_LENGTH
 from benchmarks.public_data import EEDI, SHARED
 from retune import converting, records
 from retune.encoding import Encoder
@@ -36,7 +37,7 @@ from retune.params.finetune import Finetune
 from retune.training import Task, finetune
 
 STEPS, SKIPPED = 8, 2
-BATCH, LENGTH, RATE, TEMPERATURE = 64, 128, 1e-4, 0.05
+BATCH, LENGTH, RATE, TEMPERATURE = 64, MAX_LENGTH, 1e-4, 0.05
 METRIC = "ndcg_at_10"
 SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
