@@ -34,7 +34,8 @@ from retune.metrics import mean_scores
 from retune.model_directory import read_encoding
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
-from retune.training import Task, finetune
+from retune.task import Task
+from retune.training import finetune
 
 STEPS, SKIPPED = 8, 2
 BATCH, LENGTH, RATE, TEMPERATURE = 64, MAX_LENGTH, 1e-4, 0.05

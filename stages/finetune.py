@@ -10,10 +10,11 @@ from retune.cli import run
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
 from retune.params.section import read_value
+from retune.task import Task
 
 
 def main(name: str, *, base: Path, mined: Path, dev: Path, out: Path, history: Path) -> None:
-    task = training.Task(
+    task = Task(
         base=base,
         mined=mined,
         dev=dev,

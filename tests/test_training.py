@@ -18,7 +18,7 @@ from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
 
-from retune import checkpoints, trainer, training
+from retune import checkpoints, dev_scoring, trainer, training
 from retune.checkpoints import newest_checkpoint, scratch_directory
 from retune.encoding import Encoder
 from retune.errors import InputError
@@ -70,7 +70,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch
 
         return score
 
-    monkeypatch.setattr(training, "_scorer", scorer)
+    monkeypatch.setattr(training, "dev_scorer", scorer)
     return weights
 
 
@@ -105,12 +105,12 @@ def test_dev_scores_by_steps_and_after_each_epoch(
 def test_dev_corpus_is_what_is_named_and_some_at_random() -> None:
     documents = corpus()
     is_named = documents["doc_id"].isin(["d3", "d20"]).to_numpy()
-    drawn, others = (training.sample_dev_corpus(documents, is_named, 5, seed=seed) for seed in (1, 2))
+    drawn, others = (dev_scoring.sample_dev_corpus(documents, is_named, 5, seed=seed) for seed in (1, 2))
     assert len(drawn) == 7
     assert {"d3", "d20"} <= set(drawn["doc_id"])
     assert drawn["doc_id"].tolist() == [doc_id for doc_id in documents["doc_id"] if doc_id in set(drawn["doc_id"])]
     assert drawn["doc_id"].tolist() != others["doc_id"].tolist()
-    assert len(training.sample_dev_corpus(documents, is_named, 99, seed=1)) == len(documents)
+    assert len(dev_scoring.sample_dev_corpus(documents, is_named, 99, seed=1)) == len(documents)
 
 
 def test_dev_score_ranks_no_more_documents_than_asked_for(
@@ -118,7 +118,7 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
 ) -> None:
     sizes = []
     monkeypatch.setattr(
-        training,
+        dev_scoring,
         "evaluate",
         lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
     )
@@ -277,12 +277,12 @@ def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny
 def test_directory_that_gives_other_vectors_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = training.load_model
+    load = kept_model.load_model
 
     def load_base_always(folder: Path, *args: object, **options: object) -> SentenceTransformer:
         return load(tiny_model, *args, **options)
 
-    monkeypatch.setattr(training, "load_model", load_base_always)
+    monkeypatch.setattr(kept_model, "load_model", load_base_always)
     with pytest.raises(InputError, match="the trained model gives other vectors: they differ by up to"):
         training.finetune(task(tiny_model, tmp_path), tmp_path / "model", tmp_path / "model.tsv")
     assert not (tmp_path / "model").exists()

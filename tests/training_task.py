@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 from conftest import WORDS
 
-from retune import training
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
 from retune.records import Dataset, Mined, Split, empty_split, write_dataset, write_mined
+from retune.task import Task
 
 COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
 PARAMS = {
@@ -77,9 +77,9 @@ def mined(*, num_negatives: int = 2) -> Mined:
     return Mined(examples, queries, documents)
 
 
-def task(base: Path, folder: Path, *, dev: Split | None = None, seed: int = 3, **changes: object) -> training.Task:
+def task(base: Path, folder: Path, *, dev: Split | None = None, seed: int = 3, **changes: object) -> Task:
     """Write the data to a folder, and return the task to train on it."""
     splits = {"train": empty_split(), "dev": dev or split(), "test": empty_split()}
     write_dataset(folder / "dataset", Dataset(corpus(), splits))
     write_mined(folder / "mined", mined())
-    return training.Task(base, folder / "mined", folder / "dataset", params(**changes), COMPUTE, seed)
+    return Task(base, folder / "mined", folder / "dataset", params(**changes), COMPUTE, seed)

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from transformers import ProgressCallback, TrainerCallback
 from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
+from retune.history import HistoryRow
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.tokenizing import Tokenizer, pad
@@ -30,16 +30,6 @@ CPU = torch.device("cpu")
 SHOWN = 5  # ids in a message
 TRAINED = "trained.safetensors"
 DEV = "eval_dev"  # what the trainer's log calls the dev score
-
-
-@dataclass(frozen=True)
-class HistoryRow:
-    """A step or a dev score, as the history tells it."""
-
-    global_step: int
-    loss: float | None = None
-    learning_rate: float | None = None
-    dev: float | None = None
 
 
 class Trainer(SentenceTransformerTrainer):

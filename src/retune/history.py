@@ -1,0 +1,32 @@
+"""What a run tells of its steps: a table that is the same bytes every time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from retune.files import write_text
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A step or a dev score, as the history tells it."""
+
+    global_step: int
+    loss: float | None = None
+    learning_rate: float | None = None
+    dev: float | None = None
+
+
+def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:
+    """Write a row for each step, with the dev score after it if there is one, as tab-separated values."""
+    steps: dict[int, dict[str, object]] = {}
+    for row in rows:
+        step = steps.setdefault(row.global_step, {"global_step": row.global_step})
+        if row.loss is not None:
+            step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
+        else:
+            step |= {f"dev_{dev_metric}": row.dev}
+    table = pd.DataFrame(list(steps.values()), columns=["global_step", "loss", "lr", f"dev_{dev_metric}"])
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

@@ -1,0 +1,60 @@
+"""Arguments of the library's trainer: those that a run sets itself, and those it passes through."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformerTrainingArguments
+
+from retune.errors import InputError
+from retune.params.finetune import Finetune
+
+REFUSED = {  # of the library's arguments: those that would change batches, checkpoints or what is written
+    "auto_find_batch_size", "batch_sampler", "deepspeed", "do_eval", "do_predict", "do_train", "eval_on_start",
+    "eval_steps", "fsdp", "fsdp_config", "full_determinism", "greater_is_better", "hub_model_id", "ignore_data_skip",
+    "load_best_model_at_end", "metric_for_best_model", "multi_dataset_batch_sampler", "prompts", "push_to_hub",
+    "resume_from_checkpoint", "restore_callback_states_from_checkpoint", "router_mapping", "save_only_model",
+    "save_steps", "torch_compile",
+}  # fmt: skip
+
+
+def training_arguments(
+    params: Finetune, folder: Path, device: torch.device, dtype: torch.dtype, seed: int
+) -> SentenceTransformerTrainingArguments:
+    """Return the library's arguments: those of the run, and those it passes through."""
+    own: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": params.epochs,
+        "max_steps": -1,
+        "per_device_train_batch_size": 1,  # a row is a whole batch
+        "learning_rate": params.learning_rate,
+        "warmup_steps": params.warmup_ratio,  # below 1 it is a share of all steps
+        "weight_decay": params.weight_decay,
+        "bf16": dtype is torch.bfloat16,
+        "fp16": dtype is torch.float16 and device.type == "cuda",
+        "use_cpu": device.type == "cpu",
+        "seed": seed,
+        "data_seed": seed,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "save_total_limit": 2,  # one may be half-written
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it would report 0 for a loss that is not finite
+        "dataloader_pin_memory": False,
+    }
+    known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
+    for name in params.trainer:
+        if name in own or name in REFUSED:
+            raise InputError(f"trainer.{name}: set by retune, or without effect; see docs/finetune.md for what sets it")
+        if name not in known:
+            raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
+    chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    try:
+        args = SentenceTransformerTrainingArguments(**own, **chosen)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
+    if args.world_size > 1 or args.n_gpu > 1:
+        raise InputError("training runs in one process, on one GPU; name it, such as CUDA_VISIBLE_DEVICES=0")
+    return args
