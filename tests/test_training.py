@@ -18,7 +18,7 @@ from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
 
-from retune import checkpoints, dev_scoring, trainer, training
+from retune import checkpoints, dev_scoring, kept_model, trainer, training
 from retune.checkpoints import newest_checkpoint, scratch_directory
 from retune.encoding import Encoder
 from retune.errors import InputError
