@@ -18,7 +18,7 @@ from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
 
-from retune import checkpoints, dev_scoring, kept_model, trainer, training
+from retune import checkpoints, dev_scoring, kept_model, trainer, training, training_arguments
 from retune.checkpoints import newest_checkpoint, scratch_directory
 from retune.encoding import Encoder
 from retune.errors import InputError
@@ -374,6 +374,16 @@ def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> No
     history = train(tiny_model, tmp_path, trainer={"lr_scheduler_type": "constant", "gradient_accumulation_steps": 3})
     assert history["global_step"].tolist() == [1, 2]
     assert history["lr"].tolist() == [PARAMS["learning_rate"]] * 2
+
+
+def test_reporter_that_is_not_installed_is_named(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
+    with pytest.raises(
+        InputError, match=r"trainer.report_to: expected none or what is installed \(mlflow\), got wandb"
+    ):
+        train(tiny_model, tmp_path, trainer={"report_to": ["mlflow", "wandb"]})
 
 
 def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 
 from retune.errors import InputError
 from retune.params.finetune import Finetune
@@ -55,6 +56,11 @@ def training_arguments(
         args = SentenceTransformerTrainingArguments(**own, **chosen)
     except (TypeError, ValueError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
+    if missing := sorted(set(args.report_to or []) - set(installed := get_available_reporting_integrations())):
+        raise InputError(
+            f"trainer.report_to: expected none or what is installed ({', '.join(installed) or 'nothing'}), "
+            f"got {', '.join(missing)}; install it, or correct the name"
+        )
     if args.world_size > 1 or args.n_gpu > 1:
         raise InputError("training runs in one process, on one GPU; name it, such as CUDA_VISIBLE_DEVICES=0")
     return args
