@@ -376,6 +376,21 @@ def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> No
     assert history["lr"].tolist() == [PARAMS["learning_rate"]] * 2
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"warmup_step": 3}, "trainer.warmup_step: expected a training argument of transformers, found none"),
+        ({"eval_steps": 5}, "trainer.eval_steps: set by retune"),
+        ({"lr_scheduler_type": "steep"}, "trainer: .*steep"),
+    ],
+)
+def test_training_argument_that_cannot_pass_is_named(
+    argument: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(tiny_model, tmp_path, trainer=argument)
+
+
 def test_reporter_that_is_not_installed_is_named(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

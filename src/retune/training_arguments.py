@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
-from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from retune.errors import InputError
 from retune.params.finetune import Finetune
@@ -56,7 +56,8 @@ def training_arguments(
         args = SentenceTransformerTrainingArguments(**own, **chosen)
     except (TypeError, ValueError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
-    if missing := sorted(set(args.report_to or []) - set(installed := get_available_reporting_integrations())):
+    installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if missing := sorted(set(args.report_to or []) - set(installed)):
         raise InputError(
             f"trainer.report_to: expected none or what is installed ({', '.join(installed) or 'nothing'}), "
             f"got {', '.join(missing)}; install it, or correct the name"
