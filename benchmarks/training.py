@@ -4,7 +4,8 @@
 
 FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on. A
 query brings one positive and one negative; batch, learning rate, lengths and temperature are equal, all else is as
-shipped: the peers train with dropout, retune without. Seconds a step are medians without the first steps. --full
+shipped: the peers train with dropout, retune without. Seconds a step are medians without the first steps; memory growth
+is the most memory in the second half of the steps over that of the first. --full
 trains on all of the data with three seeds, and gives dev scores that mean something; it takes hours.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import transformers
 from transformers import TrainerCallback
 
@@ -40,6 +42,11 @@ from retune.training import finetune
 STEPS, SKIPPED = 8, 2
 BATCH, LENGTH, RATE, TEMPERATURE = 64, MAX_LENGTH, 1e-4, 0.05
 METRIC = "ndcg_at_10"
+FIGURES = (
+    ("train", "seconds_a_step", "s/step"),
+    ("train_memory", "peak_gb", "GB"),
+    ("train_memory_growth", "memory_growth", "second half of the steps / first half"),
+)
 SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
 RUN: dict[str, Any] = {
@@ -67,7 +74,7 @@ def main() -> None:
                 runs[system].append(_in_process(work, system, seed))
     cases = []
     for peer in SYSTEMS[1:]:
-        for name, key, unit in (("train", "seconds_a_step", "s/step"), ("train_memory", "peak_gb", "GB")):
+        for name, key, unit in FIGURES:
             ours, theirs = (statistics.median(run[key] for run in runs[system]) for system in ("ours", peer))
             cases.append(
                 {"name": f"{name}_vs_{peer}", "ours": ours, "peer": theirs, "ratio": theirs / ours, "unit": unit}
@@ -122,12 +129,14 @@ def _in_process(work: Path, system: str, seed: int) -> dict[str, float]:
 
 
 class _StepTimer(TrainerCallback):
-    """Notes when each step ends; transformers gives it to every trainer."""
+    """Notes when each step ends, and the process's memory then; transformers gives it to every trainer."""
 
     ends: list[float] = []  # noqa: RUF012  of the only trainer of this process
+    resident: list[float] = []  # noqa: RUF012
 
     def on_step_end(self, *args: object, **kwargs: object) -> None:
         self.ends.append(time.perf_counter())
+        self.resident.append(psutil.Process().memory_info().rss)
 
 
 def run(work: Path, system: str, seed: int) -> None:
@@ -138,10 +147,14 @@ def run(work: Path, system: str, seed: int) -> None:
     }  # fmt: skip
     model = train[system](work, work / f"{system}_{seed}", seed)
     seconds = statistics.median(np.diff(_StepTimer.ends[SKIPPED:]))
+    resident = _StepTimer.resident[SKIPPED:]
+    half = len(resident) // 2
+    growth = max(resident[half:]) / max(resident[:half])
     encoder = Encoder.snapshot(model, read_encoding(work / "model"), COMPUTE)
     corpus, dev = records.read_corpus(work / "dataset"), records.read_split(work / "dataset", "dev")
     score = mean_scores(evaluate(encoder, corpus, dev, [10]))[METRIC]
-    (work / f"{system}.json").write_text(json.dumps({"seconds_a_step": seconds, "dev": score}), encoding="utf-8")
+    result = {"seconds_a_step": seconds, "dev": score, "memory_growth": growth}
+    (work / f"{system}.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def _ours(work: Path, out: Path, seed: int) -> Any:
