@@ -1,5 +1,6 @@
 """Search: exactly against a plain sort, and by index against the exact one."""
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -208,6 +209,18 @@ def test_settings_that_do_not_fit_are_refused(backend: Search, message: str) -> 
     documents = unit_vectors(100, seed=2)
     with pytest.raises(InputError, match=message):
         build_index(documents, backend, CPU)(documents[:1], 10)
+
+
+def test_more_neighbours_than_faiss_finds_on_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class GpuIndexFlat(faiss.IndexFlatIP):
+        """What faiss calls an index on a GPU."""
+
+    documents = unit_vectors(2049, seed=2)
+    monkeypatch.setattr(faiss, "IndexFlatIP", GpuIndexFlat)
+    find = build_index(documents, EXACT[1], CPU)
+    assert find(documents[:1], 2048)[0].shape == (1, 2048)
+    with pytest.raises(InputError, match="at most 2,048 neighbours on a GPU, 2,049 are wanted"):
+        find(documents[:1], 2049)
 
 
 @pytest.mark.gpu

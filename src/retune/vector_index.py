@@ -20,6 +20,7 @@ An index that may miss documents can find fewer than k; such a row ends in score
 
 SAMPLE_PER_LIST = 64  # documents that train the centres; with fewer than 39 faiss warns of bad ones
 SAMPLE_QUERIES = 200  # of a recall
+GPU_NEIGHBOURS = 2048  # most that faiss finds on a GPU
 
 
 def build_index(document_embeddings: np.ndarray, search: Search, device: torch.device) -> SearchFunction:
@@ -86,6 +87,11 @@ def _search(index: Any, search: Search, query_embeddings: np.ndarray, k: int) ->
         raise InputError(
             f"search: search_depth: expected at least {k:,}, the neighbours wanted, got {search.search_depth:,}; "
             "raise it"
+        )
+    if k > GPU_NEIGHBOURS and type(index).__name__.startswith("Gpu"):
+        raise InputError(
+            f"search: backend: faiss finds at most {GPU_NEIGHBOURS:,} neighbours on a GPU, {k:,} are wanted; "
+            "take backend: torch, or compute.device: cpu"
         )
     scores, positions = index.search(query_embeddings, k)
     scores[positions < 0] = -np.inf
