@@ -53,6 +53,7 @@ def training_arguments(
         if name not in known:
             raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
     chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    chosen["dataloader_drop_last"] = True  # the plan did it or not; several processes must not warn of it
     try:
         args = SentenceTransformerTrainingArguments(**own, **chosen)
     except (TypeError, ValueError) as error:
