@@ -20,8 +20,7 @@ def run(main: Callable[..., None]) -> None:
     Positional parameters are strings, keyword-only ones are paths given as `--name PATH`. Wrong input
     (`InputError`) is logged as one line per finding and exits 1; anything else is a bug and keeps its traceback.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("retune").setLevel(logging.INFO)
+    log_to_stderr()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # asked for, so no warning after a fork
     try:
         main(**_parse(main, sys.argv[1:]))
@@ -29,6 +28,12 @@ def run(main: Callable[..., None]) -> None:
         for line in str(error).splitlines():
             logging.getLogger("retune").error("error: %s", line)
         raise SystemExit(FAILURE) from None
+
+
+def log_to_stderr() -> None:
+    """Show what we log from information on, and what others do from warnings on."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("retune").setLevel(logging.INFO)
 
 
 def _parse(main: Callable[..., None], argv: list[str]) -> dict[str, Any]:

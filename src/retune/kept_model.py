@@ -24,7 +24,7 @@ def keep_model(
         save_adapter(model, partial / "adapter")
         ours, theirs = (
             each.encode_document(list(texts), normalize_embeddings=True, show_progress_bar=False)
-            for each in (whole, load_model(partial, model.device.type))
+            for each in (whole, load_model(partial, whole.device.type))
         )
         difference = float(np.abs(ours - theirs).max())
         if not difference <= PARITY:

@@ -1,7 +1,7 @@
 """The loss of one batch: contrastive, or learnt from a teacher's scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from retune.batching import token_batches
 from retune.params.finetune import Finetune
+from retune.processes import gather, num_processes, rank, shares
 
 
 class RankingLoss(torch.nn.Module):
@@ -58,19 +59,28 @@ class RankingLoss(torch.nn.Module):
         With gradient caching (Gao et al., arXiv:2101.06983) the activations of one token batch at a time are in memory:
         each is computed again when its gradient is.
         """
-        parts, positions = [], []
-        for members, length in token_batches(lengths, self.token_budget):
-            inputs = self._stack([rows[member] for member in members], length)
-            if self.params.gradient_caching:
-                parts.append(checkpoint(self._forward, *inputs, use_reentrant=False))
-            else:
-                parts.append(self._forward(*inputs))
-            positions += members
-        order = torch.tensor(positions, device=parts[0].device)
-        return torch.cat(parts)[torch.argsort(order)]
+        plans = [self._passes(share, lengths) for share in shares(lengths, num_processes())]
+        own = plans[rank()]
+        parts = [self._pass([rows[member] for member in members], length) for members, length in own]
+        for _ in range(max(map(len, plans)) - len(own)):  # DDP and FSDP want as many passes of each process
+            parts.append(self._pass(rows[:1], lengths[0])[:0])
+        ordered = [[member for members, _ in passes for member in members] for passes in plans]
+        return gather(torch.cat(parts), ordered)
 
-    def _forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-        return self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+    def _passes(self, share: Sequence[int], lengths: Sequence[int]) -> list[tuple[list[int], int]]:
+        """Return the forward passes of a process: positions of texts, and the length they are padded to."""
+        batches = token_batches([lengths[position] for position in share], self.token_budget)
+        return [([share[member] for member in members], length) for members, length in batches]
+
+    def _pass(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int) -> torch.Tensor:
+        inputs = self._stack(rows, length)
+        if self.params.gradient_caching:
+            return cast(torch.Tensor, checkpoint(self._forward, *inputs, use_reentrant=False))
+        return self._forward(*inputs)
+
+    def _forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        features = self.model({"input_ids": input_ids, "attention_mask": attention_mask})
+        return cast(torch.Tensor, features["sentence_embedding"])
 
     def _stack(
         self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int

@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
-from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from torch.utils.data import BatchSampler, SequentialSampler
@@ -22,17 +20,18 @@ from retune.errors import InputError
 from retune.history import HistoryRow
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
+from retune.process_trainer import ProcessTrainer
+from retune.processes import from_main
 from retune.tokenizing import Tokenizer, pad
 from retune.training_plan import Plan
 
 LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SHOWN = 5  # ids in a message
-TRAINED = "trained.safetensors"
 DEV = "eval_dev"  # what the trainer's log calls the dev score
 
 
-class Trainer(SentenceTransformerTrainer):
+class Trainer(ProcessTrainer):
     """Runs the batches of a plan; a row of its data set is the number of a batch."""
 
     def __init__(self, *, plan: Plan, params: Finetune, **options: Any) -> None:
@@ -48,17 +47,14 @@ class Trainer(SentenceTransformerTrainer):
         """Return the numbers of batches, whatever is asked for."""
         return _EpochSampler(self._num_batches)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write what is trained, and no more: the rest is in the base."""
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
-        save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        trained = load_file(Path(resume_from_checkpoint, TRAINED))
-        unknown = self.model.load_state_dict(trained, strict=False).unexpected_keys
-        assert not unknown, unknown
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Score in the main process; the others wait for it."""
+        model, evaluator = self.whole_model(), cast(Any, self.evaluator)
+        scores: dict[str, float] = from_main(lambda: evaluator(model, epoch=self.state.epoch))
+        metrics = {f"eval_{name}": value for name, value in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def history_rows(self) -> list[HistoryRow]:
         """Return all steps and dev scores so far, those before a resume included."""
@@ -124,7 +120,7 @@ class DevEvaluator(BaseEvaluator):
         """Return the dev score."""
         assert self.trainer is not None
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
-        whole = copy_whole(model)
+        whole = copy_whole(model).to(self.trainer.args.device)
         score = self._score(whole)
         keep = self._params.keep
         if keep in ("last", epoch) or (keep == "best" and score > max(earlier, default=float("-inf"))):
@@ -179,7 +175,7 @@ class _Schedule(TrainerCallback):
             control.should_save = False  # taken up from there, it would go on
 
     def _is_due(self) -> bool:
-        is_due = time.monotonic() - self._saved_at >= 60 * self._params.checkpoint_minutes
+        is_due = from_main(lambda: time.monotonic() - self._saved_at >= 60 * self._params.checkpoint_minutes)
         if is_due:
             self._saved_at = time.monotonic()
         return is_due

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import accelerate
@@ -18,8 +19,10 @@ from retune.fingerprint import machine
 from retune.hardware import resolve_device, resolve_dtype
 from retune.history import HistoryRow, write_history
 from retune.kept_model import keep_model
+from retune.launching import start, to_start
 from retune.losses import RankingLoss
 from retune.model_directory import load_model, read_encoding
+from retune.processes import from_main, joined, num_processes, rank, wait
 from retune.records import read_mined
 from retune.task import Task
 from retune.trainer import Collator, DevEvaluator, Trainer
@@ -34,7 +37,8 @@ LOG = logging.getLogger(__name__)
 def finetune(task: Task, out: Path, history: Path) -> None:
     """Write the fine-tuned model to `out` and its loss, learning rate and dev score by step to `history`.
 
-    A run that was killed is taken up where its last checkpoint was written, and ends with the same bytes.
+    A run that was killed is taken up where its last checkpoint was written, and ends with the same bytes. It starts
+    the processes it is to run in, unless it is one that torchrun started.
 
     Raises:
         InputError: No dev queries, too few mined negatives, an unknown metric or training argument, a loss that is
@@ -44,11 +48,17 @@ def finetune(task: Task, out: Path, history: Path) -> None:
         with atomic_directory(out) as partial:
             shutil.copytree(task.base, partial, dirs_exist_ok=True)
         return write_history([], history, task.params.dev_metric)
-    with scratch_directory(out, _key(task)) as scratch:
+    device = resolve_device(task.compute.device)
+    if count := to_start(task.params, device):
+        return start(finetune, (task, out, history), count)
+    with joined(device), ExitStack() as stack:
+        scratch = from_main(lambda: stack.enter_context(scratch_directory(out, _key(task))))
         rows = _train(task, scratch)
-        with atomic_directory(out) as partial:
-            shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
-        write_history(rows, history, task.params.dev_metric)
+        wait()  # for those that still look at checkpoints
+        if rank() == 0:
+            with atomic_directory(out) as partial:
+                shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
+            write_history(rows, history, task.params.dev_metric)
 
 
 def _key(task: Task) -> str:
@@ -57,6 +67,7 @@ def _key(task: Task) -> str:
         "params": task.params.model_dump(),
         "token_budget": task.compute.token_budget,
         "seed": task.seed,
+        "processes": num_processes(),
         "machine": machine(resolve_device(task.compute.device)),
         "libraries": [peft.__version__, accelerate.__version__],
     }
@@ -89,8 +100,9 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
         data_collator=Collator(plan, model.tokenizer, encoding),
     )
     shapes = f"{compute.token_budget} tokens a forward pass, {plan.num_batches} batches an epoch"
+    shapes += f", processes: {num_processes()}"
     LOG.info("training on %s in %s, dropout %g, %s", device, str(dtype).removeprefix("torch."), params.dropout, shapes)
-    checkpoint = newest_checkpoint(scratch)
+    checkpoint = from_main(lambda: newest_checkpoint(scratch))
     if checkpoint:
         LOG.info("going on from %s", checkpoint)
     try:

@@ -12,11 +12,12 @@ from retune.errors import InputError
 from retune.params.finetune import Finetune
 
 REFUSED = {  # of the library's arguments: those that would change batches, checkpoints or what is written
-    "auto_find_batch_size", "batch_sampler", "deepspeed", "do_eval", "do_predict", "do_train", "eval_on_start",
-    "eval_steps", "fsdp", "fsdp_config", "full_determinism", "greater_is_better", "hub_model_id", "ignore_data_skip",
-    "load_best_model_at_end", "metric_for_best_model", "multi_dataset_batch_sampler", "prompts", "push_to_hub",
-    "resume_from_checkpoint", "restore_callback_states_from_checkpoint", "router_mapping", "save_only_model",
-    "save_steps", "torch_compile",
+    "accelerator_config", "auto_find_batch_size", "batch_sampler", "ddp_backend", "ddp_timeout", "do_eval",
+    "do_predict", "do_train", "eval_on_start", "eval_steps", "full_determinism", "greater_is_better", "hub_model_id",
+    "ignore_data_skip", "load_best_model_at_end", "metric_for_best_model", "multi_dataset_batch_sampler",
+    "parallelism_config", "prompts", "push_to_hub", "resume_from_checkpoint",
+    "restore_callback_states_from_checkpoint", "router_mapping", "save_on_each_node", "save_only_model", "save_steps",
+    "torch_compile",
 }  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def training_arguments(
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would report 0 for a loss that is not finite
         "dataloader_pin_memory": False,
+        "ddp_broadcast_buffers": False,  # they do not change; a pass done again for its gradient must send nothing
     }
     known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
     for name in params.trainer:
@@ -52,6 +54,7 @@ def training_arguments(
         if name not in known:
             raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
     chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    chosen["dataloader_drop_last"] = True  # the plan did it or not; several processes must not warn of it
     try:
         args = SentenceTransformerTrainingArguments(**own, **chosen)
     except (TypeError, ValueError) as error:
@@ -62,6 +65,5 @@ def training_arguments(
             f"trainer.report_to: expected none or what is installed ({', '.join(installed) or 'nothing'}), "
             f"got {', '.join(missing)}; install it, or correct the name"
         )
-    if args.world_size > 1 or args.n_gpu > 1:
-        raise InputError("training runs in one process, on one GPU; name it, such as CUDA_VISIBLE_DEVICES=0")
+    args._n_gpu = min(args.n_gpu, 1)  # a process has one GPU, whatever others are visible
     return args

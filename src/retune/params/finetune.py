@@ -43,6 +43,7 @@ class Finetune(Section):
     warmup_ratio: Share  # of all steps, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
+    processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
     trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
 
