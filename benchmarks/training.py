@@ -52,9 +52,10 @@ COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
 RUN: dict[str, Any] = {
     "base": "minilm", "data": "data", "dev": "data", "dev_metric": METRIC, "evaluate_steps": None, "patience": None,
     "keep": "last", "method": "full", "lora": None, "epochs": 1, "batch_size": BATCH, "hard_negatives": 1,
-    "random_negatives": 0, "in_batch_negatives": True, "learning_rate": RATE, "warmup_ratio": 0.1,
-    "weight_decay": 0.0, "loss": "infonce", "temperature": TEMPERATURE, "teacher_temperature": None,
-    "matryoshka_dims": None, "gradient_caching": False, "dev_documents": None,
+    "random_negatives": 0, "in_batch_negatives": True, "guide": "minilm", "guide_margin": None,
+    "learning_rate": RATE, "warmup_ratio": 0.1, "weight_decay": 0.0, "loss": "infonce",
+    "temperature": TEMPERATURE, "teacher_temperature": None, "matryoshka_dims": None, "gradient_caching": False,
+    "dev_documents": None,
     "dropout": 0.0, "processes": 1, "checkpoint_minutes": 60.0, "trainer": {},
 }  # fmt: skip
 
@@ -160,7 +161,7 @@ def run(work: Path, system: str, seed: int) -> None:
 def _ours(work: Path, out: Path, seed: int) -> Any:
     from sentence_transformers import SentenceTransformer
 
-    task = Task(work / "model", work / "mined", work / "dataset", Finetune(**RUN), COMPUTE, seed)
+    task = Task(work / "model", work / "mined", work / "dataset", Finetune(**RUN), COMPUTE, seed, work / "model")
     finetune(task, out, out.with_suffix(".tsv"))
     return SentenceTransformer(str(out), device="cpu")
 

@@ -1,6 +1,6 @@
 """Stage `finetune`: train a model on mined examples.
 
-python -m stages.finetune NAME --base DIR --mined DIR --dev DIR --out DIR --history FILE
+python -m stages.finetune NAME --base DIR --mined DIR --dev DIR --guide DIR --out DIR --history FILE
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from retune.params.section import read_value
 from retune.task import Task
 
 
-def main(name: str, *, base: Path, mined: Path, dev: Path, out: Path, history: Path) -> None:
+def main(name: str, *, base: Path, mined: Path, dev: Path, guide: Path, out: Path, history: Path) -> None:
     task = Task(
         base=base,
         mined=mined,
@@ -21,6 +21,7 @@ def main(name: str, *, base: Path, mined: Path, dev: Path, out: Path, history: P
         params=Finetune.read(f"finetune.{name}"),
         compute=Compute.read("compute"),
         seed=read_value("seed"),
+        guide=guide,
     )
     training.finetune(task, out, history)
 

@@ -77,7 +77,10 @@ WRONG = [
     (drop("convert.science.licence"), "convert.science.licence: missing; add it"),
     (put("convert.science.leaks.policy", "warn"), "convert.science.leaks.policy: expected 'fail', 'drop' or 'report'"),
     (put("convert.science.leaks.near_duplicate", 0.0), "convert.science.leaks.near_duplicate: expected greater than 0"),
-    (put("mine.science.source", "random"), "mine.science.source: expected 'mined', 'given' or 'none', got 'random'"),
+    (
+        put("mine.science.source", "random"),
+        "mine.science.source: expected 'mined', 'given', 'scored' or 'none', got 'random'",
+    ),
     (put("mine.science.source", "none"), "negatives: expected 0 with source none and 1 or more else, got 4 with none"),
     (put("mine.science.sampling", "score"), "sampling_temperature: expected a number with sampling score and null"),
     (put("mine.science.range", [None, 5]), "range: expected [first, stop) with first below stop, or null for no end"),
@@ -165,6 +168,7 @@ WRONG = [
         put("finetune.minilm_science.data", "bert"),
         "finetune.minilm_science.data: expected one of science, sympy, sympy_synthetic, got 'bert'",
     ),
+    (put("finetune.minilm_science.guide", "bert"), "finetune.minilm_science.guide: expected one of minilm, "),
     (put("finetune.minilm_science.dev", "bert"), "finetune.minilm_science.dev: expected one of "),
     (
         put("finetune.minilm_science.dev_metric", "acc"),

@@ -129,9 +129,7 @@ def test_mined_negative_that_answers_by_its_text_is_left_out(caplog: pytest.LogC
 
 
 def test_more_random_negatives_than_documents_are_refused() -> None:
-    with pytest.raises(
-        InputError, match="random_negatives: expected at most the 24 documents of the mined set, got 25"
-    ):
+    with pytest.raises(InputError, match="random_negatives: expected at most the 24 documents of 'words', got 25"):
         Plan(mined(), params(random_negatives=25), seed=0)
 
 

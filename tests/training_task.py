@@ -27,6 +27,8 @@ PARAMS = {
     "hard_negatives": 1,
     "random_negatives": 0,
     "in_batch_negatives": True,
+    "guide": "tiny",
+    "guide_margin": None,
     "learning_rate": 5e-3,
     "warmup_ratio": 0.1,
     "weight_decay": 0.0,
@@ -83,4 +85,4 @@ def task(base: Path, folder: Path, *, dev: Split | None = None, seed: int = 3, *
     splits = {"train": empty_split(), "dev": dev or split(), "test": empty_split()}
     write_dataset(folder / "dataset", Dataset(corpus(), splits))
     write_mined(folder / "mined", mined())
-    return Task(base, folder / "mined", folder / "dataset", params(**changes), COMPUTE, seed)
+    return Task(base, folder / "mined", folder / "dataset", params(**changes), COMPUTE, seed, base)

@@ -18,6 +18,7 @@ from retune.params.eval import Eval
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
+from retune.params.mix import Mix
 from retune.params.section import NAME, Section
 from retune.params.synthesize import Synthesize
 
@@ -31,6 +32,7 @@ class _Top(Section):
     convert: dict[str, Any]
     synthesize: dict[str, Any]
     mine: dict[str, Any]
+    mix: dict[str, Any]
     finetune: dict[str, Any]
     eval: Eval
     compare: Compare
@@ -44,6 +46,7 @@ class Project:
     convert: dict[str, Convert]
     synthesize: dict[str, Synthesize]
     mine: dict[str, Mine]
+    mix: dict[str, Mix]
     finetune: dict[str, Finetune]
     eval: Eval
     compare: Compare
@@ -54,6 +57,7 @@ PARSERS: dict[str, Callable[[str, Any], Section]] = {
     "convert": converting.parse_params,
     "synthesize": Synthesize.parse,
     "mine": Mine.parse,
+    "mix": Mix.parse,
     "finetune": Finetune.parse,
 }
 
@@ -77,7 +81,7 @@ def check(params: Mapping[str, Any]) -> Project:
                 findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
-        findings = [*_references(project), *_metrics(project)]
+        findings = [*_references(project), *_mixtures(project), *_metrics(project)]
         findings = findings or [*_splits(project), *_licences(project), *_runs(project)]
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
@@ -124,10 +128,21 @@ def _references(project: Project) -> Iterator[str]:
         yield from _unknown(f"mine.{name}.scorer", [recipe.scorer], models)
     for name, run in project.finetune.items():
         yield from _unknown(f"finetune.{name}.base", [run.base], models)
-        yield from _unknown(f"finetune.{name}.data", [run.data], project.mine)
+        yield from _unknown(f"finetune.{name}.guide", [run.guide], models)
+        yield from _unknown(f"finetune.{name}.data", [run.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
     yield from _unknown("eval.models", project.eval.models, models)
     yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+
+
+def _mixtures(project: Project) -> Iterator[str]:
+    """Yield mixtures of what no section defines, of themselves, or with a recipe's name."""
+    for name, mixture in project.mix.items():
+        yield from _unknown(f"mix.{name}", [mixture.first, mixture.second], [*project.mine, *project.mix])
+        if name in project.mine:
+            yield f"mix.{name}: mine has a recipe of this name; rename one"
+        if name in _parts(name, project):
+            yield f"mix.{name}: expected a mixture of mining recipes in the end, got a circle"
 
 
 def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
@@ -187,12 +202,13 @@ def _licences(project: Project) -> Iterator[str]:
 
 def _runs(project: Project) -> Iterator[str]:
     """Yield runs that cannot be trained or compared."""
-    runs = lineage.trace(project.finetune, project.mine, project.synthesize)
+    runs = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
     yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
     for name, run in project.finetune.items():
-        if run.hard_negatives > project.mine[run.data].negatives:
-            most = f"mine.{run.data}.negatives ({project.mine[run.data].negatives})"
-            yield f"finetune.{name}.hard_negatives: expected at most {most}, got {run.hard_negatives}"
+        for recipe in lineage.recipes(run.data, project.mine, project.mix):
+            if run.hard_negatives > project.mine[recipe].negatives:
+                most = f"mine.{recipe}.negatives ({project.mine[recipe].negatives})"
+                yield f"finetune.{name}.hard_negatives: expected at most {most}, got {run.hard_negatives}"
     for name in project.finetune:
         if name in _ancestors(name, project):
             yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"
@@ -204,8 +220,23 @@ def _ancestors(run: str, project: Project) -> set[str]:
     open_ends = [run]
     while open_ends:
         entry = project.finetune.get(open_ends.pop())
-        recipe = project.mine[entry.data] if entry else None
-        parents = {entry.base, recipe.model, recipe.scorer} - found if entry and recipe else set()
+        recipes = (
+            [project.mine[name] for name in lineage.recipes(entry.data, project.mine, project.mix)] if entry else []
+        )
+        parents = {model for recipe in recipes for model in (recipe.model, recipe.scorer)}
+        parents = (parents | ({entry.base, entry.guide} if entry else set())) - found
         found |= parents
         open_ends += parents
+    return found
+
+
+def _parts(mixture: str, project: Project) -> set[str]:
+    """Return what a mixture is made of, directly or not."""
+    found: set[str] = set()
+    open_ends = [mixture]
+    while open_ends:
+        entry = project.mix.get(open_ends.pop())
+        parts = {entry.first, entry.second} - found if entry else set()
+        found |= parts
+        open_ends += parts
     return found

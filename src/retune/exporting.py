@@ -100,6 +100,8 @@ def _from_mined(mined: Mined) -> Dataset:
             # through str: the shortest decimals that mean the same float32
             scores += [(query_id, doc_id, float(str(value))) for doc_id, value in pairs]
     LOG.info("no layout has a place for the source of mined examples: %d", len(mined.examples))
+    if mined.weights is not None:
+        LOG.info("no layout has a place for the weights of sources: %d", len(mined.weights))
     train = Split(
         mined.queries,
         pd.DataFrame(qrels, columns=["query_id", "doc_id", "relevance"]),

@@ -7,6 +7,7 @@ from retune.errors import InputError
 from retune.params.eval import Eval
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
+from retune.params.mix import Mix
 from retune.params.synthesize import Synthesize
 
 
@@ -24,8 +25,8 @@ def read_runs(listed: Eval) -> dict[str, Run]:
     Raises:
         InputError: A run's base or home is not evaluated.
     """
-    finetune = Finetune.read_entries("finetune")
-    runs = trace(finetune, Mine.read_entries("mine"), Synthesize.read_entries("synthesize"))
+    finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
+    runs = trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
     runs = {name: run for name, run in runs.items() if name in listed.models}
     if findings := list(unlisted(runs, listed)):
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
@@ -41,13 +42,26 @@ def unlisted(runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
             yield f"eval.datasets: expected {run.home!r}, which {name!r} is tuned for, got none; add it"
 
 
+def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> list[str]:
+    """Return the recipe of this name, or those of the mixture of this name, the first first."""
+    if data in mine:
+        return [data]
+    return [recipe for part in (mixes[data].first, mixes[data].second) for recipe in recipes(part, mine, mixes)]
+
+
 def trace(
-    finetune: Mapping[str, Finetune], mine: Mapping[str, Mine], synthesize: Mapping[str, Synthesize]
+    finetune: Mapping[str, Finetune],
+    mine: Mapping[str, Mine],
+    mixes: Mapping[str, Mix],
+    synthesize: Mapping[str, Synthesize],
 ) -> dict[str, Run]:
-    """Follow each run to its home: the converted data set of its examples, or of their synthesis."""
+    """Follow each run to its home: the converted data set of its examples, or of their synthesis.
+
+    Of a mixture it is that of its first.
+    """
     runs = {}
     for name, run in finetune.items():
-        dataset = mine[run.data].dataset
+        dataset = mine[recipes(run.data, mine, mixes)[0]].dataset
         home = synthesize[dataset].dataset if dataset in synthesize else dataset
         runs[name] = Run(run.base, home)
     return runs

@@ -1,4 +1,4 @@
-"""The loss of one batch: contrastive, or learnt from a teacher's scores."""
+"""The loss of one batch: contrastive, or learnt from scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
@@ -49,6 +49,8 @@ class RankingLoss(torch.nn.Module):
         if self.params.loss == "infonce":
             return infonce(logits, labels["groups"], labels["is_compared"])
         own = torch.gather(logits, 1, labels["groups"])
+        if self.params.loss == "cosent":
+            return cosent(own[:, 0], labels["scores"][:, 0])
         if self.params.loss == "kl":
             return kl_divergence(own, labels["scores"] / (self.params.teacher_temperature or 1.0))
         return margin_mse(own, labels["scores"])
@@ -128,3 +130,15 @@ def margin_mse(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """
     ours, theirs = (values[:, :1] - values[:, 1:] for values in (logits, teacher))
     return torch.nn.functional.mse_loss(ours, theirs)
+
+
+def cosent(logits: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Return log(1 + sum of exp(s_j - s_i) over all i, j with y_i > y_j): CoSENT (Su Jianlin, kexue.fm/archives/8847).
+
+    Args:
+        logits: s, (pairs,).
+        scores: y, (pairs,); only their order counts.
+    """
+    differences = logits[None, :] - logits[:, None]  # at i, j: s_j - s_i
+    is_ordered = scores[:, None] > scores[None, :]
+    return torch.logsumexp(torch.cat([logits.new_zeros(1), differences[is_ordered]]), dim=0)

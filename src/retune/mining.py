@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from retune.candidates import Candidates, at_random, ranked
 from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.false_negatives import FalseNegatives
+from retune.given_scores import GivenScores
 from retune.mining_inputs import Inputs, PairScores, Vectors, flatten
 from retune.mining_outcome import JUDGED, RANDOM, Outcome, check_outcome
 from retune.params.mine import Mine
@@ -88,13 +89,18 @@ class _Miner:
         vectors = Vectors(inputs, ranker)
         self.rankings = Rankings(inputs, vectors, params, device=ranker.device, seed=seed)
         self.rules = FalseNegatives(inputs, params.near_duplicate)
-        self.score = PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
+        is_given = params.source == "scored"
+        self.score: Callable[[np.ndarray, np.ndarray], np.ndarray] = (
+            GivenScores(inputs, params.dataset)
+            if is_given
+            else PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
+        )
         positives = self.score(*flatten(inputs.positives))
         self.outcome = Outcome(
             negatives=NOTHING,
             positives=positives,
             lowest_positive=np.minimum.reduceat(positives, _starts(inputs.positives)),
-            random_pairs=self.score(*_random_pairs(inputs, seed)),
+            random_pairs=np.zeros(0, np.float32) if is_given else self.score(*_random_pairs(inputs, seed)),
             recall=self.rankings.recall,
         )
         for model in {ranker, scorer}:
@@ -106,7 +112,7 @@ class _Miner:
         ids, params = self.inputs.queries["query_id"], self.params
         rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
         taken = NOTHING
-        if params.source == "given" or (params.source == "mined" and params.keep_judged):
+        if params.source in ("given", "scored") or (params.source == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
             offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
             taken = self._take(offer, self._missing(taken), taken, rngs)

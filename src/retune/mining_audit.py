@@ -54,6 +54,7 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
         "queries_without_positives": inputs.num_without_positives,
         "documents_ranked": inputs.num_ranked,
         "positives": len(outcome.positives),
+        "judged": sum(map(len, inputs.judged)),
         "negatives": len(negatives),
         "negatives_from": dict(outcome.origins),
         "negatives_above_lowest_positive": _share(is_above),

@@ -30,6 +30,7 @@ class Inputs:
         positives: Positions of each query's relevant documents, sorted.
         judged: Positions of each query's documents judged irrelevant, sorted.
         num_without_positives: Queries left out.
+        scores: The data set's own, as in `Split`.
     """
 
     queries: pd.DataFrame
@@ -38,6 +39,7 @@ class Inputs:
     positives: list[np.ndarray]
     judged: list[np.ndarray]
     num_without_positives: int
+    scores: pd.DataFrame | None
 
     @cached_property
     def document_texts(self) -> list[str]:
@@ -147,13 +149,13 @@ def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params
         [_positions(of.get(query_id, []), places) for query_id in queries["query_id"]] for of in (relevant, irrelevant)
     )
     left_out = len(train.queries) - len(queries)
-    return Inputs(queries, documents, num_ranked, positives, judged, left_out)
+    return Inputs(queries, documents, num_ranked, positives, judged, left_out, train.scores)
 
 
 def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:
     """Return those ranked and those judged, and how many are ranked; no more of them than the source needs."""
     judged = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))]
-    if params.source == "none" or (params.source == "given" and params.shortage != "random"):
+    if params.source in ("none", "scored") or (params.source == "given" and params.shortage != "random"):
         return judged.reset_index(drop=True), 0
     if pool is None:
         return corpus, len(corpus)

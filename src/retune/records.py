@@ -48,6 +48,7 @@ EXAMPLES = pa.schema(
         ("source", pa.string()),
     ]
 )
+WEIGHTS = pa.schema([("source", pa.string()), ("weight", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,13 @@ class Mined:
             scores of both (`positive_scores`, `negative_scores`), and `source`.
         queries: As in `Split`, just those of the examples.
         documents: As a corpus, just those of the examples.
+        weights: `source`, `weight`: how often a pair of that source is seen in an epoch; None where each is seen once.
     """
 
     examples: pd.DataFrame
     queries: pd.DataFrame
     documents: pd.DataFrame
+    weights: pd.DataFrame | None = None
 
 
 def read_corpus(dataset: Path) -> pd.DataFrame:
@@ -125,11 +128,13 @@ def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
 
 
 def read_mined(folder: Path) -> Mined:
-    """Read a mined set."""
+    """Read a mined set or a mixture."""
+    weights = folder / "weights.parquet"
     return Mined(
         _read(folder / "examples.parquet", EXAMPLES),
         _read(folder / "queries.parquet", QUERIES),
         _read(folder / "documents.parquet", CORPUS),
+        _read(weights, WEIGHTS) if weights.is_file() else None,
     )
 
 
@@ -139,6 +144,8 @@ def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = N
         _write(partial / "examples.parquet", mined.examples, EXAMPLES)
         _write(partial / "queries.parquet", mined.queries, QUERIES)
         _write(partial / "documents.parquet", mined.documents, CORPUS)
+        if mined.weights is not None:
+            _write(partial / "weights.parquet", mined.weights, WEIGHTS)
         if suspects is not None:
             _write(partial / "suspects.parquet", suspects, SUSPECTS)
 

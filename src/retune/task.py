@@ -18,6 +18,7 @@ class Task:
         params: The run's entry of params.yaml.
         compute: Device and token budget.
         seed: Of batches, negatives drawn and dropout.
+        guide: The directory of the model that tells which documents may answer, used if the run has a guide_margin.
     """
 
     base: Path
@@ -26,3 +27,4 @@ class Task:
     params: Finetune
     compute: Compute
     seed: int
+    guide: Path

@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from retune.adapters import add_lora
 from retune.checkpoints import CHECKPOINTS, hash_inputs, newest_checkpoint, scratch_directory
 from retune.dev_scoring import dev_scorer
+from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.files import atomic_directory
 from retune.fingerprint import machine
@@ -72,7 +73,8 @@ def _key(task: Task) -> str:
         "libraries": [peft.__version__, accelerate.__version__],
     }
     dev = [task.dev / "corpus.parquet", task.dev / "dev"]
-    return hash_inputs([task.base, task.mined, *dev], state)
+    guide = [] if task.params.guide_margin is None else [task.guide]
+    return hash_inputs([task.base, task.mined, *dev, *guide], state)
 
 
 def _train(task: Task, scratch: Path) -> list[HistoryRow]:
@@ -83,6 +85,8 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
     plan = Plan(mined, params, seed=task.seed)
+    if params.guide_margin is not None:
+        plan.guide_by(Encoder.load(task.guide, compute), params.guide_margin)
     evaluator = DevEvaluator(
         dev_scorer(task, encoding, mined),
         lambda model, whole: keep_model(model, whole, encoding, scratch / KEPT, plan.documents[:NUM_PARITY_TEXTS]),

@@ -1,18 +1,21 @@
 """The batches of a run, each known from the seed and its number alone, so that a run can be taken up anywhere."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
+from retune.batch_order import BatchOrder
+from retune.encoding import Encoder
 from retune.errors import InputError
+from retune.guiding import Guide
 from retune.params.finetune import Finetune
 from retune.records import Mined, document_texts
 from retune.seeds import generator
 
+SAMPLED = 100  # batches, to tell what a guide leaves out
 LOG = logging.getLogger(__name__)
 Scored = tuple[np.ndarray, np.ndarray]  # positions of documents, and their scores
 
@@ -40,7 +43,9 @@ class Batch:
 class Plan:
     """Every pair of a query and a positive once an epoch, shuffled, with negatives drawn anew each time.
 
-    Documents of equal text are one document, and queries of equal text share their positives.
+    Documents of equal text are one document, and queries of equal text share their positives. Where examples come from
+    several sources a batch has pairs of one, and their weights say how often a pair comes; see `BatchOrder`. With
+    loss cosent a query's negatives make pairs like its positives.
 
     Attributes:
         query_ids: Of each query.
@@ -53,10 +58,11 @@ class Plan:
         """Take the examples; `params` size the batches.
 
         Raises:
-            InputError: A query has fewer mined negatives than asked for, or not as many scores as documents, or all of
-            it is not enough for a batch.
+            InputError: A query has fewer mined negatives than asked for, or not as many scores as documents, or a
+            source is not enough for a batch.
         """
         self._params, self._seed = params, seed
+        self._guide: Guide | None = None
         self.query_ids: list[str] = mined.examples["query_id"].tolist()
         texts = dict(zip(mined.documents["doc_id"], document_texts(mined.documents), strict=True))
         self.documents = list(dict.fromkeys(texts.values()))
@@ -70,32 +76,46 @@ class Plan:
             answers.setdefault(query, set()).update(own.tolist())
         self._answers = [np.array(sorted(answers[query])) for query in self.queries]
         self._negatives = self._without_answers(negatives)
-        self._check_negatives()
+        names = mined.examples["source"].drop_duplicates().tolist()
+        self._sources = mined.examples["source"].map(names.index).to_numpy()  # a number a query
+        self._pools = self._documents_of_sources(positives, negatives, len(names))
+        self._check_negatives(names)
+        if params.loss == "cosent":
+            positives = [_joined(*both) for both in zip(positives, self._negatives, strict=True)]
         self._rows = np.repeat(np.arange(len(positives)), [len(own) for own, _ in positives])  # a query a pair
         self._positives = np.concatenate([own for own, _ in positives])
         self._positive_scores = np.concatenate([scores for _, scores in positives])
-        spare = 0 if params.trainer.get("dataloader_drop_last") else params.batch_size - 1
-        self.num_batches = (len(self._rows) + spare) // params.batch_size
-        if len(self.documents) < 2 or self.num_batches == 0:
-            raise InputError(
-                f"expected two documents and a batch of {params.batch_size} pairs or more, "
-                f"got {len(self.documents)} and {len(self._rows)}; convert more data, or lower batch_size"
-            )
+        weights = {} if mined.weights is None else mined.weights.set_index("source")["weight"].to_dict()
+        weight_of = [weights.get(name, 1.0) for name in names]
+        self._order = BatchOrder(self._sources[self._rows], weight_of, params, seed=seed)
+        self.num_batches = self._order.num_batches
+        self._check_batches(names)
 
     def batch(self, number: int) -> Batch:
         """Return a batch by its number, counted from 0 over all epochs."""
-        epoch, place = divmod(number, self.num_batches)
-        size = self._params.batch_size
-        pairs = self._order(epoch)[place * size : (place + 1) * size]
+        epoch, pairs = number // self.num_batches, self._order.pairs(number)
         queries = self._rows[pairs]
         negatives = [self._drawn(epoch, query) for query in queries.tolist()]
         groups = np.column_stack([self._positives[pairs], np.stack([documents for documents, _ in negatives])])
         scores = np.column_stack([self._positive_scores[pairs], np.stack([values for _, values in negatives])])
         rng = generator(self._seed, f"random negatives of batch {number}")
-        drawn = rng.choice(len(self.documents), size=self._params.random_negatives, replace=False)
+        pool = self._pools[self._sources[queries[0]]]
+        drawn = pool[rng.choice(len(pool), size=self._params.random_negatives, replace=False)]
         documents = np.unique(np.concatenate([groups.ravel(), drawn]))
         columns = np.searchsorted(documents, groups)
         return Batch(queries, documents, columns, self._is_compared(queries, documents, columns, drawn), scores)
+
+    def guide_by(self, encoder: Encoder, margin: float) -> None:
+        """Leave out what a second model takes for an answer, and tell how much of the first batches that is."""
+        before = self._num_comparisons()
+        self._guide = Guide(encoder, self.queries, self.documents, margin)
+        share = 1 - self._num_comparisons() / max(before, 1)
+        LOG.info("the guide leaves out %.2f%% of %d comparisons with other documents", 100 * share, before)
+
+    def _num_comparisons(self) -> int:
+        """Count the documents that queries of the first batches are compared with, besides their own positives."""
+        batches = map(self.batch, range(min(self.num_batches, SAMPLED)))
+        return sum(int(batch.is_compared.sum()) - len(batch.queries) for batch in batches)
 
     def _is_compared(
         self, queries: np.ndarray, documents: np.ndarray, groups: np.ndarray, drawn: np.ndarray
@@ -108,12 +128,10 @@ class Plan:
         for row, query in enumerate(queries.tolist()):
             columns = np.minimum(np.searchsorted(documents, self._answers[query]), len(documents) - 1)
             is_compared[row, columns[documents[columns] == self._answers[query]]] = False
+        if self._guide is not None:
+            is_compared &= self._guide.allows(queries, documents, groups)
         np.put_along_axis(is_compared, groups[:, :1], True, axis=1)
         return is_compared
-
-    @lru_cache(maxsize=2)  # noqa: B019  a plan lives as long as its run
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._rows))
 
     def _drawn(self, epoch: int, query: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a query's own negatives in an epoch, and their scores."""
@@ -129,7 +147,15 @@ class Plan:
             LOG.warning("%d mined negatives have the text of an answer to their query; left out", num_answers)
         return [(own[each], scores[each]) for (own, scores), each in zip(negatives, is_other, strict=True)]
 
-    def _check_negatives(self) -> None:
+    def _documents_of_sources(
+        self, positives: list[Scored], negatives: list[Scored], num_sources: int
+    ) -> list[np.ndarray]:
+        """Return the positions of the documents that the examples of each source name."""
+        named = [np.concatenate([own, other]) for (own, _), (other, _) in zip(positives, negatives, strict=True)]
+        members = ([named[row] for row in np.flatnonzero(self._sources == source)] for source in range(num_sources))
+        return [np.unique(np.concatenate(own)) for own in members]
+
+    def _check_negatives(self, names: Sequence[str]) -> None:
         wanted = self._params.hard_negatives
         short = [name for name, (own, _) in zip(self.query_ids, self._negatives, strict=True) if len(own) < wanted]
         if short:
@@ -137,11 +163,25 @@ class Plan:
                 f"hard_negatives: expected {wanted} mined negatives a query, {len(short)} of {len(self.query_ids)} "
                 f"have fewer, first: {short[0]!r}; lower hard_negatives or mine more"
             )
-        if self._params.random_negatives > len(self.documents):
-            raise InputError(
-                f"random_negatives: expected at most the {len(self.documents)} documents of the mined set, "
-                f"got {self._params.random_negatives}"
-            )
+        for name, pool in zip(names, self._pools, strict=True):
+            if self._params.random_negatives > len(pool):
+                raise InputError(
+                    f"random_negatives: expected at most the {len(pool)} documents of {name!r}, "
+                    f"got {self._params.random_negatives}"
+                )
+
+    def _check_batches(self, names: Sequence[str]) -> None:
+        order = self._order
+        for name, pool, pairs, batches in zip(names, self._pools, order.pairs_of, order.batches_of, strict=True):
+            if len(pool) < 2 or batches == 0:
+                raise InputError(
+                    f"{name}: expected two documents and a batch of {self._params.batch_size} pairs or more, "
+                    f"got {len(pool)} and {pairs}; convert more data, or lower batch_size"
+                )
+
+
+def _joined(first: Scored, second: Scored) -> Scored:
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
 
 
 def _scored(examples: pd.DataFrame, kind: str, codes: Mapping[str, int]) -> list[Scored]:

@@ -20,7 +20,7 @@ class Finetune(Section):
     """One run. `method: none` copies the base, so that two revisions compare tuned with untuned."""
 
     base: Name  # a fetched model or another run
-    data: Name  # a mining recipe
+    data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split chooses what is kept
     dev_metric: str  # such as ndcg_at_10; higher is better
     dev_documents: NonNegativeInt | None  # random ones ranked with those judged and mined; null: the whole corpus
@@ -34,7 +34,9 @@ class Finetune(Section):
     hard_negatives: NonNegativeInt  # mined negatives a query brings to its batch, drawn anew each epoch
     random_negatives: NonNegativeInt  # documents of the mined set drawn for each batch, compared with all its queries
     in_batch_negatives: bool  # whether a query is compared with the other queries' documents
-    loss: Literal["infonce", "kl", "margin_mse"]  # the latter two learn the scores that the mining recipe kept
+    guide: Name  # a model that tells which other documents may answer a query; unused if guide_margin is null
+    guide_margin: Annotated[float, Field(ge=0.0)] | None  # what it scores above its positive's score - this: left out
+    loss: Literal["infonce", "kl", "margin_mse", "cosent"]  # all but the first learn the scores that mining kept
     temperature: PositiveFloat  # logits are cosine similarities divided by it
     teacher_temperature: PositiveFloat | None  # of kl: the scores kept are divided by it
     matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None  # the loss is the mean over these
@@ -49,12 +51,13 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.hard_negatives + self.random_negatives == 0 and (not self.in_batch_negatives or self.batch_size == 1):
+        is_alone = not self.in_batch_negatives or self.batch_size == 1
+        if self.loss != "cosent" and self.hard_negatives + self.random_negatives == 0 and is_alone:
             raise ValueError(
                 "in_batch_negatives: expected true and a batch_size of 2 or more where hard_negatives and "
                 f"random_negatives are 0, got {self.in_batch_negatives} and {self.batch_size}"
             )
-        if self.loss != "infonce" and self.hard_negatives == 0:
+        if self.loss in ("kl", "margin_mse") and self.hard_negatives == 0:
             raise ValueError(f"hard_negatives: expected 1 or more with loss {self.loss}, got 0")
         if (self.teacher_temperature is None) == (self.loss == "kl"):
             raise ValueError(
@@ -66,5 +69,27 @@ class Finetune(Section):
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
                 f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scored_pairs_are_compared_with_each_other(self) -> Self:
+        negatives = [self.hard_negatives, self.random_negatives, self.in_batch_negatives]
+        if self.loss == "cosent" and (any(negatives) or self.batch_size == 1):
+            raise ValueError(
+                "loss: cosent compares scored pairs with each other: expected hard_negatives 0, random_negatives 0, "
+                "in_batch_negatives false and a batch_size of 2 or more, "
+                f"got {', '.join(map(str, negatives))} and {self.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guide_has_a_use(self) -> Self:
+        if self.guide_margin is not None and (
+            self.loss != "infonce" or not (self.in_batch_negatives or self.random_negatives)
+        ):
+            raise ValueError(
+                "guide_margin: expected null without infonce and in-batch or random negatives, which it is about, "
+                f"got {self.guide_margin}"
             )
         return self

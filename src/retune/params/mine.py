@@ -41,14 +41,15 @@ class Mine(Section):
 
     dataset: Name
     model: Name  # its ranking is mined
-    source: Literal["mined", "given", "none"]  # given: what the data set judges irrelevant; none: positives only
+    source: Literal["mined", "given", "scored", "none"]
+    # given: what the data set judges irrelevant; scored: the same with its own scores; none: positives only
     pool: Name  # data set whose corpus is ranked
     ranking: Literal["dense", "bm25", "union"]  # union: of both, each cut to the range
     search: Search
     scorer: Name  # model whose scores are limited and kept; a cross-encoder, or the same as `model`
     range: Range
     further_ranges: list[Part] | None
-    negatives: NonNegativeInt  # per query; 0 where source is none
+    negatives: NonNegativeInt  # per query; 0 where source is none, and allowed where it is scored
     sampling: Literal["top", "uniform", "score"]
     sampling_temperature: PositiveFloat | None  # of sampling by score: weights are exp(score / temperature)
     keep_judged: bool  # documents judged irrelevant come first, mined ones fill up
@@ -75,7 +76,9 @@ class Mine(Section):
 
     @model_validator(mode="after")
     def _negatives_fit_the_source(self) -> Self:
-        if (self.negatives == 0) != (self.source == "none"):
+        if self.source == "scored" and self.shortage == "random":
+            raise ValueError("shortage: expected fewer or fail with source scored, got random; such have no score")
+        if self.source != "scored" and (self.negatives == 0) != (self.source == "none"):
             raise ValueError(
                 f"negatives: expected 0 with source none and 1 or more else, got {self.negatives} with {self.source}"
             )
