@@ -13,6 +13,7 @@ import torch
 import transformers
 
 from retune.files import sha256
+from retune.hardware import processor_name
 from retune.model_directory import SETTINGS
 from retune.params.fetch import Encoding
 
@@ -82,16 +83,8 @@ def _device(device: torch.device) -> list[object]:
         return ["cuda", torch.cuda.get_device_name(device), torch.version.cuda]
     if device.type == "cpu":
         capability = torch.backends.cpu.get_cpu_capability()
-        return ["cpu", capability, torch.cpu._is_amx_tile_supported(), _processor(), torch.get_num_threads()]
+        return ["cpu", capability, torch.cpu._is_amx_tile_supported(), processor_name(), torch.get_num_threads()]
     return [device.type, platform.processor()]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _hash(content: object) -> str:
