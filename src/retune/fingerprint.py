@@ -17,6 +17,7 @@ from retune.hardware import processor_name
 from retune.model_directory import SETTINGS
 from retune.params.fetch import Encoding
 
+CARDS = {"README.md", "model-card.md", "provenance.json"}
 Role = Literal["queries", "documents"]
 ENCODER = [Path(__file__).with_name(name) for name in ("batching.py", "encoding.py", "row_by_row.py", "tokenizing.py")]
 
@@ -35,9 +36,9 @@ class ModelFiles:
 
     @classmethod
     def of(cls, folder: Path) -> "ModelFiles":
-        """Hash a directory, except its card and retune.json, whose values `fingerprint` takes one by one."""
+        """Hash a directory, except its cards and retune.json, whose values `fingerprint` takes one by one."""
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name != "README.md"}
+        hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
         return cls(folder.resolve().name, _hash(hashes))
 

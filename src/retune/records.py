@@ -4,7 +4,7 @@ A data set is a corpus and three splits; a split is queries and their judgments 
 written as equal bytes: columns, types, row order, compression and metadata are fixed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from retune.errors import InputError
 from retune.files import atomic_directory, atomic_file
+from retune.provenance import Origin, read_origins, write_origins
 
 SPLITS = ("train", "dev", "test")
 PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}  # equal content, equal bytes
@@ -83,11 +84,13 @@ class Mined:
             scores of both (`positive_scores`, `negative_scores`), and `source`.
         queries: As in `Split`, just those of the examples.
         documents: As a corpus, just those of the examples.
+        origins: Of the data sets that all this is from.
     """
 
     examples: pd.DataFrame
     queries: pd.DataFrame
     documents: pd.DataFrame
+    origins: Sequence[Origin] = ()
 
 
 def read_corpus(dataset: Path) -> pd.DataFrame:
@@ -130,6 +133,7 @@ def read_mined(folder: Path) -> Mined:
         _read(folder / "examples.parquet", EXAMPLES),
         _read(folder / "queries.parquet", QUERIES),
         _read(folder / "documents.parquet", CORPUS),
+        read_origins(folder),
     )
 
 
@@ -139,6 +143,7 @@ def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = N
         _write(partial / "examples.parquet", mined.examples, EXAMPLES)
         _write(partial / "queries.parquet", mined.queries, QUERIES)
         _write(partial / "documents.parquet", mined.documents, CORPUS)
+        write_origins(partial, mined.origins)
         if suspects is not None:
             _write(partial / "suspects.parquet", suspects, SUSPECTS)
 

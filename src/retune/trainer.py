@@ -68,7 +68,7 @@ class Trainer(SentenceTransformerTrainer):
             if "loss" in entry:
                 rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
             elif DEV in entry:
-                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV]))
+                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV], epoch=entry["epoch"]))
         return rows
 
 

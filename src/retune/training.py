@@ -17,6 +17,7 @@ from retune.history import HistoryRow, write_history
 from retune.kept_model import keep_model
 from retune.losses import RankingLoss
 from retune.memory import is_out_of_memory, memory_advice
+from retune.model_card import write_card
 from retune.model_directory import read_encoding
 from retune.progress import log_profile
 from retune.records import read_mined
@@ -48,6 +49,7 @@ def finetune(task: Task, out: Path, history: Path) -> None:
         rows = _train(task, scratch)
         with atomic_directory(out) as partial:
             shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
+            write_card(partial, task, rows, name=out.name)
         write_history(rows, history, task.params.dev_metric)
 
 
