@@ -5,7 +5,7 @@ python -m stages.synthesize NAME --dataset DIR --out DIR --metrics FILE
 
 from pathlib import Path
 
-from retune import files, records, synthesis
+from retune import files, provenance, records, synthesis
 from retune.cli import run
 from retune.params.section import read_value
 from retune.params.synthesize import Synthesize
@@ -18,6 +18,7 @@ def main(name: str, *, dataset: Path, out: Path, metrics: Path) -> None:
     )
     records.write_dataset(out, synthetic)
     records.write_table(out / "rejected.parquet", rejected)
+    provenance.write_origins(out, provenance.read_origins(dataset))
     files.write_json(metrics, statistics)
 
 

@@ -135,6 +135,12 @@ def test_chain_writes_a_forgetting_matrix(finished: Path) -> None:
         assert file.is_dir() or "read the" not in file.read_text(), "a text of the data reached Git"
 
 
+def test_licence_of_the_data_reaches_the_model_s_card(finished: Path) -> None:
+    card = (finished / "models/tuned/model-card.md").read_text()
+    assert "| data | first | MIT | made for a test | any |" in card  # by way of the synthetic data set
+    assert "| model | tiny | not stated | tiny_transformer |  |" in card
+
+
 def test_number_of_cells_is_models_times_datasets(finished: Path) -> None:
     names = succeed("dvc stage list --name-only eval", finished).split()
     assert len([name for name in names if name.startswith("eval@")]) == 4

@@ -39,6 +39,7 @@ PARAMS = {
     "gradient_caching": False,
     "dropout": 0.0,
     "processes": 1,
+    "attention": "auto",
     "checkpoint_minutes": 5.0,
     "trainer": {},
 }

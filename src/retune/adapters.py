@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftModel,
+    TaskType,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from sentence_transformers import SentenceTransformer
 
 from retune.errors import InputError
@@ -52,13 +59,27 @@ def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) ->
 
 def copy_whole(model: SentenceTransformer) -> SentenceTransformer:
     """Return a copy of a model in training as it is used: what an adapter adds is in its weights, no autocast."""
-    whole = copy.deepcopy(model).eval()
+    transformer = _transformer(model)
+    merged = {id(transformer): _merged(transformer)} if isinstance(transformer, PeftModel) else {}
+    whole = copy.deepcopy(model, merged).eval()
     for name in ("forward", "_original_forward"):  # accelerate's wrapper
         whole.__dict__.pop(name, None)
-    first: Any = whole[0]
-    if isinstance(_transformer(whole), PeftModel):
-        first.model = first.model.merge_and_unload()
     return whole
+
+
+def _merged(adapted: PeftModel) -> Any:
+    """Return a transformer with its adapter in its weights: those of the base as it is saved, were they in 4 bits."""
+    base: Any = adapted.get_base_model()
+    if not _is_in_4bit(base):
+        return copy.deepcopy(adapted).merge_and_unload()
+    saved = type(base).from_pretrained(base.name_or_path, local_files_only=True, dtype="auto").to(base.device)
+    again = get_peft_model(saved, adapted.peft_config["default"], low_cpu_mem_usage=True)  # draws no random numbers
+    set_peft_model_state_dict(again, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
+    return again.merge_and_unload()
+
+
+def _is_in_4bit(transformer: Any) -> bool:
+    return bool(getattr(transformer, "is_loaded_in_4bit", False))
 
 
 def save_adapter(model: SentenceTransformer, folder: Path) -> None:

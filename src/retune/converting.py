@@ -20,6 +20,7 @@ from retune.hub import local_raw
 from retune.leaks import find_leaks
 from retune.params.convert import Convert
 from retune.params.section import read_value
+from retune.provenance import Origin, write_origins
 from retune.records import SPLITS, Split, write_splits, write_table
 from retune.source import Dropped, Judgment, Query, Record, check_record
 from retune.splitting import assign_splits
@@ -72,6 +73,7 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
         splits = {name: _split(judged, name) for name in SPLITS}
         write_splits(partial, splits)
         write_table(partial / "leaks.parquet", leaks)
+        write_origins(partial, [Origin("data", out.name, params.licence, params.source, params.use)])
     statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, cast
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -28,10 +28,18 @@ from retune.model_directory import (
     save_model,
 )
 from retune.params.fetch import Encoding, Fetch
+from retune.provenance import FILE, Origin, read_origins, write_origins
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 STATIC = "StaticEmbedding"  # a table of vectors for tokens, no transformer
-HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model"]  # no pickles, no code
+HUB_FILES = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.txt",
+    "*.model",
+    "README.md",
+]  # no pickles, no code
 LOG = logging.getLogger(__name__)
 
 
@@ -58,6 +66,17 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
             save_model(model, encoding, partial)
         else:
             save_cross_encoder(model, encoding, partial)
+        write_origins(partial, _origins(folder, params, out.name))
+
+
+def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
+    """Return where a model comes from, with the licence that its card states."""
+    if (folder / FILE).is_file():
+        return read_origins(folder)
+    card = folder / "README.md"
+    stated = (metadata_load(card) if card.is_file() else None) or {}
+    source = params.package or params.path or f"https://huggingface.co/{params.repo} at {params.revision}"
+    return [Origin("model", name, str(stated.get("license", "")), source, use="")]
 
 
 def _locate(params: Fetch, where: str) -> Path:

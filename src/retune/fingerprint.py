@@ -13,9 +13,11 @@ import torch
 import transformers
 
 from retune.files import sha256
+from retune.hardware import processor_name
 from retune.model_directory import SETTINGS
 from retune.params.fetch import Encoding
 
+CARDS = {"README.md", "model-card.md", "provenance.json"}
 Role = Literal["queries", "documents"]
 ENCODER = [Path(__file__).with_name(name) for name in ("batching.py", "encoding.py", "row_by_row.py", "tokenizing.py")]
 
@@ -34,9 +36,9 @@ class ModelFiles:
 
     @classmethod
     def of(cls, folder: Path) -> "ModelFiles":
-        """Hash a directory, except its card and retune.json, whose values `fingerprint` takes one by one."""
+        """Hash a directory, except its cards and retune.json, whose values `fingerprint` takes one by one."""
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name != "README.md"}
+        hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
         return cls(folder.resolve().name, _hash(hashes))
 
@@ -82,16 +84,8 @@ def _device(device: torch.device) -> list[object]:
         return ["cuda", torch.cuda.get_device_name(device), torch.version.cuda]
     if device.type == "cpu":
         capability = torch.backends.cpu.get_cpu_capability()
-        return ["cpu", capability, torch.cpu._is_amx_tile_supported(), _processor(), torch.get_num_threads()]
+        return ["cpu", capability, torch.cpu._is_amx_tile_supported(), processor_name(), torch.get_num_threads()]
     return [device.type, platform.processor()]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _hash(content: object) -> str:

@@ -1,5 +1,8 @@
 """What the machine can do: device and number format, chosen by looking."""
 
+import platform
+from pathlib import Path
+
 import torch
 
 from retune.errors import InputError
@@ -18,6 +21,25 @@ def resolve_device(device: str) -> torch.device:
             raise InputError(f"params.yaml: compute.device: expected one of this machine's, {there}, got {device!r}")
         return torch.device(device)
     return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
+
+
+def describe_device(device: torch.device) -> str:
+    """Name a device for people: what computes, and what memory or threads it has."""
+    if device.type == "cuda":
+        memory_gb = torch.cuda.get_device_properties(device).total_memory / 2**30
+        return f"cuda ({torch.cuda.get_device_name(device)}, {memory_gb:.0f} GB)"
+    if device.type == "cpu":
+        return f"cpu ({processor_name()}, threads: {torch.get_num_threads()})"
+    return device.type
+
+
+def processor_name() -> str:
+    """Return what the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def alike_devices(device: torch.device) -> list[str]:

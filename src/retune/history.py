@@ -17,6 +17,7 @@ class HistoryRow:
     loss: float | None = None
     learning_rate: float | None = None
     dev: float | None = None
+    epoch: float | None = None
 
 
 def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:

@@ -26,6 +26,8 @@ class RankingLoss(torch.nn.Module):
         self.params = params
         self.token_budget = token_budget
         self.pads_left = model.tokenizer.padding_side == "left"
+        self.num_tokens = 0  # encoded so far, padding and second passes apart
+        self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with their positive alone
 
     def forward(self, features: Iterable[dict[str, torch.Tensor]], labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the mean loss of the queries.
@@ -37,6 +39,9 @@ class RankingLoss(torch.nn.Module):
         columns = list(features)
         rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
         lengths = [length for column in columns for length in column["attention_mask"].sum(dim=1).tolist()]
+        self.num_tokens += sum(lengths)
+        if self.params.loss == "infonce":
+            self.num_alone += (labels["is_compared"].sum(dim=1) == 1).sum()
         vectors = self._encode(rows, lengths)
         with torch.autocast(vectors.device.type, enabled=False):
             queries, documents = torch.split(vectors.float(), [len(column["input_ids"]) for column in columns])

@@ -28,6 +28,7 @@ def mix(first: Mined, second: Mined, params: Mix) -> Mined:
         pd.concat([part.queries for part in parts], ignore_index=True),
         pd.concat([part.documents for part in parts], ignore_index=True),
         pd.concat([part.weights for part in parts], ignore_index=True),
+        [*first.origins, *second.origins],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+from transformers import BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from retune.errors import InputError
@@ -54,20 +55,24 @@ def first_module(folder: Path) -> tuple[str, Path]:
         raise InputError(f"{path}: expected a list of modules as sentence-transformers writes it") from None
 
 
-def load_model(folder: Path, device: str, *, attention: str | None = None) -> SentenceTransformer:
+def load_model(
+    folder: Path, device: str, *, attention: str | None = None, quantization: BitsAndBytesConfig | None = None
+) -> SentenceTransformer:
     """Load a model directory without network or remote code, weights as they are saved.
 
     Args:
         folder: A sentence-transformers directory.
         device: `cpu`, `cuda` or `mps`.
         attention: transformers' name of the attention code, or None for its choice.
+        quantization: How linear layers are packed, or None.
 
     Raises:
         InputError: It is a cross-encoder.
     """
     if is_cross_encoder(folder):
         raise InputError(f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer")
-    model_kwargs = {} if attention is None else {"attn_implementation": attention}
+    chosen = {"attn_implementation": attention, "quantization_config": quantization}
+    model_kwargs = {name: value for name, value in chosen.items() if value is not None}
     return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=model_kwargs)
 
 

@@ -4,7 +4,7 @@ A data set is a corpus and three splits; a split is queries and their judgments 
 written as equal bytes: columns, types, row order, compression and metadata are fixed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from retune.errors import InputError
 from retune.files import atomic_directory, atomic_file
+from retune.provenance import Origin, read_origins, write_origins
 
 SPLITS = ("train", "dev", "test")
 PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}  # equal content, equal bytes
@@ -85,12 +86,14 @@ class Mined:
         queries: As in `Split`, just those of the examples.
         documents: As a corpus, just those of the examples.
         weights: `source`, `weight`: how often a pair of that source is seen in an epoch; None where each is seen once.
+        origins: Of the data sets that all this is from.
     """
 
     examples: pd.DataFrame
     queries: pd.DataFrame
     documents: pd.DataFrame
     weights: pd.DataFrame | None = None
+    origins: Sequence[Origin] = ()
 
 
 def read_corpus(dataset: Path) -> pd.DataFrame:
@@ -135,6 +138,7 @@ def read_mined(folder: Path) -> Mined:
         _read(folder / "queries.parquet", QUERIES),
         _read(folder / "documents.parquet", CORPUS),
         _read(weights, WEIGHTS) if weights.is_file() else None,
+        read_origins(folder),
     )
 
 
@@ -146,6 +150,7 @@ def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = N
         _write(partial / "documents.parquet", mined.documents, CORPUS)
         if mined.weights is not None:
             _write(partial / "weights.parquet", mined.weights, WEIGHTS)
+        write_origins(partial, mined.origins)
         if suspects is not None:
             _write(partial / "suspects.parquet", suspects, SUSPECTS)
 

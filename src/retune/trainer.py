@@ -22,6 +22,7 @@ from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
 from retune.processes import from_main
+from retune.progress import Progress
 from retune.tokenizing import Tokenizer, pad
 from retune.training_plan import Plan
 
@@ -40,7 +41,7 @@ class Trainer(ProcessTrainer):
         super().__init__(train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
         self.remove_callback(ProgressCallback)
-        for callback in (_Progress(), _StopIfNotFinite(plan), _Schedule(params)):
+        for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
@@ -63,7 +64,7 @@ class Trainer(ProcessTrainer):
             if "loss" in entry:
                 rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
             elif DEV in entry:
-                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV]))
+                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV], epoch=entry["epoch"]))
         return rows
 
 
@@ -207,11 +208,3 @@ class _StopIfNotFinite(TrainerCallback):
         size = self._plan.num_batches
         epoch, place = divmod(step - 1, -(-size // accumulated))
         return range(epoch * size + place * accumulated, epoch * size + min(size, (place + 1) * accumulated))
-
-
-class _Progress(ProgressCallback):
-    """The trainer's progress bar with the loss beside it instead of a line per step."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
-            self.training_bar.set_postfix(loss=logs["loss"])

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import accelerate
 import peft
-import torch
-from sentence_transformers import SentenceTransformer
 
-from retune.adapters import add_lora
 from retune.checkpoints import CHECKPOINTS, hash_inputs, newest_checkpoint, scratch_directory
 from retune.dev_scoring import dev_scorer
 from retune.encoding import Encoder
@@ -22,12 +19,16 @@ from retune.history import HistoryRow, write_history
 from retune.kept_model import keep_model
 from retune.launching import start, to_start
 from retune.losses import RankingLoss
-from retune.model_directory import load_model, read_encoding
+from retune.memory import is_out_of_memory, memory_advice
+from retune.model_card import write_card
+from retune.model_directory import read_encoding
 from retune.processes import from_main, joined, num_processes, rank, wait
+from retune.progress import log_profile
 from retune.records import read_mined
 from retune.task import Task
 from retune.trainer import Collator, DevEvaluator, Trainer
 from retune.training_arguments import training_arguments
+from retune.training_model import load_for_training
 from retune.training_plan import Plan
 
 KEPT = "kept"  # in the scratch directory: the model to write
@@ -59,6 +60,7 @@ def finetune(task: Task, out: Path, history: Path) -> None:
         if rank() == 0:
             with atomic_directory(out) as partial:
                 shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
+                write_card(partial, task, rows, name=out.name)
             write_history(rows, history, task.params.dev_metric)
 
 
@@ -93,42 +95,27 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
         params,
     )
     args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
-    model = _load_for_training(task, device)
+    model = load_for_training(task, device, dtype)
+    loss = RankingLoss(model, params, token_budget=compute.token_budget)
     evaluator.trainer = trainer = Trainer(
         plan=plan,
         params=params,
         model=model,
         args=args,
-        loss=RankingLoss(model, params, token_budget=compute.token_budget),
+        loss=loss,
         evaluator=evaluator,
         data_collator=Collator(plan, model.tokenizer, encoding),
     )
-    shapes = f"{compute.token_budget} tokens a forward pass, {plan.num_batches} batches an epoch"
-    shapes += f", processes: {num_processes()}"
-    LOG.info("training on %s in %s, dropout %g, %s", device, str(dtype).removeprefix("torch."), params.dropout, shapes)
+    log_profile(loss, args, plan.num_batches)
     checkpoint = from_main(lambda: newest_checkpoint(scratch))
     if checkpoint:
         LOG.info("going on from %s", checkpoint)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError:
-        raise InputError(
-            f"out of memory on {device} with batch_size {params.batch_size} and {compute.token_budget} tokens a "
-            "forward pass; set gradient_caching: true, take method: lora, or lower compute.token_budget or batch_size"
-        ) from None
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(memory_advice(model, params, compute.token_budget)) from None
     rows = trainer.history_rows()
     LOG.info("kept: %s; dev %s: %s", params.keep, params.dev_metric, [row.dev for row in rows if row.dev is not None])
     return rows
-
-
-def _load_for_training(task: Task, device: torch.device) -> SentenceTransformer:
-    """Load the base in float32, with the attention code that trains fastest, dropout and adapter as asked for."""
-    params = task.params
-    model = load_model(task.base, device.type, attention="eager" if device.type == "cpu" else None).float()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = params.dropout
-    if params.method == "lora" and params.lora:
-        add_lora(model, params.lora, base=task.base.name, seed=task.seed)
-    model.model_card_data.generate_widget_examples = False
-    return model

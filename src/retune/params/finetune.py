@@ -13,6 +13,7 @@ class Lora(Section):
     rank: PositiveInt
     alpha: PositiveInt
     dropout: Share  # of what enters them
+    load_in_4bit: bool  # the frozen layers, on CUDA; the model written has them as the base does
     target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"]  # last parts of layers' names
 
 
@@ -46,6 +47,7 @@ class Finetune(Section):
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
     processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: eager on a CPU, else as transformers does
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
     trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
 
@@ -65,7 +67,7 @@ class Finetune(Section):
                 f"with {self.loss}"
             )
         if (self.method == "lora") > (self.lora is not None):
-            raise ValueError("lora: expected rank, alpha, dropout and target_modules with method lora, got null")
+            raise ValueError("lora: expected a section as in docs/finetune.md with method lora, got null")
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
                 f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"

@@ -1,0 +1,56 @@
+"""The base as a run trains it: number format, attention code, dropout, adapter."""
+
+import importlib.util
+
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import BitsAndBytesConfig
+
+from retune.adapters import add_lora
+from retune.errors import InputError
+from retune.model_directory import load_model
+from retune.task import Task
+
+
+def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
+    """Load the base in float32, but for layers that stay frozen in 4 bits, with dropout and adapter as asked for.
+
+    Args:
+        task: The run.
+        device: Where it trains.
+        dtype: What it computes in.
+
+    Raises:
+        InputError: 4-bit loading or the attention code is not to be had here, or no layer is of a name to adapt.
+    """
+    params = task.params
+    lora = params.lora if params.method == "lora" else None
+    fastest = "eager" if device.type == "cpu" else None
+    attention = fastest if params.attention == "auto" else params.attention
+    quantization = _four_bit(device, dtype) if lora and lora.load_in_4bit else None
+    try:
+        model = load_model(task.base, device.type, attention=attention, quantization=quantization).float()
+    except (ImportError, ValueError) as error:
+        if isinstance(error, InputError) or params.attention == "auto":
+            raise
+        raise InputError(f"attention: {params.attention}: {str(error).splitlines()[0]} Write auto") from None
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = params.dropout
+    if lora:
+        add_lora(model, lora, base=task.base.name, seed=task.seed)
+    model.model_card_data.generate_widget_examples = False
+    return model
+
+
+def _four_bit(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:
+    """Return the loading of QLoRA (Dettmers et al., arXiv:2305.14314)."""
+    if device.type != "cuda":
+        raise InputError(f"lora.load_in_4bit: expected a CUDA device, got {device.type}; write false")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            "lora.load_in_4bit: expected the package bitsandbytes, found none; pip install bitsandbytes, or write false"
+        )
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
