@@ -19,7 +19,7 @@ from transformers import ProgressCallback, TrainerCallback
 from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
-from retune.history import HistoryRow
+from retune.history import DEV, HistoryRow, read_log
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.tokenizing import Tokenizer, pad
@@ -29,7 +29,6 @@ LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SHOWN = 5  # ids in a message
 TRAINED = "trained.safetensors"
-DEV = "eval_dev"  # what the trainer's log calls the dev score
 
 
 class Trainer(SentenceTransformerTrainer):
@@ -41,7 +40,7 @@ class Trainer(SentenceTransformerTrainer):
         super().__init__(train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
         self.remove_callback(ProgressCallback)
-        for callback in (_Progress(), _StopIfNotFinite(plan), _Schedule(params)):
+        for callback in (Progress(), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
@@ -62,13 +61,7 @@ class Trainer(SentenceTransformerTrainer):
 
     def history_rows(self) -> list[HistoryRow]:
         """Return all steps and dev scores so far, those before a resume included."""
-        rows: list[HistoryRow] = []
-        for entry in self.state.log_history:
-            if "loss" in entry:
-                rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
-            elif DEV in entry:
-                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV]))
-        return rows
+        return read_log(self.state.log_history)
 
 
 class Collator(SentenceTransformerDataCollator):
@@ -116,13 +109,12 @@ class DevEvaluator(BaseEvaluator):
         """Take what scores a model, and what keeps one, from the model in training and its copy that is whole."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._score, self._keep, self._params = score, keep, params
-        self.trainer: Trainer | None = None
+        self.trainer: Any = None  # which has history_rows()
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         """Return the dev score."""
-        assert self.trainer is not None
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model)
         score = self._score(whole)
@@ -213,9 +205,10 @@ class _StopIfNotFinite(TrainerCallback):
         return range(epoch * size + place * accumulated, epoch * size + min(size, (place + 1) * accumulated))
 
 
-class _Progress(ProgressCallback):
+class Progress(ProgressCallback):
     """The trainer's progress bar with the loss beside it instead of a line per step."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show the loss."""
         if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
             self.training_bar.set_postfix(loss=logs["loss"])

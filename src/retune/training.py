@@ -15,9 +15,10 @@ from retune.dev_scoring import dev_scorer
 from retune.errors import InputError
 from retune.files import atomic_directory
 from retune.fingerprint import machine
+from retune.flagembedding_training import train_with_flagembedding
 from retune.hardware import resolve_device, resolve_dtype
 from retune.history import HistoryRow, write_history
-from retune.kept_model import keep_model
+from retune.kept_model import KEPT, keep_model
 from retune.losses import RankingLoss
 from retune.model_directory import load_model, read_encoding
 from retune.records import read_mined
@@ -26,7 +27,6 @@ from retune.trainer import Collator, DevEvaluator, Trainer
 from retune.training_arguments import training_arguments
 from retune.training_plan import Plan
 
-KEPT = "kept"  # in the scratch directory: the model to write
 NUM_PARITY_TEXTS = 16
 LOG = logging.getLogger(__name__)
 
@@ -79,6 +79,8 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     )
     args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = _load_for_training(task, device)
+    if params.engine == "flagembedding":
+        return train_with_flagembedding(task, plan, model, args, evaluator, scratch)
     evaluator.trainer = trainer = Trainer(
         plan=plan,
         params=params,
@@ -112,7 +114,7 @@ def _load_for_training(task: Task, device: torch.device) -> SentenceTransformer:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
-    if params.method == "lora" and params.lora:
+    if params.method in ("lora", "icl") and params.lora:
         add_lora(model, params.lora, base=task.base.name, seed=task.seed)
     model.model_card_data.generate_widget_examples = False
     return model

@@ -97,6 +97,11 @@ class Plan:
         columns = np.searchsorted(documents, groups)
         return Batch(queries, documents, columns, self._is_compared(queries, documents, columns, drawn), scores)
 
+    def candidates(self, query: int) -> tuple[Scored, Scored]:
+        """Return a query's positives and all of its mined negatives but those that have the text of an answer."""
+        own = slice(*np.searchsorted(self._rows, [query, query + 1]))
+        return (self._positives[own], self._positive_scores[own]), self._negatives[query]
+
     def _is_compared(
         self, queries: np.ndarray, documents: np.ndarray, groups: np.ndarray, drawn: np.ndarray
     ) -> np.ndarray:
