@@ -1,6 +1,5 @@
 """The trainers of FlagEmbedding on our data, scored and kept as ours: encoders, and decoders that read examples."""
 
-import copy
 import json
 import logging
 import shutil
@@ -23,7 +22,7 @@ from FlagEmbedding.finetune.embedder.decoder_only.icl import (
 from FlagEmbedding.finetune.embedder.encoder_only.base import BiEncoderOnlyEmbedderModel, EncoderOnlyEmbedderTrainer
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import PreTrainedTokenizerBase, ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainingArguments
 
 from retune.adapters import save_adapter
 from retune.errors import InputError
@@ -57,7 +56,7 @@ def train_with_flagembedding(
     params, encoding = task.params, read_encoding(task.base)
     _check(plan, model, args, params, encoding)
     shutil.rmtree(scratch)  # a killed run begins anew: batches depend on all drawn before
-    tokenizer = _tokenizer(model)
+    tokenizer = _padding_tokenizer(model)
     dataset = _dataset(plan, params, encoding, tokenizer, scratch, task.seed)
     trainer = _trainer(model, tokenizer, dataset, args, params, encoding)
     scores = _EpochScores(trainer, evaluator, model, scratch)
@@ -114,10 +113,9 @@ def _check(
         )
 
 
-def _tokenizer(model: SentenceTransformer) -> Any:
-    """Return a copy of the model's tokenizer that can pad, with a token that is masked."""
-    tokenizer: Any = copy.deepcopy(model.tokenizer)
-    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+def _padding_tokenizer(model: SentenceTransformer) -> Any:
+    """Return the model's tokenizer, which learns to pad if it cannot: plain sentence-transformers needs that too."""
+    tokenizer: Any = model.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer
