@@ -51,7 +51,8 @@ SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
 RUN: dict[str, Any] = {
     "base": "minilm", "data": "data", "dev": "data", "dev_metric": METRIC, "evaluate_steps": None, "patience": None,
-    "keep": "last", "method": "full", "lora": None, "epochs": 1, "batch_size": BATCH, "hard_negatives": 1,
+    "keep": "last", "engine": "sentence_transformers", "method": "full", "lora": None, "icl": None, "epochs": 1,
+    "batch_size": BATCH, "hard_negatives": 1,
     "random_negatives": 0, "in_batch_negatives": True, "guide": "minilm", "guide_margin": None,
     "learning_rate": RATE, "warmup_ratio": 0.1, "weight_decay": 0.0, "loss": "infonce",
     "temperature": TEMPERATURE, "teacher_temperature": None, "matryoshka_dims": None, "gradient_caching": False,

@@ -160,8 +160,8 @@ WRONG = [
         "finetune.minilm_science.learning_rate: expected greater than 0, got 0.0",
     ),
     (
-        put("finetune.minilm_science.method", "icl"),
-        "finetune.minilm_science.method: expected 'none', 'full' or 'lora', got 'icl'",
+        put("finetune.minilm_science.method", "xyz"),
+        "finetune.minilm_science.method: expected 'none', 'full', 'lora' or 'icl', got 'xyz'",
     ),
     (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
     (

@@ -1,12 +1,15 @@
 """What a run tells of its steps: a table that is the same bytes every time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from retune.files import write_text
+
+DEV = "eval_dev"  # what the log of a trainer calls the dev score
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,17 @@ class HistoryRow:
     learning_rate: float | None = None
     dev: float | None = None
     epoch: float | None = None
+
+
+def read_log(log_history: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
+    """Return the steps and dev scores in what a trainer of transformers logged."""
+    rows: list[HistoryRow] = []
+    for entry in log_history:
+        if "loss" in entry:
+            rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
+        elif DEV in entry:
+            rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV], epoch=entry["epoch"]))
+    return rows
 
 
 def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:

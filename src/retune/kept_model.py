@@ -12,6 +12,7 @@ from retune.files import atomic_directory
 from retune.model_directory import load_model, save_model
 from retune.params.fetch import Encoding
 
+KEPT = "kept"  # in the scratch directory: the model to write
 PARITY = 1e-4  # most that a reloaded model's vectors may differ by
 
 

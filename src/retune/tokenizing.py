@@ -83,7 +83,7 @@ class Tokenizer:
 
         The suffix goes before the special tokens at the end, and is never cut.
         """
-        suffix_ids = self._ids(self._encoding.query_suffix) if role == "queries" else []
+        suffix_ids = self._suffix_ids() if role == "queries" else []
         end = -self._num_special_at_end() or None if suffix_ids else None
         token_ids: list[list[int]] = []
         is_cut: list[bool] = []
@@ -110,8 +110,13 @@ class Tokenizer:
         """Return the most tokens of a text, special tokens and suffix included."""
         return self._encoding.query_max_length if role == "queries" else self._encoding.document_max_length
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self.plain(text, add_special_tokens=False)["input_ids"]) if text else []
+    def _suffix_ids(self) -> list[int]:
+        """Return the suffix's ids as they are after a text: alone it might begin with a sign for the start of one."""
+        text, whole, alone = (
+            list(self.plain(text, add_special_tokens=False)["input_ids"]) if text else []
+            for text in ("a", "a" + self._encoding.query_suffix, self._encoding.query_suffix)
+        )
+        return whole[len(text) :] if whole[: len(text)] == text else alone
 
     def _num_special_at_end(self) -> int:
         mask = [] if self._is_static else self.plain("a", return_special_tokens_mask=True)["special_tokens_mask"]

@@ -17,7 +17,7 @@ from transformers import ProgressCallback, TrainerCallback
 from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
-from retune.history import HistoryRow
+from retune.history import DEV, HistoryRow, read_log
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
@@ -29,7 +29,6 @@ from retune.training_plan import Plan
 LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 SHOWN = 5  # ids in a message
-DEV = "eval_dev"  # what the trainer's log calls the dev score
 
 
 class Trainer(ProcessTrainer):
@@ -59,13 +58,7 @@ class Trainer(ProcessTrainer):
 
     def history_rows(self) -> list[HistoryRow]:
         """Return all steps and dev scores so far, those before a resume included."""
-        rows: list[HistoryRow] = []
-        for entry in self.state.log_history:
-            if "loss" in entry:
-                rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
-            elif DEV in entry:
-                rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV], epoch=entry["epoch"]))
-        return rows
+        return read_log(self.state.log_history)
 
 
 class Collator(SentenceTransformerDataCollator):
@@ -113,13 +106,12 @@ class DevEvaluator(BaseEvaluator):
         """Take what scores a model, and what keeps one, from the model in training and its copy that is whole."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._score, self._keep, self._params = score, keep, params
-        self.trainer: Trainer | None = None
+        self.trainer: Any = None  # which has history_rows()
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         """Return the dev score."""
-        assert self.trainer is not None
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
         score = self._score(whole)

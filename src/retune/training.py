@@ -14,9 +14,10 @@ from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.files import atomic_directory
 from retune.fingerprint import machine
+from retune.flagembedding_training import train_with_flagembedding
 from retune.hardware import resolve_device, resolve_dtype
 from retune.history import HistoryRow, write_history
-from retune.kept_model import keep_model
+from retune.kept_model import KEPT, keep_model
 from retune.launching import start, to_start
 from retune.losses import RankingLoss
 from retune.memory import is_out_of_memory, memory_advice
@@ -31,7 +32,6 @@ from retune.training_arguments import training_arguments
 from retune.training_model import load_for_training
 from retune.training_plan import Plan
 
-KEPT = "kept"  # in the scratch directory: the model to write
 NUM_PARITY_TEXTS = 16
 LOG = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     )
     args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = load_for_training(task, device, dtype)
+    if params.engine == "flagembedding":
+        return train_with_flagembedding(task, plan, model, args, evaluator, scratch)
     loss = RankingLoss(model, params, token_budget=compute.token_budget)
     evaluator.trainer = trainer = Trainer(
         plan=plan,

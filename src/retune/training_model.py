@@ -24,7 +24,7 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
         InputError: 4-bit loading or the attention code is not to be had here, or no layer is of a name to adapt.
     """
     params = task.params
-    lora = params.lora if params.method == "lora" else None
+    lora = params.lora if params.method in ("lora", "icl") else None
     fastest = "eager" if device.type == "cpu" else None
     attention = fastest if params.attention == "auto" else params.attention
     quantization = _four_bit(device, dtype) if lora and lora.load_in_4bit else None

@@ -117,6 +117,11 @@ class Plan:
         batches = map(self.batch, range(min(self.num_batches, SAMPLED)))
         return sum(int(batch.is_compared.sum()) - len(batch.queries) for batch in batches)
 
+    def candidates(self, query: int) -> tuple[Scored, Scored]:
+        """Return a query's positives and all of its mined negatives but those that have the text of an answer."""
+        own = slice(*np.searchsorted(self._rows, [query, query + 1]))
+        return (self._positives[own], self._positive_scores[own]), self._negatives[query]
+
     def _is_compared(
         self, queries: np.ndarray, documents: np.ndarray, groups: np.ndarray, drawn: np.ndarray
     ) -> np.ndarray:

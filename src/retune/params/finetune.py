@@ -1,10 +1,16 @@
 """Section `finetune.<run>`: one fine-tuned model."""
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from retune.params.section import Name, Section, Share
+
+UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
+    "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
+    "guide_margin": None, "processes": 1,
+}  # fmt: skip
 
 
 class Lora(Section):
@@ -15,6 +21,13 @@ class Lora(Section):
     dropout: Share  # of what enters them
     load_in_4bit: bool  # the frozen layers, on CUDA; the model written has them as the base does
     target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"]  # last parts of layers' names
+
+
+class Icl(Section):
+    """Examples that a query brings in training: others of its batch, each with a document that answers it."""
+
+    examples: bool
+    example_max_length: PositiveInt  # tokens of an example's query; its document has document_max_length
 
 
 class Finetune(Section):
@@ -28,8 +41,10 @@ class Finetune(Section):
     evaluate_steps: PositiveInt | None  # steps from one dev score to the next, besides that after each epoch
     patience: PositiveInt | None  # dev scores in a row that are no better than the best, after which a run ends
     keep: Literal["best", "last"] | PositiveInt  # which model is written: by dev score, or that after an epoch
-    method: Literal["none", "full", "lora"]
+    engine: Literal["sentence_transformers", "flagembedding"]
+    method: Literal["none", "full", "lora", "icl"]  # icl: decoders that read examples in their context
     lora: Lora | None
+    icl: Icl | None
     epochs: PositiveInt
     batch_size: PositiveInt  # queries a step
     hard_negatives: NonNegativeInt  # mined negatives a query brings to its batch, drawn anew each epoch
@@ -66,8 +81,8 @@ class Finetune(Section):
                 f"teacher_temperature: expected a number with loss kl and null else, got {self.teacher_temperature} "
                 f"with {self.loss}"
             )
-        if (self.method == "lora") > (self.lora is not None):
-            raise ValueError("lora: expected a section as in docs/finetune.md with method lora, got null")
+        if (self.method in ("lora", "icl")) > (self.lora is not None):
+            raise ValueError(f"lora: expected a section as in docs/finetune.md with method {self.method}, got null")
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
                 f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
@@ -94,4 +109,23 @@ class Finetune(Section):
                 "guide_margin: expected null without infonce and in-batch or random negatives, which it is about, "
                 f"got {self.guide_margin}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _suits_engine(self) -> Self:
+        if self.method == "icl" and (self.engine != "flagembedding" or self.icl is None):
+            raise ValueError(
+                "method: icl expects engine flagembedding and icl with examples and example_max_length, "
+                f"got {self.engine} and {self.icl}"
+            )
+        if self.engine != "flagembedding" or self.method == "none":
+            return self
+        for name, value in UNUSED_BY_FLAGEMBEDDING.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name}: expected {json.dumps(value)} with engine flagembedding, "
+                    f"got {getattr(self, name)}; or take engine sentence_transformers"
+                )
+        if self.loss not in ("infonce", "kl"):
+            raise ValueError(f"loss: expected infonce or kl with engine flagembedding, got {self.loss}")
         return self
