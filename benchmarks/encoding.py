@@ -159,7 +159,7 @@ def _flops(work: Path, texts: list[str]) -> dict[str, float]:
     lengths = np.array([len(ids) for ids in encoder.tokenize_documents(texts)], dtype=float)
     attention = 4 * config.num_hidden_layers * config.hidden_size * (lengths**2).sum()
     weights = 2 * sum(parameter.numel() for parameter in layers) * lengths.sum()
-    factor = torch.randn(2048, 2048, dtype=encoder._dtype)
+    factor = torch.randn(2048, 2048, dtype=encoder._lazy.dtype)
     product = torch.empty_like(factor)  # into a fresh one a product takes several times as long
     times = []
     for _ in range(12):
@@ -175,9 +175,10 @@ def _time_cache(work: Path, texts: list[str]) -> dict[str, float]:
     encode = _ours(work, "auto", Cache(folder=str(work / "cache"), max_gb=10.0))
     encoder: Encoder = encode.__self__  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
-    with encoder._open_cache("documents") as cache:
+    dim = encoder._model_dim
+    with encoder._open_cache("documents", dim) as cache:
         assert cache is not None
-        cache.write(documents, rng.standard_normal((LOOKED_UP, encoder._dim), dtype=np.float32))
+        cache.write(documents, rng.standard_normal((LOOKED_UP, dim), dtype=np.float32))
     start = time.perf_counter()
     encode(documents)
     seconds = time.perf_counter() - start

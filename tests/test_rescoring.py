@@ -261,3 +261,26 @@ def test_loaded_scorer_keeps_its_scores(folder: Path, tmp_path: Path) -> None:
 def test_embedding_model_is_no_scorer(tiny_model: Path) -> None:
     with pytest.raises(InputError, match="tiny: expected a cross-encoder, got another model"):
         CrossEncoderScorer.load(tiny_model, COMPUTE)
+
+
+def test_model_is_loaded_for_pairs_that_are_not_cached_only(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = COMPUTE.model_copy(update={"cache": Cache(folder=str(tmp_path), max_gb=1.0)})
+    expected = score(CrossEncoderScorer.load(folder, compute), PAIRS)
+    loaded = []
+    monkeypatch.setattr(
+        rescoring,
+        "load_cross_encoder",
+        lambda folder, device: loaded.append(folder) or load_cross_encoder(folder, device),
+    )
+    warm = CrossEncoderScorer.load(folder, compute)
+    np.testing.assert_array_equal(score(warm, PAIRS[::-1]), expected[::-1])
+    assert loaded == []
+    warm.score(["prime"], ["factor integer"])
+    assert loaded == [folder]
+
+
+def test_embedding_model_is_refused_as_scorer_at_once(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match="tiny: expected a cross-encoder, got another model$"):
+        CrossEncoderScorer.load(tiny_model, COMPUTE)

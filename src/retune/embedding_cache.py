@@ -5,21 +5,20 @@ encoding again: never a wrong vector, and never the run.
 """
 
 import hashlib
-import json
 import logging
 import os
 import sqlite3
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from retune.cache_file import create, read_about, read_dim
 from retune.cache_folder import SUFFIX, shrink
 from retune.errors import InputError
 from retune.params.compute import Cache
@@ -29,8 +28,6 @@ LOG = logging.getLogger(__name__)
 KEYS_A_QUERY = 500
 STORE_EVERY_S = 2.0  # what a killed process loses; rarer gains nothing
 LOCK_TIMEOUT_S = 60.0  # another process holds the file for milliseconds
-PAGE_BYTES = 16384  # fits ten vectors of 384 dimensions, three of 1024
-COLUMNS = "key BLOB PRIMARY KEY, checksum INTEGER, is_cut INTEGER, vector BLOB"
 FLOAT = np.dtype("<f4")
 Stored = tuple[bytes, int]  # a vector, and whether its text was cut
 DAMAGE = {  # a mistake in our SQL aside, SQLITE_ERROR means that the tables are not those we made
@@ -70,7 +67,7 @@ class EmbeddingCache:
             InputError: It holds vectors of other dimensions than the model gives.
         """
         self.has_written = False
-        self.path = folder / f"{entry.key}{SUFFIX}"
+        self.path = _path(folder, entry.key)
         self._entry = entry
         self._is_usable = True
         self._connection: sqlite3.Connection | None = None
@@ -116,6 +113,11 @@ class EmbeddingCache:
             self._waiting.append((key, _checksum(key, cut, value), cut, value))
         if time.monotonic() - self._stored_at >= STORE_EVERY_S:
             self.store()
+
+    def check_dim(self, dim: int) -> None:
+        """Refuse a model, loaded only now, that gives vectors of other dimensions than the file holds."""
+        if dim != self._entry.dim:
+            raise self._other_dim(dim, self._entry.dim)
 
     def store(self) -> None:
         """Store what waits, all of it or none."""
@@ -169,9 +171,8 @@ class EmbeddingCache:
                         _move_aside(self.path)
 
     def _connect(self) -> sqlite3.Connection:
-        about = json.dumps(asdict(self._entry)).encode()
         if not self.path.exists():
-            _create(self.path, about)
+            create(self.path, asdict(self._entry))
         connection = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_S, isolation_level="IMMEDIATE")
         try:
             connection.text_factory = bytes  # of a damaged file, text may not be UTF-8
@@ -184,21 +185,26 @@ class EmbeddingCache:
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        row = connection.execute("SELECT checksum, content FROM about").fetchone()
-        if row is None or not isinstance(row[1], bytes) or row[0] != zlib.crc32(row[1]):
-            raise sqlite3.DataError("what it says of itself is not what was written")
-        dim = json.loads(row[1])["dim"]
+        dim = read_about(connection)["dim"]
         if dim != self._entry.dim:
-            raise InputError(
-                f"{self.path}: expected vectors of {self._entry.dim} dimensions, as the model "
-                f"{self._entry.model!r} gives, the file says {dim}; run `python -m stages.cache empty`"
-            )
+            raise self._other_dim(self._entry.dim, dim)
+
+    def _other_dim(self, of_model: int, of_file: int) -> InputError:
+        return InputError(
+            f"{self.path}: expected vectors of {of_model} dimensions, as the model {self._entry.model!r} gives, "
+            f"the file says {of_file}; run `python -m stages.cache empty`"
+        )
+
+
+def stored_dim(settings: Cache, key: str) -> int | None:
+    """Return the dimensions of the vectors stored under a model's key; None if there is no file that can be read."""
+    return read_dim(_path(_folder(settings), key))
 
 
 @contextmanager
 def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
     """Open a model's vectors; in the end store what waits, and keep all models together within their limit."""
-    folder = Path(settings.folder).expanduser()
+    folder = _folder(settings)
     cache = EmbeddingCache(folder, entry)
     try:
         yield cache
@@ -212,6 +218,14 @@ def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
                 LOG.warning("%s: %s; the embedding cache may be over its limit", folder, error)
 
 
+def _folder(settings: Cache) -> Path:
+    return Path(settings.folder).expanduser()
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / f"{key}{SUFFIX}"
+
+
 def _checksum(key: bytes, is_cut: int, vector: bytes) -> int:
     return zlib.crc32(vector, zlib.crc32(bytes([is_cut]), zlib.crc32(key)))
 
@@ -220,26 +234,6 @@ def _is_damage(error: Exception) -> bool:
     """Tell a file that is not what was written from one that cannot be read or written now."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.DataError) or (code is not None and code & 0xFF in DAMAGE)
-
-
-def _create(path: Path, about: bytes) -> None:
-    """Make an empty file that is whole from its first moment on, unless another process is faster."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".new")
-    os.close(handle)
-    try:
-        with closing(sqlite3.connect(name)) as connection, connection:
-            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            connection.execute("PRAGMA journal_mode = WAL")  # readers go on while one process writes
-            connection.execute("CREATE TABLE about (checksum INTEGER, content BLOB)")
-            connection.execute(
-                "CREATE TABLE vectors (key BLOB PRIMARY KEY, checksum INTEGER, is_cut INTEGER, vector BLOB)"
-            )
-            connection.execute("INSERT INTO about VALUES (?, ?)", (zlib.crc32(about), about))
-        with suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        os.unlink(name)
 
 
 def _move_aside(path: Path) -> None:

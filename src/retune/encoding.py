@@ -1,29 +1,28 @@
 """The one place where texts become vectors: prefixes, truncation, batches, pooling, normalisation."""
 
-import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tqdm import tqdm
 
 from retune.batching import Batching
-from retune.embedding_cache import EmbeddingCache, Entry, open_cache
+from retune.embedding_cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding_processes import Batch, Forward, Processes
 from retune.fingerprint import ModelFiles, Role, fingerprint
-from retune.hardware import alike_devices, resolve_device, resolve_dtype
-from retune.model_directory import load_model, read_encoding
+from retune.hardware import alike_devices, resolve_device
+from retune.lazy_model import LazyModel
+from retune.model_directory import read_encoding
 from retune.params.compute import Compute
 from retune.params.fetch import Encoding
-from retune.row_by_row import multiply_row_by_row
-from retune.tokenizing import Texts, Tokenizer
+from retune.prepared_model import lazy_model, load_prepared, prepared_copy
+from retune.tokenizing import Texts, Tokenizer, max_length
 
 MIN_TEXTS = 10_000  # for which several processes, that take some ten seconds to start, are worth it
 LOG = logging.getLogger(__name__)
@@ -42,9 +41,14 @@ class Encoder:
     """
 
     def __init__(
-        self, model: SentenceTransformer, encoding: Encoding, compute: Compute, *, files: ModelFiles | None = None
+        self,
+        model: SentenceTransformer | LazyModel[SentenceTransformer],
+        encoding: Encoding,
+        compute: Compute,
+        *,
+        files: ModelFiles | None = None,
     ) -> None:
-        """Take a loaded model; `load` takes a directory.
+        """Take a loaded model, or one that is loaded with the first text to encode; `load` takes a directory.
 
         Args:
             model: Encodes as it is.
@@ -53,37 +57,41 @@ class Encoder:
             files: Where its weights come from, unchanged. None: nothing is cached.
         """
         self.encoding = encoding
-        self.device: torch.device = model.device
+        self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
+        self.device = self._lazy.device
         self.batching = Batching(compute, self.device)
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
-        self._tokenizer = Tokenizer(model.tokenizer, encoding)
-        self.tokenizer: Any = self._tokenizer.plain
-        self._model = model
-        self._dim = int(model.get_embedding_dimension() or 0)
         self._cache_settings = compute.cache
         self._files = files
         self._processes: Processes | None = None
 
     @classmethod
     def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
-        """Load a model directory for encoding, with the cache that `compute` names.
+        """Take a model directory for encoding, with the cache that `compute` names.
 
+        The model itself is loaded with the first text that is not cached.
         For many texts there is a process for each of `devices`; None means all GPUs like the one of `compute`.
         """
         encoding = read_encoding(folder)
         device = resolve_device(compute.device)
         files = ModelFiles.of(folder) if compute.cache else None
-        encoder = cls(_convert(load_model(folder, device.type), encoding), encoding, compute, files=files)
+        model = lazy_model(folder, encoding, device, files)
+        encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
         if len(devices) > 1:
-            encoder._processes = Processes(partial(_load_forward, folder, compute), devices)
-        LOG.info("%s: encoding on %s in %s", folder, device.type, str(encoder._dtype).removeprefix("torch."))
+            encoder._processes = Processes(partial(_load_forward, folder, compute, model.dtype), devices)
+        LOG.info("%s: encoding on %s in %s", folder, device.type, str(model.dtype).removeprefix("torch."))
         return encoder
 
     @classmethod
     def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> "Encoder":
         """Encode with a copy of a model in training, in the number format `load` would use, without a cache."""
-        return cls(_convert(copy.deepcopy(model), encoding), encoding, compute)
+        return cls(prepared_copy(model, encoding), encoding, compute)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own."""
+        return self._tokenizer.plain
 
     def encode_queries(
         self, texts: Sequence[str], prompts: Sequence[str | None], *, ids: Sequence[str] | None = None
@@ -111,22 +119,26 @@ class Encoder:
 
     def _encode(self, inputs: Texts) -> np.ndarray:
         """Encode each distinct text once."""
-        embeddings = np.zeros((len(inputs.texts), self._dim), dtype=np.float32)
+        embeddings = np.zeros((len(inputs.texts), self._dim(inputs.role)), dtype=np.float32)
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
         left = list(range(len(inputs.texts)))
         with self._processes or nullcontext():
             while left:  # a second round only after the device ran out of memory
                 left = self._encode_rows(inputs, left, embeddings, is_cut)
         if count := int(is_cut[inputs.rows].sum()):
-            shares = inputs.role, f"{count:,}", f"{len(inputs.rows):,}", self._tokenizer.max_length(inputs.role)
+            shares = inputs.role, f"{count:,}", f"{len(inputs.rows):,}", max_length(self.encoding, inputs.role)
             LOG.info("%s: %s of %s texts cut to %d tokens", *shares)
         self.truncated[inputs.role] += count
         return embeddings if len(inputs.texts) == len(inputs.rows) else embeddings[inputs.rows]
 
     def _encode_rows(self, inputs: Texts, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
         """Fill in rows of both arrays from the cache or the model; return those that memory did not suffice for."""
-        with self._open_cache(inputs.role) as cache:
+        with self._open_cache(inputs.role, embeddings.shape[1]) as cache:
             missing = cache.read(inputs.texts, rows, embeddings, is_cut) if cache else rows
+            if not missing:
+                return []
+            if cache:
+                cache.check_dim(self._model_dim)
             token_ids, is_cut[missing] = self._tokenizer.tokenize([inputs.texts[row] for row in missing], inputs.role)
             done: set[int] = set()
             for batch, vectors in self._run_batches(inputs, missing, token_ids):
@@ -158,19 +170,21 @@ class Encoder:
                 progress.update(len(batch))
                 yield batch, vectors[: len(batch)]
 
-    def _open_cache(self, role: Role) -> AbstractContextManager[EmbeddingCache | None]:
+    def _open_cache(self, role: Role, dim: int) -> AbstractContextManager[EmbeddingCache | None]:
         """Open the file of vectors made exactly as this encoder would make them now."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
-        key = fingerprint(
-            self._files,
-            self.encoding,
-            role,
-            dtype=self._dtype,
-            device=self.device,
-            token_budget=self.batching.token_budget,
-        )
-        return open_cache(self._cache_settings, Entry(key, self._files.name, role, self._dim))
+        return open_cache(self._cache_settings, Entry(self._key(self._files, role), self._files.name, role, dim))
+
+    def _key(self, files: ModelFiles, role: Role) -> str:
+        budget = self.batching.token_budget
+        return fingerprint(files, self.encoding, role, dtype=self._lazy.dtype, device=self.device, token_budget=budget)
+
+    def _dim(self, role: Role) -> int:
+        """Return the dimensions of the vectors: as the cache says, or else the model, which then is needed anyway."""
+        if self._files is None or self._cache_settings is None:
+            return self._model_dim
+        return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
 
     def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
         """Run a batch; None if the device has no memory for it."""
@@ -188,21 +202,21 @@ class Encoder:
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
     @property
-    def _dtype(self) -> torch.dtype:
-        return next(self._model.parameters()).dtype
+    def _model(self) -> SentenceTransformer:
+        return self._lazy.model
+
+    @property
+    def _model_dim(self) -> int:
+        return int(self._model.get_embedding_dimension() or 0)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer(self._model.tokenizer, self.encoding)
 
 
-def _load_forward(folder: Path, compute: Compute, device: str) -> Forward:
+def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:
     """Load the model in a process of its own."""
-    encoding = read_encoding(folder)
-    return Encoder(_convert(load_model(folder, device), encoding), encoding, compute)._forward_or_none
-
-
-def _convert(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
-    """Bring a model to its number format; `auto` leaves a static one, which multiplies no matrices, at float32."""
-    multiply_row_by_row(list(model)[1:])
-    is_exact = encoding.dtype == "auto" and isinstance(model[0], StaticEmbedding)
-    return model.to(torch.float32 if is_exact else resolve_dtype(encoding.dtype, model.device))
+    return Encoder(load_prepared(folder, device, dtype), read_encoding(folder), compute)._forward_or_none
 
 
 def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":

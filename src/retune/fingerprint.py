@@ -12,6 +12,7 @@ import tokenizers
 import torch
 import transformers
 
+from retune.errors import InputError
 from retune.files import sha256
 from retune.hardware import processor_name
 from retune.model_directory import SETTINGS
@@ -19,12 +20,15 @@ from retune.params.fetch import Encoding
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
 Role = Literal["queries", "documents"]
-ENCODER = [Path(__file__).with_name(name) for name in ("batching.py", "encoding.py", "row_by_row.py", "tokenizing.py")]
+ENCODER = [
+    Path(__file__).with_name(f"{name}.py")
+    for name in ("batching", "encoding", "prepared_model", "row_by_row", "tokenizing")
+]
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model directory as it was when it was loaded.
+    """A model directory as it was when it was hashed.
 
     Attributes:
         name: Of the directory, for people.
@@ -41,6 +45,11 @@ class ModelFiles:
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
         return cls(folder.resolve().name, _hash(hashes))
+
+    def check(self, folder: Path) -> None:
+        """Refuse a directory that has changed since: its vectors would be kept as those of the files hashed."""
+        if ModelFiles.of(folder).sha256 != self.sha256:
+            raise InputError(f"{folder}: expected the files of the stage's start, they have changed; run it again")
 
 
 def fingerprint(

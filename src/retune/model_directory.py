@@ -1,10 +1,13 @@
 """A model on disk: a standard sentence-transformers directory and retune.json, how texts enter it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from transformers import BitsAndBytesConfig
@@ -55,6 +58,14 @@ def first_module(folder: Path) -> tuple[str, Path]:
         raise InputError(f"{path}: expected a list of modules as sentence-transformers writes it") from None
 
 
+def check_kind(folder: Path, *, is_pair_scorer: bool) -> None:
+    """Refuse a cross-encoder where an embedding model is expected, and the other way round."""
+    if is_cross_encoder(folder) and not is_pair_scorer:
+        raise InputError(f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer")
+    if is_pair_scorer and not is_cross_encoder(folder):
+        raise InputError(f"{folder}: expected a cross-encoder, got another model")
+
+
 def load_model(
     folder: Path, device: str, *, attention: str | None = None, quantization: BitsAndBytesConfig | None = None
 ) -> SentenceTransformer:
@@ -67,24 +78,24 @@ def load_model(
         quantization: How linear layers are packed, or None.
 
     Raises:
-        InputError: It is a cross-encoder.
+        InputError: It is a cross-encoder, or does not load.
     """
-    if is_cross_encoder(folder):
-        raise InputError(f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer")
+    check_kind(folder, is_pair_scorer=False)
     chosen = {"attn_implementation": attention, "quantization_config": quantization}
     model_kwargs = {name: value for name, value in chosen.items() if value is not None}
-    return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=model_kwargs)
+    with _failure_in_one_line(folder):
+        return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=model_kwargs)
 
 
 def load_cross_encoder(folder: Path, device: str) -> CrossEncoder:
     """Load a cross-encoder's directory as `load_model` loads an embedding model's.
 
     Raises:
-        InputError: It is no cross-encoder.
+        InputError: It is no cross-encoder, or does not load.
     """
-    if not is_cross_encoder(folder):
-        raise InputError(f"{folder}: expected a cross-encoder, got another model")
-    model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
+    check_kind(folder, is_pair_scorer=True)
+    with _failure_in_one_line(folder):
+        model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
     return model
 
 
@@ -119,6 +130,16 @@ def save_cross_encoder(model: CrossEncoder, encoding: Encoding, folder: Path) ->
 def pair_max_length(encoding: Encoding) -> int:
     """Return how many tokens of a query and a document together enter a cross-encoder."""
     return encoding.query_max_length + encoding.document_max_length
+
+
+@contextmanager
+def _failure_in_one_line(folder: Path) -> Iterator[None]:
+    """Say what the libraries find wrong with a directory's files."""
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{folder}: expected a model, got {reason}; run the stage that writes it again") from None
 
 
 def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from retune.errors import InputError
 from retune.files import sha256
 from retune.fingerprint import ModelFiles, fingerprint
 from retune.hardware import resolve_device, resolve_dtype
-from retune.model_directory import load_cross_encoder, pair_max_length, read_encoding
+from retune.lazy_model import LazyModel
+from retune.model_directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
 from retune.params.compute import Compute
 from retune.params.fetch import Encoding
 from retune.row_by_row import multiply_row_by_row
@@ -40,9 +42,14 @@ class CrossEncoderScorer:
     """
 
     def __init__(
-        self, model: CrossEncoder, encoding: Encoding, compute: Compute, *, files: ModelFiles | None = None
+        self,
+        model: CrossEncoder | LazyModel[CrossEncoder],
+        encoding: Encoding,
+        compute: Compute,
+        *,
+        files: ModelFiles | None = None,
     ) -> None:
-        """Take a loaded model; `load` takes a directory.
+        """Take a loaded model, or one that is loaded with the first pair to score; `load` takes a directory.
 
         Args:
             model: Scores as it is, but for its head, which is made to read pairs one by one (`row_by_row`).
@@ -51,23 +58,25 @@ class CrossEncoderScorer:
             files: Where its weights come from, unchanged. None: nothing is cached.
         """
         self.encoding = encoding
-        self.batching = Batching(compute, model.device)
-        self._model = model.eval()
-        self._tokenizer: Any = model.tokenizer
-        self._activation: Any = model.activation_fn
+        self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
+        self.batching = Batching(compute, self._lazy.device)
         self._cache_settings = compute.cache
         self._files = files
-        multiply_row_by_row(model)
 
     @classmethod
     def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
-        """Load a cross-encoder that fetch wrote, with the cache that `compute` names."""
+        """Take a cross-encoder that fetch wrote, with the cache that `compute` names.
+
+        The model itself is loaded with the first pair that is not cached.
+        """
         encoding = read_encoding(folder)
+        check_kind(folder, is_pair_scorer=True)
         device = resolve_device(compute.device)
         dtype = resolve_dtype(encoding.dtype, device)
         files = ModelFiles.of(folder) if compute.cache else None
         LOG.info("%s: scoring on %s in %s", folder, device.type, str(dtype).removeprefix("torch."))
-        return cls(load_cross_encoder(folder, device.type).to(dtype), encoding, compute, files=files)
+        model = LazyModel(partial(_load, folder, device.type, dtype, files), device, dtype)
+        return cls(model, encoding, compute, files=files)
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
         """Score each query with the document at its position.
@@ -128,7 +137,7 @@ class CrossEncoderScorer:
         return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
 
     def _tokenize_chunk(self, pairs: list[Pair]) -> list[Tokens]:
-        columns = self._tokenizer(
+        columns = self._model.tokenizer(
             [query for query, _ in pairs],
             [document for _, document in pairs],
             truncation="longest_first",
@@ -140,7 +149,7 @@ class CrossEncoderScorer:
         """Open the file of scores made exactly as this scorer would make them now."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
-        device, dtype = self._model.device, next(self._model.parameters()).dtype
+        device, dtype = self._lazy.device, self._lazy.dtype
         sides = [
             fingerprint(
                 self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.batching.token_budget
@@ -161,9 +170,21 @@ class CrossEncoderScorer:
     @torch.inference_mode()
     def _forward(self, tokens: list[Tokens], length: int) -> np.ndarray:
         """Return (pairs, 1) scores."""
-        features = self._tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
-        logits = self._model(features.to(self._model.device))["scores"].float()
-        return np.asarray(self._activation(logits).cpu().numpy())
+        features = self._model.tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
+        logits = self._model(features.to(self._lazy.device))["scores"].float()
+        activation: Any = self._model.activation_fn
+        return np.asarray(activation(logits).cpu().numpy())
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        multiply_row_by_row(self._lazy.model)
+        return self._lazy.model.eval()
+
+
+def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None) -> CrossEncoder:
+    if files is not None:
+        files.check(folder)
+    return load_cross_encoder(folder, device).to(dtype)
 
 
 def _progress_bar(total: int) -> "tqdm[Any]":

@@ -91,7 +91,7 @@ class Tokenizer:
             tokens = self.plain(
                 list(texts[start : start + CHUNK]),
                 truncation=True,
-                max_length=self.max_length(role) - len(suffix_ids),
+                max_length=max_length(self._encoding, role) - len(suffix_ids),
                 add_special_tokens=not self._is_static,
             )
             token_ids += [ids[:end] + suffix_ids + (ids[end:] if end else []) for ids in tokens["input_ids"]]
@@ -106,10 +106,6 @@ class Tokenizer:
         ids = np.concatenate(token_ids)
         return {"input_ids": torch.from_numpy(ids).to(device), "offsets": torch.from_numpy(starts).to(device)}
 
-    def max_length(self, role: Role) -> int:
-        """Return the most tokens of a text, special tokens and suffix included."""
-        return self._encoding.query_max_length if role == "queries" else self._encoding.document_max_length
-
     def _suffix_ids(self) -> list[int]:
         """Return the suffix's ids as they are after a text: alone it might begin with a sign for the start of one."""
         text, whole, alone = (
@@ -121,6 +117,11 @@ class Tokenizer:
     def _num_special_at_end(self) -> int:
         mask = [] if self._is_static else self.plain("a", return_special_tokens_mask=True)["special_tokens_mask"]
         return next((count for count, is_special in enumerate(reversed(mask)) if not is_special), 0)
+
+
+def max_length(encoding: Encoding, role: Role) -> int:
+    """Return the most tokens of a text, special tokens and suffix included."""
+    return encoding.query_max_length if role == "queries" else encoding.document_max_length
 
 
 def _wrap(tokenizer: tokenizers.Tokenizer) -> PreTrainedTokenizerFast:

@@ -30,8 +30,8 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
     quantization = _four_bit(device, dtype) if lora and lora.load_in_4bit else None
     try:
         model = load_model(task.base, device.type, attention=attention, quantization=quantization).float()
-    except (ImportError, ValueError) as error:
-        if isinstance(error, InputError) or params.attention == "auto":
+    except (ImportError, InputError) as error:
+        if params.attention == "auto":
             raise
         raise InputError(f"attention: {params.attention}: {str(error).splitlines()[0]} Write auto") from None
     for module in model.modules():

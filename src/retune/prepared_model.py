@@ -1,0 +1,60 @@
+"""An embedding model made ready to encode: in its number format, with layers that read texts one by one."""
+
+import copy
+from functools import partial
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+from retune.fingerprint import ModelFiles
+from retune.hardware import resolve_dtype
+from retune.lazy_model import LazyModel
+from retune.model_directory import check_kind, first_module, load_model
+from retune.params.fetch import Encoding
+from retune.row_by_row import multiply_row_by_row
+
+
+def lazy_model(
+    folder: Path, encoding: Encoding, device: torch.device, files: ModelFiles | None
+) -> LazyModel[SentenceTransformer]:
+    """Return a directory's model, to be loaded when it is first used.
+
+    Args:
+        folder: A sentence-transformers directory.
+        encoding: Names the number format.
+        device: Where the model is to run.
+        files: What the directory must still hold then; None: anything.
+
+    Raises:
+        InputError: It is a cross-encoder.
+    """
+    check_kind(folder, is_pair_scorer=False)
+    dtype = _dtype(encoding, device, is_static=first_module(folder)[0] == StaticEmbedding.__name__)
+    return LazyModel(partial(load_prepared, folder, device.type, dtype, files), device, dtype)
+
+
+def load_prepared(
+    folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None = None
+) -> SentenceTransformer:
+    """Load a directory's model in a number format; `files` as for `lazy_model`."""
+    if files is not None:
+        files.check(folder)
+    return _prepare(load_model(folder, device), dtype)
+
+
+def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
+    """Copy a model in the number format that `lazy_model` would give it."""
+    is_static = isinstance(model[0], StaticEmbedding)
+    return _prepare(copy.deepcopy(model), _dtype(encoding, model.device, is_static=is_static))
+
+
+def _prepare(model: SentenceTransformer, dtype: torch.dtype) -> SentenceTransformer:
+    multiply_row_by_row(list(model)[1:])
+    return model.to(dtype)
+
+
+def _dtype(encoding: Encoding, device: torch.device, *, is_static: bool) -> torch.dtype:
+    """Return the number format; `auto` leaves a static model, which multiplies no matrices, at float32."""
+    return torch.float32 if is_static and encoding.dtype == "auto" else resolve_dtype(encoding.dtype, device)
