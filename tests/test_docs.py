@@ -10,6 +10,7 @@ from conftest import REPOSITORY, succeed
 from conversion import SHARED, convert_raw
 
 from retune import converters, converting
+from retune.params.mix import Mix
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -37,7 +38,7 @@ def test_readme_shows_the_table_of_the_committed_run() -> None:
 
 
 def test_every_stage_and_preset_has_a_page() -> None:
-    stages = {"fetch", "convert", "synthesize", "mine", "finetune", "eval", "compare"}
+    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "eval", "compare"}
     presets = {path.stem for path in (REPOSITORY / "presets").glob("*.yaml")}
     assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
 
@@ -48,6 +49,11 @@ def test_page_names_every_parameter(section: str, default_params: dict) -> None:
     for entry in default_params[section].values():
         for parameter in entry:
             assert f"`{parameter}`" in page, parameter
+
+
+def test_page_names_every_parameter_of_a_mixture() -> None:
+    page = (REPOSITORY / "docs/mix.md").read_text(encoding="utf-8")
+    assert all(f"`{parameter}`" in page for parameter in Mix.model_fields)
 
 
 def test_locks_pin_every_package_and_differ_by_accelerator() -> None:

@@ -58,6 +58,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
         "synthesize": {"made": synthetic},
         "mine": {"made": recipe("made", "tiny", range=[1, 20], shortage="random")},
+        "mix": {},
         "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS), "ks": [1, 3, 10]},
         "compare": {"metric": "ndcg_at_10"},
@@ -189,6 +190,28 @@ def test_added_model_runs_only_its_own_cells(repository: Path) -> None:
     assert ran == {"finetune@copied", "eval@copied-first", "eval@copied-second", "compare"}
     summary = json.loads((repository / "metrics/summary.json").read_text())
     assert summary["gain"]["copied"] == 0.0
+
+
+def test_mixture_is_trained_on_like_a_mined_set(repository: Path) -> None:
+    params = tiny_params({})
+    mixed = params["finetune"]["tuned"] | {"data": "both"}
+    second = recipe("second", "tiny", range=[1, 20], shortage="random")
+    mixture = {"first": "second", "second": "made", "first_weight": 1.0, "second_weight": 0.5}
+    models = ["tiny", "tuned", "mixed"]
+    edit = {"mine.second": second, "mix.both": mixture, "finetune.mixed": mixed, "eval.models": models}
+    change(repository, edit)
+    succeed("python -m stages.check", repository)
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"mine@second", "mix@both", "finetune@mixed", "eval@mixed-first", "eval@mixed-second", "compare"}
+    sources = json.loads((repository / "metrics/mined/both.json").read_text())["sources"]
+    assert {name: source["weight"] for name, source in sources.items()} == {"second/second": 1.0, "made/made": 0.5}
+    pairs = sources["second/second"]["positives"], round(0.5 * sources["made/made"]["positives"])
+    steps = sum(-(-count // PARAMS["batch_size"]) for count in pairs) * mixed["epochs"]
+    assert len((repository / "metrics/train/mixed.tsv").read_text().splitlines()) == 1 + steps
+    assert "| `mixed` | `tiny` | second |" in (repository / "reports/compare.md").read_text()
+    assert "index.html" in succeed("dvc plots show", repository)
+    assert "random_pairs" in (repository / "dvc_plots/index.html").read_text()
 
 
 def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
