@@ -48,7 +48,11 @@ def same_bytes(first: Path, second: Path) -> None:
     assert Path("model.safetensors") in files
     assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
     for file in files:
-        assert (first / file).read_bytes() == (second / file).read_bytes(), file
+        written = (first / file).read_bytes()
+        if file.name == "model-card.md":
+            for mark in ("# ", "/"):
+                written = written.replace(f"{mark}{first.name}".encode(), f"{mark}{second.name}".encode())
+        assert written == (second / file).read_bytes(), file
 
 
 def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:

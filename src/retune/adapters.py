@@ -73,7 +73,8 @@ def _merged(adapted: PeftModel) -> Any:
     if not _is_in_4bit(base):
         return copy.deepcopy(adapted).merge_and_unload()
     saved = type(base).from_pretrained(base.name_or_path, local_files_only=True, dtype="auto").to(base.device)
-    again = get_peft_model(saved, adapted.peft_config["default"], low_cpu_mem_usage=True)  # draws no random numbers
+    config = copy.deepcopy(adapted.peft_config["default"])  # peft writes the path of the base into it
+    again = get_peft_model(saved, config, low_cpu_mem_usage=True)  # draws no random numbers
     set_peft_model_state_dict(again, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
     return again.merge_and_unload()
 

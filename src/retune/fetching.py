@@ -17,13 +17,13 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from retune.base_checks import ADAPTER, check_lengths, check_no_adapter, check_pooling
 from retune.errors import InputError
 from retune.files import atomic_directory, sha256
 from retune.model_directory import (
     first_module,
     is_cross_encoder,
     load_cross_encoder,
-    pair_max_length,
     save_cross_encoder,
     save_model,
 )
@@ -48,9 +48,11 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
 
     Raises:
         InputError: The model is not there, is no safetensors model, has other weights than `sha256`
-            says, no pooling is known for it, or it is a cross-encoder that does not score a pair with one number.
+            says, no pooling is known for it or none that suits a decoder, a length is beyond it, it is an adapter, or a
+            cross-encoder that does not score a pair with one number.
     """
     folder = _locate(params, where)
+    check_no_adapter(folder, where)
     _check_weights(folder, params.sha256, where)
     load = _load_cross_encoder if is_cross_encoder(folder) else _load
     try:
@@ -60,7 +62,10 @@ def fetch(params: Fetch, out: Path, *, where: str) -> None:
         raise InputError(f"{where}: {folder} holds no model that loads: {str(error).strip().splitlines()[0]}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
     encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model) or "as_saved"})
-    _check_lengths(model, encoding, where)
+    check_pooling(model, _pooling_mode(model), where)
+    check_lengths(model, encoding, where)
+    if isinstance(model, SentenceTransformer) and not isinstance(model[0], StaticEmbedding):
+        _name_padding(model, where)
     with atomic_directory(out) as partial:
         if isinstance(model, SentenceTransformer):
             save_model(model, encoding, partial)
@@ -85,7 +90,7 @@ def _locate(params: Fetch, where: str) -> Path:
         return _package_folder(params.package, where)
     if params.path is not None:
         folder = Path(params.path)
-        if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
+        if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
             raise InputError(f"{where}.path: expected a model folder with config.json, got {params.path!r}")
         return folder
     try:
@@ -171,29 +176,15 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
     return model
 
 
+def _name_padding(model: SentenceTransformer, where: str) -> None:
+    """Give a tokenizer that has none a padding token, without which plain sentence-transformers encodes nothing."""
+    if model.tokenizer.pad_token is None:
+        token = model.tokenizer.eos_token or model.tokenizer.unk_token
+        if token is None:
+            raise InputError(f"{where}: expected a tokenizer with a padding or end token, got neither; give it one")
+        model.tokenizer.pad_token = token
+        LOG.info("%s: the tokenizer has no padding token; %s is taken", where, token)
+
+
 def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:
     return next((str(module.pooling_mode) for module in model if isinstance(module, Pooling)), None)
-
-
-def _check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
-    if isinstance(model[0], StaticEmbedding):
-        return  # it has neither positions nor special tokens
-    positions = getattr(cast(Any, model[0]).auto_model.config, "max_position_embeddings", None)
-    special = model.tokenizer.num_special_tokens_to_add()
-    suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
-    for name, needed in (("query_max_length", special + suffix + 1), ("document_max_length", special + 1)):
-        if getattr(encoding, name) < needed:
-            raise InputError(
-                f"{where}.{name}: expected at least {needed} tokens, special tokens and suffix included, "
-                f"got {getattr(encoding, name)}"
-            )
-        if positions is not None and getattr(encoding, name) > positions:
-            raise InputError(
-                f"{where}.{name}: expected at most the model's {positions} positions, got {getattr(encoding, name)}"
-            )
-    limit = model.tokenizer.model_max_length
-    if isinstance(model, CrossEncoder) and pair_max_length(encoding) > limit:
-        raise InputError(
-            f"{where}: expected query_max_length and document_max_length to be at most {limit} together, as the "
-            f"cross-encoder reads both at once, got {encoding.query_max_length} + {encoding.document_max_length}"
-        )

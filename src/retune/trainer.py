@@ -72,6 +72,10 @@ class Collator(SentenceTransformerDataCollator):
         texts, prompts = zip(*plan.queries, strict=True)
         queries, _ = own.tokenize(query_inputs(texts, prompts, encoding), "queries")
         documents, _ = own.tokenize([encoding.document_prefix + text for text in plan.documents], "documents")
+        for role, each, given in (("query", queries, texts), ("document", documents, plan.documents)):
+            if not all(each):
+                empty = given[next(row for row, ids in enumerate(each) if not ids)]
+                raise InputError(f"training: expected texts, got a {role} without tokens, {empty!r}; leave it out")
         self._queries, self._documents = ([np.array(ids, np.int32) for ids in each] for each in (queries, documents))
         self._tokenizer = own.plain
 
