@@ -19,7 +19,7 @@ from retune.fingerprint import machine
 from retune.hardware import resolve_device, resolve_dtype
 from retune.history import HistoryRow, write_history
 from retune.kept_model import keep_model
-from retune.launching import start, to_start
+from retune.launching import is_sharded, start, to_start
 from retune.losses import RankingLoss
 from retune.model_directory import load_model, read_encoding
 from retune.processes import from_main, joined, num_processes, rank, wait
@@ -120,7 +120,8 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
 def _load_for_training(task: Task, device: torch.device) -> SentenceTransformer:
     """Load the base in float32, with the attention code that trains fastest, dropout and adapter as asked for."""
     params = task.params
-    model = load_model(task.base, device.type, attention="eager" if device.type == "cpu" else None).float()
+    place = "cpu" if is_sharded(params) else device.type  # the trainer brings each process its part
+    model = load_model(task.base, place, attention="eager" if device.type == "cpu" else None).float()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
