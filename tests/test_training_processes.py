@@ -2,27 +2,26 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY
 from process_tasks import be_killed, fail_in_the_second, sleep
 from test_losses import EVERYTHING, GROUPS, SCORES, features, gradients
 from test_training import same_bytes, train
 from torch.nn.parallel import DistributedDataParallel
-from training_task import params
+from training_task import params, task
+from transformers import TrainerState
 
+from retune import trainer, training
 from retune.errors import InputError
 from retune.launching import start, to_start
 from retune.losses import RankingLoss
 from retune.model_directory import load_model
 from retune.processes import joined, num_processes, rank, shares
+from retune.task import Task
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LABELS = {"groups": GROUPS, "is_compared": EVERYTHING, "scores": SCORES}
@@ -79,28 +78,33 @@ def test_two_processes_give_the_history_of_one(tiny_model: Path, tmp_path: Path)
     np.testing.assert_allclose(two, one, atol=1e-4)
 
 
+def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
+    """Train up to the eighth step: the second of the third epoch."""
+    report = trainer._Schedule.on_step_end
+
+    def kill(self: object, args: object, state: TrainerState, *rest: object, **options: object) -> None:
+        if state.global_step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(self, args, state, *rest, **options)
+
+    with mock.patch.object(trainer._Schedule, "on_step_end", kill):
+        training.finetune(task, out, history)
+
+
 def test_killed_processes_are_taken_up_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = {"processes": 2, "epochs": 8, "dropout": 0.1, "checkpoint_minutes": 1e-9}
+    options = {"processes": 2, "epochs": 4, "dropout": 0.1, "checkpoint_minutes": 1e-9}
     train(tiny_model, tmp_path, "undisturbed", **options)
-    code = (
-        f"import sys; sys.path[:0] = {[str(REPOSITORY / 'tests'), str(REPOSITORY / 'src')]!r}\n"
-        "from pathlib import Path; from test_training import train\n"
-        f"if __name__ == '__main__': train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
-    )
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **quiet)
-    deadline = time.monotonic() + 200
-    while not list(tmp_path.glob(".model.training/*/checkpoints/checkpoint-8")) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    killed = task(tiny_model, tmp_path, **options), tmp_path / "model", tmp_path / "model.tsv"
+    with pytest.raises(InputError, match="of 2 was killed by SIGKILL"):
+        start(train_and_be_killed, killed, 2)
     assert not (tmp_path / "model").exists()
+    checkpoints = sorted(tmp_path.glob(".model.training/*/checkpoints/*"))
+    assert [path.name for path in checkpoints] == ["checkpoint-6", "checkpoint-7"]
     capfd.readouterr()
     train(tiny_model, tmp_path, **options)
-    assert "going on from" in capfd.readouterr().err
+    assert f"going on from {checkpoints[-1]}" in capfd.readouterr().err
     same_bytes(tmp_path / "undisturbed", tmp_path / "model")
     assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
 

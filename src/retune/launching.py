@@ -27,14 +27,19 @@ def to_start(params: Finetune, device: torch.device) -> int:
     Raises:
         InputError: Fewer GPUs than asked for, or of several kinds; DeepSpeed or FSDP without what it needs.
     """
-    is_sharded = _check_sharding(params, device)
+    _check_sharding(params, device)
     if "LOCAL_RANK" in os.environ:
         return 0
     count = _num_processes(params.processes, device)
-    return count if count > 1 or is_sharded else 0
+    return count if count > 1 or is_sharded(params) else 0
 
 
-def _check_sharding(params: Finetune, device: torch.device) -> bool:
+def is_sharded(params: Finetune) -> bool:
+    """Return whether DeepSpeed or FSDP divides a run's state among its processes."""
+    return any(name in params.trainer for name in SHARDING)
+
+
+def _check_sharding(params: Finetune, device: torch.device) -> None:
     asked = [name for name in SHARDING if name in params.trainer]
     if asked and device.type != "cuda":
         raise InputError(f"trainer.{asked[0]}: expected processes on CUDA, got device {device}; remove it")
@@ -42,7 +47,6 @@ def _check_sharding(params: Finetune, device: torch.device) -> bool:
         raise InputError("trainer.deepspeed: deepspeed is not installed; pip install deepspeed, or remove it")
     if asked and params.gradient_caching:
         raise InputError(f"gradient_caching: expected false with trainer.{asked[0]}, got true")
-    return bool(asked)
 
 
 def _num_processes(asked: int | str, device: torch.device) -> int:

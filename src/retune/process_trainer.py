@@ -10,7 +10,8 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 
-from retune.launching import SHARDING
+from retune.launching import is_sharded
+from retune.params.finetune import Finetune
 from retune.processes import rank, wait
 
 TRAINED = "trained.safetensors"
@@ -19,10 +20,10 @@ TRAINED = "trained.safetensors"
 class ProcessTrainer(SentenceTransformerTrainer):
     """Trains one model in all processes of a run; batches and checkpoints are those of the run, not of a process."""
 
-    def __init__(self, **options: Any) -> None:
-        """Take what the library's trainer does."""
-        is_sharded = any(getattr(options["args"], name) for name in SHARDING)
-        self._unsharded = copy.deepcopy(options["model"]).cpu() if is_sharded and rank() == 0 else None
+    def __init__(self, params: Finetune, **options: Any) -> None:
+        """Take the run, and what the library's trainer does."""
+        self._unsharded = copy.deepcopy(options["model"]) if is_sharded(params) and rank() == 0 else None
+        options["model"].base_model_prefix = "0"  # else accelerate takes Normalize for a layer, and fails to shard it
         super().__init__(**options)
 
     def get_train_dataloader(self) -> Any:

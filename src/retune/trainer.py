@@ -37,7 +37,7 @@ class Trainer(ProcessTrainer):
     def __init__(self, *, plan: Plan, params: Finetune, **options: Any) -> None:
         """Take the plan, and what the library's trainer takes besides its data."""
         numbers = Dataset.from_dict({"batch": list(range(params.epochs * plan.num_batches))})
-        super().__init__(train_dataset=numbers, **options)
+        super().__init__(params, train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
         self.remove_callback(ProgressCallback)
         for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):

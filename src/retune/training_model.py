@@ -8,6 +8,7 @@ from transformers import BitsAndBytesConfig
 
 from retune.adapters import add_lora
 from retune.errors import InputError
+from retune.launching import is_sharded
 from retune.model_directory import load_model
 from retune.task import Task
 
@@ -25,11 +26,12 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
     """
     params = task.params
     lora = params.lora if params.method in ("lora", "icl") else None
+    place = "cpu" if is_sharded(params) else device.type  # the trainer brings each process its part
     fastest = "eager" if device.type == "cpu" else None
     attention = fastest if params.attention == "auto" else params.attention
     quantization = _four_bit(device, dtype) if lora and lora.load_in_4bit else None
     try:
-        model = load_model(task.base, device.type, attention=attention, quantization=quantization).float()
+        model = load_model(task.base, place, attention=attention, quantization=quantization).float()
     except (ImportError, InputError) as error:
         if params.attention == "auto":
             raise
