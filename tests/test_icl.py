@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import dvc.api
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import REPOSITORY
 from FlagEmbedding.finetune.embedder.decoder_only.icl import BiDecoderOnlyEmbedderICLModel
+from FlagEmbedding.inference.embedder.decoder_only.icl import ICLLLMEmbedder
 from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from test_training import same_bytes
@@ -160,6 +163,23 @@ def test_queries_without_examples_are_read_in_training_as_by_the_encoder(
     assert sorted(seen) == sorted(encoder.tokenize_queries(query_inputs(texts, [PROMPT] * 24, encoder.encoding)))
 
 
+def test_query_with_an_example_has_the_vector_of_flagembedding(mistral: Path, tmp_path: Path) -> None:
+    train(mistral, tmp_path, epochs=1)  # whose directory has a token to pad with, as FlagEmbedding needs
+    instruct = PROMPT.removeprefix("<instruct>")
+    example = {"instruct": instruct, "query": "graph of the sum", "response": "the sum as a graph"}
+    theirs = ICLLLMEmbedder(
+        str(tmp_path / "model"),
+        query_instruction_for_retrieval=instruct,
+        examples_for_task=[example],
+        use_fp16=False,
+        devices="cpu",
+    )
+    template = "<instruct>{instruct}\n<query>{query}\n<response>{response}\n\n"
+    encoder = Encoder.load(tmp_path / "model", COMPUTE)
+    ours = encoder.encode_queries(["the array", "sort of sum"], [template.format(**example) + PROMPT] * 2)
+    assert np.abs(ours - theirs.encode_queries(["the array", "sort of sum"])).max() < 1e-5
+
+
 def test_suffix_survives_examples_of_any_length(mistral: Path) -> None:
     encoder = Encoder.load(mistral, COMPUTE)
     end = [*encoder.tokenizer(SUFFIX, add_special_tokens=False)["input_ids"], encoder.tokenizer.eos_token_id]
@@ -181,6 +201,13 @@ def test_suffix_has_the_tokens_it_has_after_a_text(encoding_values: dict[str, ob
     own = tokenizing.Tokenizer(plain, Encoding.model_validate(encoding_values | {"query_suffix": SUFFIX}))
     assert own.tokenize(["it is"], "queries")[0] == plain(["it is\n<response>"])["input_ids"]
     assert own.tokenize(["it is"], "documents")[0] == plain(["it is"])["input_ids"]
+
+
+def test_preset_writes_an_example_as_the_model_reads_a_query() -> None:
+    preset = dvc.api.params_show(str(REPOSITORY / "presets/eedi_icl.yaml"))
+    data, model = preset["convert"]["eedi"], preset["fetch"]["bge_en_icl"]
+    query = data["prompt"] + model["query_prefix"] + "{query}" + model["query_suffix"]
+    assert data["example"] == query + "{misconception}\n\n"
 
 
 @pytest.mark.parametrize(

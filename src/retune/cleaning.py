@@ -9,7 +9,7 @@ import pandas as pd
 from retune.corpus import CorpusWriter, content_of
 from retune.errors import InputError
 
-QUERY_COLUMNS = ["query_id", "text", "split", "prompt", "answer", "group"]
+QUERY_COLUMNS = ["query_id", "text", "split", "prompt", "answer", "group", "topics", "example"]
 QREL_COLUMNS = ["query_id", "doc_id", "relevance", "score", "content"]
 
 
@@ -18,7 +18,7 @@ class JudgedQueries:
     """Queries with their judgments, on the way to becoming splits.
 
     Attributes:
-        queries: `query_id`, `text`, `split`, `prompt`, `answer`, `group`.
+        queries: `query_id`, `text`, `split`, `prompt`, `answer`, `group`, `topics`, `example`.
         qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN where there is none), and once clean `content`, which
             stands for the document's text without its title.
         dropped: What was left out, by reason.

@@ -15,6 +15,7 @@ from retune import converters
 from retune.cleaning import QUERY_COLUMNS, JudgedQueries, clean, merge_queries
 from retune.corpus import CorpusWriter
 from retune.errors import InputError
+from retune.examples import add_examples
 from retune.files import atomic_directory
 from retune.hub import local_raw
 from retune.leaks import find_leaks
@@ -70,6 +71,8 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
         _check_use(params, assigned, where=f"params.yaml: {where}.use")
         judged = replace(judged, queries=judged.queries.assign(split=assigned))
         judged, leaks = _guard(judged, params, where=f"params.yaml: {where}.leaks")
+        queries, examples = add_examples(judged.queries, seed=seed)
+        judged = replace(judged, queries=queries)
         splits = {name: _split(judged, name) for name in SPLITS}
         write_splits(partial, splits)
         write_table(partial / "leaks.parquet", leaks)
@@ -77,6 +80,7 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}
+    statistics |= {"examples": examples} if examples else {}
     statistics["provenance"] = {"licence": params.licence, "source": params.source, "use": params.use}
     return statistics, lengths(splits, corpus.words, corpus.characters)
 

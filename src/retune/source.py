@@ -37,6 +37,8 @@ class Query(NamedTuple):
         prompt: Put before the text, of this query alone.
         answer: A reference answer.
         group: What a cut by group keeps together; the query itself if None.
+        topics: Names and values of what it is about, the narrowest first.
+        example: How it reads, with its answer, before other queries; they get one too. None: no examples.
     """
 
     query_id: Raw
@@ -46,6 +48,8 @@ class Query(NamedTuple):
     prompt: Raw = None
     answer: Raw = None
     group: str | None = None
+    topics: tuple[tuple[str, str], ...] = ()
+    example: Raw = None
 
 
 class Judgment(NamedTuple):
@@ -147,6 +151,7 @@ def check_record(record: Document | Query | Judgment) -> None:
         case Query():
             fields = [("query_id", record.query_id, True), ("text", record.text, True), ("group", record.group, False)]
             fields += [("prompt", record.prompt, False), ("answer", record.answer, False)]
+            fields += [("example", record.example, False)]
         case Judgment():
             fields = [("query_id", record.query_id, True), ("doc_id", record.doc_id, True)]
             _check_numbers(record)

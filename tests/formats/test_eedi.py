@@ -10,7 +10,7 @@ from conversion import Converted, convert_raw
 
 from retune.errors import InputError
 
-EEDI = {"prompt": None, "rule": "files", "dev": 0.0, "test": "given", "split_by": "group"}
+EEDI = {"prompt": None, "example": None, "rule": "files", "dev": 0.0, "test": "given", "split_by": "group"}
 HEADER = (
     "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"
     "AnswerAText,AnswerBText,AnswerCText,AnswerDText,"
@@ -102,3 +102,39 @@ def test_queries_equal_the_published_ones(tmp_path: Path) -> None:
     published = SHARED_DATA / "eedi/embedder_train_eval_data/cross_validation/hn_mine_test_input.jsonl"
     expected = [json.loads(line)["query"] for line in published.read_text(encoding="utf-8").split("\n") if line]
     assert sorted(real("cross_validation", tmp_path).queries("test").values()) == sorted(expected)
+
+
+def test_example_stands_before_the_instruction_of_test_queries(tmp_path: Path) -> None:
+    rows = '1,5,Multiply,9,Numbers,B,"{x}?",5,6,-6,1,7.0,,,\n'
+    others = "3,6,Add,9,Numbers,B,Add?,5,6,7,8,12.0,,,\n4,8,Draw,2,Shapes,B,Draw?,5,6,7,8,12.0,,,\n"
+    raw = write_eedi(tmp_path / "eedi", rows + others, rows.replace("1,5,", "2,5,", 1))
+    example = "<instruct>Name it.\n<query>{query}\n<response>{misconception}\n\n"
+    values = EEDI | {"prompt": "<instruct>Name it.", "example": example}
+    result = convert_raw(raw, tmp_path / "out", "eedi", **values)
+    query = "Question: {x}?\nHint: Multiply\nCorrect answer: 6\nWrong answer: 5"
+    expected = f"<instruct>Name it.\n<query>{query}\n<response>Adds, not multiplies\n\n<instruct>Name it."
+    assert result.splits["test"].queries["prompt"].tolist() == [expected]
+    assert set(result.splits["train"].queries["prompt"]) == {"<instruct>Name it."}
+    assert result.statistics["examples"] == {"subject and construct": 1}
+    assert "examples" not in convert_raw(raw, tmp_path / "off", "eedi", **values | {"example": None}).statistics
+
+
+@pytest.mark.parametrize("example", ["{query}", "{query} {misconception} {answer}", "{query} {misconception.real}"])
+def test_example_names_both_of_its_fields_and_no_others(example: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"convert.x.example: expected a text with {query} and {misconception}, got "):
+        convert_raw(write_eedi(tmp_path / "eedi"), tmp_path / "out", "eedi", **EEDI | {"example": example})
+
+
+@real_data
+def test_examples_of_the_real_data_are_training_queries_of_other_questions(tmp_path: Path) -> None:
+    example = "{query}\n<response>{misconception}\n\n"
+    result = real("", tmp_path, rule="validation_v2", example=example, dev=0.1)
+    train = set(result.queries().values())
+    for name in ("dev", "test"):
+        own = result.splits[name].queries
+        shown = own["prompt"].str.partition("\n<response>")[0]
+        assert set(shown) <= train
+        assert (shown != own["text"]).all()
+    counts = result.statistics["examples"]
+    assert sum(counts.values()) == sum(result.counts()[name][0] for name in ("dev", "test"))
+    assert set(counts) == {"subject and construct", "subject", "any"}

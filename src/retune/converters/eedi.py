@@ -5,11 +5,13 @@ answer that has a misconception is a query; the misconceptions are the documents
 cut by group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from string import Formatter
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator
 
 from retune.cells import columns_in
 from retune.errors import InputError
@@ -24,10 +26,18 @@ QUESTION = ["QuestionId", "ConstructName", "CorrectAnswer", "QuestionText"]
 SEED = 42  # of numpy's legacy generator, as published
 
 
+def _is_template(value: str) -> str:
+    fields = {field for _, field, _, _ in Formatter().parse(value) if field is not None}
+    if fields != {"query", "misconception"}:
+        raise ValueError(f"expected a text with {{query}} and {{misconception}}, got {value!r}")
+    return value
+
+
 class Params(Convert):
-    """Adds the instruction before every query, and the rule of the split."""
+    """Adds the instruction before every query, an example before that, and the rule of the split."""
 
     prompt: str | None  # a query's own, put before the model's prefix
+    example: Annotated[str, AfterValidator(_is_template)] | None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
 
 
@@ -39,16 +49,19 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     all; `submission` trains on every labelled pair and leaves Kaggle's unlabelled test.csv out; `files` takes a
     labelled test.csv as the test split, where there is one.
     """
+    names: dict[str, str] = {}
     for where, row in read_csv(raw / "misconception_mapping.csv"):
         columns_in(row, ["MisconceptionId", "MisconceptionName"], where)
-        yield Document(_whole_number(row["MisconceptionId"], where), None, row["MisconceptionName"].strip(), where)
+        doc_id = _whole_number(row["MisconceptionId"], where)
+        names[doc_id] = row["MisconceptionName"].strip()
+        yield Document(doc_id, None, names[doc_id], where)
     questions = list(_questions(raw / "train.csv"))
     test = _drawn(questions, params.rule)
     for where, row in questions:
-        yield from _pairs(row, where, "test" if row["QuestionId"] in test else "train", params.prompt)
+        yield from _pairs(row, where, "test" if row["QuestionId"] in test else "train", params, names)
     if params.rule == "files" and params.test == "given":
         for where, row in _questions(raw / "test.csv"):
-            yield from _pairs(row, where, "test", params.prompt)
+            yield from _pairs(row, where, "test", params, names)
 
 
 def _questions(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -84,13 +97,22 @@ def _wrong_answers(row: dict[str, str]) -> list[str]:
     return [letter for letter in LETTERS if letter != row["CorrectAnswer"] and row[f"Misconception{letter}Id"]]
 
 
-def _pairs(row: dict[str, Any], where: str, split: str, prompt: str | None) -> Iterator[Record]:
+def _pairs(row: dict[str, Any], where: str, split: str, params: Params, names: Mapping[str, str]) -> Iterator[Record]:
     """Yield a query and its judgment for every labelled wrong answer."""
+    topics = _topics(row, where) if params.example else ()
     for letter in _wrong_answers(row):
-        query_id = f"{row['QuestionId']}_{letter}"
-        yield Query(query_id, _query(row, letter), where, split, prompt, None, row["QuestionId"])
-        yield Judgment(query_id, _whole_number(row[f"Misconception{letter}Id"], where), 1, where)
+        query_id, text = f"{row['QuestionId']}_{letter}", _query(row, letter)
+        doc_id = _whole_number(row[f"Misconception{letter}Id"], where)
+        example = params.example and params.example.format(query=text, misconception=names.get(doc_id, ""))
+        yield Query(query_id, text, where, split, params.prompt, None, row["QuestionId"], topics, example)
+        yield Judgment(query_id, doc_id, 1, where)
     yield Dropped("wrong answer without a misconception", len(LETTERS) - 1 - len(_wrong_answers(row)))
+
+
+def _topics(row: dict[str, str], where: str) -> tuple[tuple[str, str], ...]:
+    columns_in(row, ["SubjectId", "ConstructId"], where)
+    subject, construct = row["SubjectId"], row["ConstructId"]
+    return ("subject and construct", f"{subject} {construct}"), ("subject", subject)
 
 
 def _query(row: dict[str, str], letter: str) -> str:
