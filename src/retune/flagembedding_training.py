@@ -39,6 +39,7 @@ from retune.training_plan import Plan
 ADAPTERS = "adapters"  # of every epoch, in the scratch directory and beside the model kept
 ICL_QUERY_LENGTH = 512  # what FlagEmbedding leaves of the maximum length to a query, before it adds examples
 POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}  # as either library calls it
+SPARE = 8  # tokens: a query cut inside a character is longer when it is read again, and would lose its suffix
 LOG = logging.getLogger(__name__)
 
 
@@ -178,7 +179,8 @@ def _trainer(
     )
     if args.gradient_checkpointing:
         forward.enable_input_require_grads()  # else nothing that is trained lies before the frozen layers
-    lengths = {"query_max_len": encoding.query_max_length, "passage_max_len": encoding.document_max_length}
+    query_length = encoding.query_max_length + (SPARE if is_icl else 0)
+    lengths = {"query_max_len": query_length, "passage_max_len": encoding.document_max_length}
     return (DecoderOnlyEmbedderICLTrainer if is_icl else EncoderOnlyEmbedderTrainer)(
         model=forward,
         args=args,
