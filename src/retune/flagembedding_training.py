@@ -22,7 +22,7 @@ from FlagEmbedding.finetune.embedder.decoder_only.icl import (
 from FlagEmbedding.finetune.embedder.encoder_only.base import BiEncoderOnlyEmbedderModel, EncoderOnlyEmbedderTrainer
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import ProgressCallback, TrainingArguments
 
 from retune.adapters import save_adapter
 from retune.errors import InputError
@@ -33,7 +33,7 @@ from retune.model_directory import read_encoding
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.task import Task
-from retune.trainer import DevEvaluator, Progress
+from retune.trainer import DevEvaluator
 from retune.training_plan import Plan
 
 ADAPTERS = "adapters"  # of every epoch, in the scratch directory and beside the model kept
@@ -62,7 +62,7 @@ def train_with_flagembedding(
     trainer = _trainer(model, tokenizer, dataset, args, params, encoding)
     scores = _EpochScores(trainer, evaluator, model, scratch)
     trainer.remove_callback(ProgressCallback)
-    for callback in (Progress(), EmbedderTrainerCallbackForDataRefresh(dataset), scores):
+    for callback in (EmbedderTrainerCallbackForDataRefresh(dataset), scores):
         trainer.add_callback(callback)
     num_left = len(plan.query_ids) % params.batch_size
     batches = f"{len(dataset)} batches an epoch, {num_left} queries of each left out for whole batches"
@@ -190,10 +190,11 @@ def _trainer(
     )
 
 
-class _EpochScores(TrainerCallback):
-    """Scores the model and saves its adapter after each epoch, and stops a run whose loss is not finite."""
+class _EpochScores(ProgressCallback):
+    """Scores the model and saves its adapter after each epoch, shows the loss, and stops a run if it is not finite."""
 
     def __init__(self, trainer: Any, evaluator: DevEvaluator, model: SentenceTransformer, scratch: Path) -> None:
+        super().__init__()
         self._trainer, self._evaluator, self._model, self._scratch = trainer, evaluator, model, scratch
         evaluator.trainer = self
 
@@ -208,7 +209,11 @@ class _EpochScores(TrainerCallback):
         state.log_history.append({DEV: score, "step": state.global_step})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" in logs and not torch.isfinite(torch.tensor(float(logs["loss"]))):
+        if "loss" not in logs:
+            return
+        if self.training_bar is not None:
+            self.training_bar.set_postfix(loss=logs["loss"])
+        if not torch.isfinite(torch.tensor(float(logs["loss"]))):
             raise InputError(
                 f"step {state.global_step}: loss is {float(logs['loss'])}; lower learning_rate or raise temperature"
             )

@@ -40,7 +40,7 @@ class Trainer(SentenceTransformerTrainer):
         super().__init__(train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
         self.remove_callback(ProgressCallback)
-        for callback in (Progress(), _StopIfNotFinite(plan), _Schedule(params)):
+        for callback in (_Progress(), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
@@ -205,10 +205,9 @@ class _StopIfNotFinite(TrainerCallback):
         return range(epoch * size + place * accumulated, epoch * size + min(size, (place + 1) * accumulated))
 
 
-class Progress(ProgressCallback):
+class _Progress(ProgressCallback):
     """The trainer's progress bar with the loss beside it instead of a line per step."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Show the loss."""
         if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
             self.training_bar.set_postfix(loss=logs["loss"])
