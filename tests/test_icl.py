@@ -68,12 +68,13 @@ def mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def train(base: Path, folder: Path, name: str = "model", **changes: object) -> pd.DataFrame:
-    """Run on queries with a prompt, and return the history."""
+def train(base: Path, folder: Path, name: str = "model", end: str = "", **changes: object) -> pd.DataFrame:
+    """Run on queries with a prompt, and an end if there is one, and return the history."""
     dev = Split(split().queries.assign(prompt=PROMPT), split().qrels)
     run = task(base, folder, dev=dev, **ICL | changes)
     examples = mined()
-    write_mined(run.mined, Mined(examples.examples, examples.queries.assign(prompt=PROMPT), examples.documents))
+    queries = examples.queries.assign(prompt=PROMPT, text=examples.queries["text"] + end)
+    write_mined(run.mined, Mined(examples.examples, queries, examples.documents))
     training.finetune(run, folder / name, folder / f"{name}.tsv")
     return pd.read_csv(folder / f"{name}.tsv", sep="\t")
 
@@ -161,6 +162,14 @@ def test_queries_without_examples_are_read_in_training_as_by_the_encoder(
     encoder = Encoder.load(mistral, COMPUTE)
     texts = split().queries["text"].tolist()
     assert sorted(seen) == sorted(encoder.tokenize_queries(query_inputs(texts, [PROMPT] * 24, encoder.encoding)))
+
+
+def test_suffix_survives_truncation_in_training(mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = queries_in_training(monkeypatch)
+    train(mistral, tmp_path, end="日本語" * 100, batch_size=4, epochs=1)  # cut inside a character, of three tokens
+    tokenizer = load_model(mistral, "cpu").tokenizer
+    assert {tokenizer.decode(ids[-12:]).partition("\n")[2] for ids in seen} == {"<response></s>"}
+    assert 690 < max(map(len, seen)) <= 702
 
 
 def test_query_with_an_example_has_the_vector_of_flagembedding(mistral: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from FlagEmbedding.finetune.embedder.decoder_only.icl import (
 from FlagEmbedding.finetune.embedder.encoder_only.base import BiEncoderOnlyEmbedderModel, EncoderOnlyEmbedderTrainer
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from transformers import ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import ProgressCallback, TrainingArguments
 
 from retune.adapters import save_adapter
 from retune.errors import InputError
@@ -39,6 +39,7 @@ from retune.training_plan import Plan
 ADAPTERS = "adapters"  # of every epoch, in the scratch directory and beside the model kept
 ICL_QUERY_LENGTH = 512  # what FlagEmbedding leaves of the maximum length to a query, before it adds examples
 POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}  # as either library calls it
+SPARE = 8  # tokens: a query cut inside a character is longer when it is read again, and would lose its suffix
 LOG = logging.getLogger(__name__)
 
 
@@ -61,7 +62,7 @@ def train_with_flagembedding(
     trainer = _trainer(model, tokenizer, dataset, args, params, encoding)
     scores = _EpochScores(trainer, evaluator, model, scratch)
     trainer.remove_callback(ProgressCallback)
-    for callback in (_Progress(), EmbedderTrainerCallbackForDataRefresh(dataset), scores):
+    for callback in (EmbedderTrainerCallbackForDataRefresh(dataset), scores):
         trainer.add_callback(callback)
     num_left = len(plan.query_ids) % params.batch_size
     batches = f"{len(dataset)} batches an epoch, {num_left} queries of each left out for whole batches"
@@ -178,7 +179,8 @@ def _trainer(
     )
     if args.gradient_checkpointing:
         forward.enable_input_require_grads()  # else nothing that is trained lies before the frozen layers
-    lengths = {"query_max_len": encoding.query_max_length, "passage_max_len": encoding.document_max_length}
+    query_length = encoding.query_max_length + (SPARE if is_icl else 0)
+    lengths = {"query_max_len": query_length, "passage_max_len": encoding.document_max_length}
     return (DecoderOnlyEmbedderICLTrainer if is_icl else EncoderOnlyEmbedderTrainer)(
         model=forward,
         args=args,
@@ -188,18 +190,11 @@ def _trainer(
     )
 
 
-class _Progress(ProgressCallback):
-    """The trainer's progress bar with the loss beside it instead of a line per step."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and "loss" in logs:
-            self.training_bar.set_postfix(loss=logs["loss"])
-
-
-class _EpochScores(TrainerCallback):
-    """Scores the model and saves its adapter after each epoch, and stops a run whose loss is not finite."""
+class _EpochScores(ProgressCallback):
+    """Scores the model and saves its adapter after each epoch, shows the loss, and stops a run if it is not finite."""
 
     def __init__(self, trainer: Any, evaluator: DevEvaluator, model: SentenceTransformer, scratch: Path) -> None:
+        super().__init__()
         self._trainer, self._evaluator, self._model, self._scratch = trainer, evaluator, model, scratch
         evaluator.trainer = self
 
@@ -214,7 +209,11 @@ class _EpochScores(TrainerCallback):
         state.log_history.append({DEV: score, "step": state.global_step, "epoch": epoch})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" in logs and not torch.isfinite(torch.tensor(float(logs["loss"]))):
+        if "loss" not in logs:
+            return
+        if self.training_bar is not None:
+            self.training_bar.set_postfix(loss=logs["loss"])
+        if not torch.isfinite(torch.tensor(float(logs["loss"]))):
             raise InputError(
                 f"step {state.global_step}: loss is {float(logs['loss'])}; lower learning_rate or raise temperature"
             )
