@@ -45,8 +45,8 @@ def _check_sharding(params: Finetune, device: torch.device) -> None:
         raise InputError(f"trainer.{asked[0]}: expected processes on CUDA, got device {device}; remove it")
     if "deepspeed" in asked and importlib.util.find_spec("deepspeed") is None:
         raise InputError("trainer.deepspeed: deepspeed is not installed; pip install deepspeed, or remove it")
-    if asked and params.gradient_caching:
-        raise InputError(f"gradient_caching: expected false with trainer.{asked[0]}, got true")
+    if "deepspeed" in asked and params.gradient_caching:
+        raise InputError("gradient_caching: expected false with trainer.deepspeed, got true; take fsdp instead")
 
 
 def _num_processes(asked: int | str, device: torch.device) -> int:
