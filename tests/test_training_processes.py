@@ -186,7 +186,7 @@ def test_fewer_gpus_than_processes_is_an_error(gpus: list[str]) -> None:
     ("device", "changes", "message"),
     [
         (CPU, {"trainer": {"fsdp": True}}, "trainer.fsdp: expected processes on CUDA, got device cpu; remove it"),
-        (CUDA, {"trainer": {"deepspeed": {}}}, "trainer.deepspeed: deepspeed is not installed; pip install deepspeed"),
+        (CUDA, {"trainer": {"deepspeed": {"zero_optimization": {}}}}, "trainer.deepspeed: deepspeed is not installed"),
     ],
 )
 def test_sharding_without_what_it_needs_is_an_error(
