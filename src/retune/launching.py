@@ -17,7 +17,7 @@ from retune.errors import InputError
 from retune.hardware import alike_devices
 from retune.params.finetune import Finetune
 
-SHARDING = ("deepspeed", "fsdp", "fsdp_config")  # training arguments that divide state among processes
+SHARDING = ("deepspeed", "fsdp")  # training arguments that divide state among processes
 LAUNCHER = ("torch.distributed.elastic.multiprocessing.api", "torch.distributed.elastic.agent.server.api")
 
 
@@ -36,17 +36,17 @@ def to_start(params: Finetune, device: torch.device) -> int:
 
 def is_sharded(params: Finetune) -> bool:
     """Return whether DeepSpeed or FSDP divides a run's state among its processes."""
-    return any(name in params.trainer for name in SHARDING)
+    return any(params.trainer.get(name) for name in SHARDING)
 
 
 def _check_sharding(params: Finetune, device: torch.device) -> None:
-    asked = [name for name in SHARDING if name in params.trainer]
+    asked = [name for name in SHARDING if params.trainer.get(name)]
     if asked and device.type != "cuda":
         raise InputError(f"trainer.{asked[0]}: expected processes on CUDA, got device {device}; remove it")
     if "deepspeed" in asked and importlib.util.find_spec("deepspeed") is None:
         raise InputError("trainer.deepspeed: deepspeed is not installed; pip install deepspeed, or remove it")
-    if asked and params.gradient_caching:
-        raise InputError(f"gradient_caching: expected false with trainer.{asked[0]}, got true")
+    if "deepspeed" in asked and params.gradient_caching:
+        raise InputError("gradient_caching: expected false with trainer.deepspeed, got true; take fsdp instead")
 
 
 def _num_processes(asked: int | str, device: torch.device) -> int:

@@ -22,8 +22,10 @@ class ProcessTrainer(SentenceTransformerTrainer):
 
     def __init__(self, params: Finetune, **options: Any) -> None:
         """Take the run, and what the library's trainer does."""
-        self._unsharded = copy.deepcopy(options["model"]) if is_sharded(params) and rank() == 0 else None
-        options["model"].base_model_prefix = "0"  # else accelerate takes Normalize for a layer, and fails to shard it
+        self._unsharded = None
+        if is_sharded(params):
+            self._unsharded = copy.deepcopy(options["model"]) if rank() == 0 else None
+            _prepare_to_shard(options["model"])
         super().__init__(**options)
 
     def get_train_dataloader(self) -> Any:
@@ -62,3 +64,11 @@ class ProcessTrainer(SentenceTransformerTrainer):
         trained = load_file(Path(resume_from_checkpoint, TRAINED))
         unknown = self.model.load_state_dict(trained, strict=False).unexpected_keys
         assert not unknown, unknown
+
+
+def _prepare_to_shard(model: Any) -> None:
+    """Work around what FSDP makes of a sentence-transformers model."""
+    model.base_model_prefix = "0"  # else accelerate takes Normalize for a transformer's layer and fails to shard it
+    for name, values in model.named_parameters():
+        if ".pooler." in name:  # no embedding passes through it; without optimizer state it cannot be resumed
+            values.requires_grad = False
