@@ -15,7 +15,7 @@ import stages  # noqa: F401  puts src/ on the path
 from benchmarks.training import COMPUTE, RUN, _prepare
 from retune import records
 
-BATCHES, STEPS, DEV_QUERIES = (32, 64, 128, 256), 3, 10
+BATCHES, STEPS, DEV_QUERIES = (32, 64, 128, 256), 2, 10
 NO_DATA = Path("/nonexistent")  # so that documentation strings are trained on
 TOLD = r"([\d.e+-]+) s/step, ([\d,]+) tokens/s, peak memory ([\d.]+) GB"
 CODE = """

@@ -54,6 +54,11 @@ class Trainer(SentenceTransformerTrainer):
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
+        if not all(torch.isfinite(values).all() for values in trained.values()):
+            raise InputError(
+                f"step {self.state.global_step}: the weights are no longer finite; lower learning_rate or raise "
+                "temperature"
+            )
         save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

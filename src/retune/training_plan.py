@@ -53,8 +53,8 @@ class Plan:
         """Take the examples; `params` size the batches.
 
         Raises:
-            InputError: A query has fewer mined negatives than asked for, or not as many scores as documents, or all of
-            it is not enough for a batch.
+            InputError: There is no query, one has no positive, fewer mined negatives than asked for or not as many
+                scores as documents, or all of it is not enough for a batch.
         """
         self._params, self._seed = params, seed
         self.query_ids: list[str] = mined.examples["query_id"].tolist()
@@ -63,6 +63,7 @@ class Plan:
         places = {text: position for position, text in enumerate(self.documents)}
         codes = {doc_id: places[text] for doc_id, text in texts.items()}
         positives, negatives = (_scored(mined.examples, kind, codes) for kind in ("positive", "negative"))
+        self._check_positives(positives)
         questions = mined.queries.set_index("query_id").loc[self.query_ids]
         self.queries: list[tuple[str, str | None]] = list(zip(questions["text"], questions["prompt"], strict=True))
         answers: dict[tuple[str, str | None], set[int]] = {}
@@ -128,6 +129,15 @@ class Plan:
         if num_answers := sum(int((~each).sum()) for each in is_other):
             LOG.warning("%d mined negatives have the text of an answer to their query; left out", num_answers)
         return [(own[each], scores[each]) for (own, scores), each in zip(negatives, is_other, strict=True)]
+
+    def _check_positives(self, positives: list[Scored]) -> None:
+        bare = [name for name, (own, _) in zip(self.query_ids, positives, strict=True) if not len(own)]
+        if bare or not positives:
+            first = f", first: {bare[0]!r}" if bare else ""
+            raise InputError(
+                f"expected training queries with a positive each, got {len(positives)} queries, {len(bare)} of them "
+                f"without{first}; mine again, or convert more data"
+            )
 
     def _check_negatives(self) -> None:
         wanted = self._params.hard_negatives
