@@ -1,8 +1,9 @@
 """Peak memory and speed of training by batch size, with and without gradient caching.
 
-    python -m benchmarks.training_memory
+    python -m benchmarks.training_memory [BATCH...]
 
 Trains on documentation strings of installed packages, a query with one positive and one negative, a process a row.
+Peaks hold; speeds are those of a first step.
 """
 
 import re
@@ -14,8 +15,11 @@ from pathlib import Path
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.training import COMPUTE, RUN, _prepare
 from retune import records
+from retune.files import write_json
+from retune.model_directory import SETTINGS, read_encoding
 
-BATCHES, STEPS, DEV_QUERIES = (32, 64, 128, 256), 3, 10
+BATCHES, STEPS, DEV_QUERIES = (32, 64, 128, 256), 1, 10
+LENGTHS = {"query_max_length": 64, "document_max_length": 128}
 NO_DATA = Path("/nonexistent")  # so that documentation strings are trained on
 TOLD = r"([\d.e+-]+) s/step, ([\d,]+) tokens/s, peak memory ([\d.]+) GB"
 CODE = """
@@ -26,7 +30,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s"); train(Path({work!
 
 def main() -> None:
     """Print a row per batch size and way."""
-    for batch in BATCHES:
+    for batch in map(int, sys.argv[1:] or BATCHES):
         with tempfile.TemporaryDirectory() as folder:
             _prepare(Path(folder), NO_DATA, STEPS * batch)
             _shorten(Path(folder))
@@ -39,7 +43,8 @@ def main() -> None:
 
 
 def _shorten(work: Path) -> None:
-    """Leave of the mined set the documents named, and few dev queries, so that training is what takes time."""
+    """Leave the documents named, a few dev queries and the lengths of params.yaml: training is to take the time."""
+    write_json(work / "model" / SETTINGS, read_encoding(work / "model").model_dump() | LENGTHS)
     mined, dev = records.read_mined(work / "mined"), records.read_split(work / "dataset", "dev")
     named = mined.examples["positive_ids"].explode().tolist() + mined.examples["negative_ids"].explode().tolist()
     documents = mined.documents[mined.documents["doc_id"].isin(named)]

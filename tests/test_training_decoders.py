@@ -27,6 +27,7 @@ LORA = {
     "method": "lora",
     "lora": {"rank": 4, "alpha": 8, "dropout": 0.0, "load_in_4bit": False, "target_modules": "all-linear"},
 }
+LINEAR = [f"mlp.{name}_proj" for name in ("down", "gate", "up")] + [f"self_attn.{name}_proj" for name in "koqv"]
 CPU = torch.device("cpu")
 
 
@@ -65,9 +66,7 @@ def test_merged_directory_is_the_base_with_the_adapter_beside_it(decoder: Path, 
     same_bytes(tmp_path / "model", tmp_path / "again")
     config = json.loads((tmp_path / "model/adapter/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "decoder"
-    assert sorted(config["target_modules"]) == [
-        "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"
-    ]  # fmt: skip
+    assert config["target_modules"] == [f"layers.{layer}.{name}" for layer in (0, 1) for name in LINEAR]
     base = load_model(decoder, "cpu")[0].model
     merged = PeftModel.from_pretrained(base, str(tmp_path / "model/adapter")).merge_and_unload().state_dict()
     for name, values in load_model(tmp_path / "model", "cpu")[0].model.state_dict().items():

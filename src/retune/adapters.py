@@ -54,7 +54,9 @@ def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer.model = get_peft_model(transformer.model, config)
-    transformer.model.peft_config["default"].base_model_name_or_path = base
+    told = transformer.model.peft_config["default"]
+    told.base_model_name_or_path = base
+    told.target_modules = sorted(told.target_modules)  # a set, which is written in another order each time
 
 
 def copy_whole(model: SentenceTransformer) -> SentenceTransformer:

@@ -209,9 +209,23 @@ def _runs(project: Project) -> Iterator[str]:
             if run.hard_negatives > project.mine[recipe].negatives:
                 most = f"mine.{recipe}.negatives ({project.mine[recipe].negatives})"
                 yield f"finetune.{name}.hard_negatives: expected at most {most}, got {run.hard_negatives}"
+        if run.trainer:
+            yield from _trainer_arguments(name, run)
     for name in project.finetune:
         if name in _ancestors(name, project):
             yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"
+
+
+def _trainer_arguments(name: str, run: Finetune) -> Iterator[str]:
+    """Yield the first of a run's training arguments that the trainer would refuse."""
+    import torch  # with the next line some seconds, which most projects need not wait
+
+    from retune.training_arguments import training_arguments
+
+    try:
+        training_arguments(run, Path("unused"), torch.device("cpu"), torch.float32, seed=0)
+    except InputError as error:
+        yield f"finetune.{name}: {error}"
 
 
 def _ancestors(run: str, project: Project) -> set[str]:

@@ -4,12 +4,14 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.data_loader import prepare_data_loader
 from accelerate.utils import load_fsdp_model
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 
+from retune.errors import InputError
 from retune.launching import is_sharded
 from retune.params.finetune import Finetune
 from retune.processes import rank, wait
@@ -50,6 +52,11 @@ class ProcessTrainer(SentenceTransformerTrainer):
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
+        if not all(torch.isfinite(values).all() for values in trained.values()):
+            raise InputError(
+                f"step {self.state.global_step}: the weights are no longer finite; lower learning_rate or raise "
+                "temperature"
+            )
         save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
 
     def _save_rng_state(self, output_dir: str) -> None:

@@ -58,8 +58,8 @@ class Plan:
         """Take the examples; `params` size the batches.
 
         Raises:
-            InputError: A query has fewer mined negatives than asked for, or not as many scores as documents, or a
-            source is not enough for a batch.
+            InputError: There is no query, one has no positive, fewer mined negatives than asked for or not as many
+                scores as documents, or a source is not enough for a batch.
         """
         self._params, self._seed = params, seed
         self._guide: Guide | None = None
@@ -69,6 +69,7 @@ class Plan:
         places = {text: position for position, text in enumerate(self.documents)}
         codes = {doc_id: places[text] for doc_id, text in texts.items()}
         positives, negatives = (_scored(mined.examples, kind, codes) for kind in ("positive", "negative"))
+        self._check_positives(positives)
         questions = mined.queries.set_index("query_id").loc[self.query_ids]
         self.queries: list[tuple[str, str | None]] = list(zip(questions["text"], questions["prompt"], strict=True))
         answers: dict[tuple[str, str | None], set[int]] = {}
@@ -159,6 +160,15 @@ class Plan:
         named = [np.concatenate([own, other]) for (own, _), (other, _) in zip(positives, negatives, strict=True)]
         members = ([named[row] for row in np.flatnonzero(self._sources == source)] for source in range(num_sources))
         return [np.unique(np.concatenate(own)) for own in members]
+
+    def _check_positives(self, positives: list[Scored]) -> None:
+        bare = [name for name, (own, _) in zip(self.query_ids, positives, strict=True) if not len(own)]
+        if bare or not positives:
+            first = f", first: {bare[0]!r}" if bare else ""
+            raise InputError(
+                f"expected training queries with a positive each, got {len(positives)} queries, {len(bare)} of them "
+                f"without{first}; mine again, or convert more data"
+            )
 
     def _check_negatives(self, names: Sequence[str]) -> None:
         wanted = self._params.hard_negatives
