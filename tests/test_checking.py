@@ -186,6 +186,10 @@ WRONG = [
         put("finetune.minilm_science.base", "minilm_science"),
         "expected a chain of models that ends at a fetched one, got a circle",
     ),
+    (
+        put("finetune.minilm_science.guide", "minilm_science"),
+        "expected a chain of models that ends at a fetched one, got a circle",
+    ),
     (copy_entry("finetune", "minilm_science", "minilm"), "finetune.minilm: fetch has a model of this name; rename one"),
     (put("eval.models", ["minilm", "typo"]), "eval.models: expected one of minilm, "),
     (put("eval.models", []), "eval.models: expected list to have at least 1 item"),

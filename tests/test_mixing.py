@@ -13,6 +13,7 @@ from training_task import params
 
 from retune.checking import check
 from retune.errors import InputError
+from retune.exporting import export
 from retune.lineage import trace
 from retune.mixing import counts, mix
 from retune.params.finetune import Finetune
@@ -64,11 +65,26 @@ def test_equal_ids_do_not_meet_and_rows_say_where_they_come_from(tmp_path: Path)
     assert mixture.weights.to_dict("list") == {"source": ["one/made", "two/others"], "weight": [1.0, 0.5]}
 
 
+def test_same_sets_make_the_same_bytes_and_exporting_tells_that_weights_are_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        write_mined(tmp_path / name, one_and_other(3, 2, first_weight=0.5))
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["documents.parquet", "examples.parquet", "queries.parquet", "weights.parquet"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    caplog.set_level("INFO", "retune")
+    export("beir", tmp_path / "a", tmp_path / "out")
+    assert "no layout has a place for the weights of sources: 2" in caplog.text
+
+
 def test_weights_of_mixtures_of_mixtures_multiply() -> None:
     inner = one_and_other(2, 1, first_weight=2.0, second_weight=0.5)
     names = {"first": "inner", "second": "plain", "first_weight": 0.5, "second_weight": 3.0}
     mixture = mix(inner, made([(0, 0), (1, 1)], [7]), Mix.parse("mix.y", names))
     found = counts(mixture)
+    distribution = found.pop("score_distribution")
+    assert sum(row["positives"] for row in distribution) == pytest.approx(1.0, abs=1e-4)
     assert found == {
         "queries": 5,
         "documents": 6,

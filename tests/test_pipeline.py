@@ -210,8 +210,7 @@ def test_mixture_is_trained_on_like_a_mined_set(repository: Path) -> None:
     steps = sum(-(-count // PARAMS["batch_size"]) for count in pairs) * mixed["epochs"]
     assert len((repository / "metrics/train/mixed.tsv").read_text().splitlines()) == 1 + steps
     assert "| `mixed` | `tiny` | second |" in (repository / "reports/compare.md").read_text()
-    assert "index.html" in succeed("dvc plots show", repository)
-    assert "random_pairs" in (repository / "dvc_plots/index.html").read_text()
+    assert "WARNING" not in succeed("dvc plots show", repository)
 
 
 def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:

@@ -9,9 +9,9 @@ from retune.candidates import UNRANKED
 from retune.mining_inputs import Inputs, flatten
 from retune.mining_outcome import Outcome
 from retune.params.mine import Mine
+from retune.score_distribution import score_distribution
 
 PERCENTILES = (5, 50, 95)
-BINS = 40
 SUSPECTS = 20
 
 
@@ -69,7 +69,7 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
         "negative_score": _percentiles(negatives.score),
         "random_score": _percentiles(outcome.random_pairs),
         "negative_rank": _percentiles(ranks),
-        "score_distribution": _distribution(outcome.positives, negatives.score, outcome.random_pairs),
+        "score_distribution": score_distribution(outcome.positives, negatives.score, outcome.random_pairs),
         "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
     }
 
@@ -89,14 +89,3 @@ def _percentiles(values: np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
     return {f"p{percent}": round(float(np.percentile(values, percent)), 5) for percent in PERCENTILES}
-
-
-def _distribution(positives: np.ndarray, negatives: np.ndarray, random: np.ndarray) -> list[dict[str, float]]:
-    """Return the share of positives, negatives and random pairs in bins of score, for `dvc plots`."""
-    both = np.concatenate([positives, negatives, random])
-    edges = np.linspace(both.min(), both.max() + 1e-6, BINS + 1)
-    shares = [np.histogram(scores, edges)[0] / max(len(scores), 1) for scores in (positives, negatives, random)]
-    names = ("score", "positives", "negatives", "random_pairs")
-    middles = (edges[:-1] + edges[1:]) / 2
-    rows = zip(middles, *shares, strict=True)
-    return [dict(zip(names, (round(float(value), 5) for value in row), strict=True)) for row in rows]

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from retune.params.mix import Mix
 from retune.records import Mined
+from retune.score_distribution import score_distribution
 
 DOC_IDS = ("positive_ids", "negative_ids")
 
@@ -33,14 +35,22 @@ def mix(first: Mined, second: Mined, params: Mix) -> Mined:
 
 
 def counts(mixture: Mined) -> dict[str, Any]:
-    """Return for each source its weight, what it holds, and the pairs an epoch has of it."""
+    """Return each source's weight and what it holds, and the distribution of scores for `dvc plots`."""
     assert mixture.weights is not None
+    positive, negative = (
+        np.concatenate(mixture.examples[f"{kind}_scores"].tolist()) for kind in ("positive", "negative")
+    )
     sources = {}
     for source, weight in zip(mixture.weights["source"], mixture.weights["weight"], strict=True):
         own = mixture.examples[mixture.examples["source"] == source]
         positives, negatives = (int(own[name].map(len).sum()) for name in DOC_IDS)
         sources[source] = {"weight": weight, "queries": len(own), "positives": positives, "negatives": negatives}
-    return {"queries": len(mixture.queries), "documents": len(mixture.documents), "sources": sources}
+    return {
+        "queries": len(mixture.queries),
+        "documents": len(mixture.documents),
+        "sources": sources,
+        "score_distribution": score_distribution(positive, negative, np.zeros(0)),  # no random pairs were scored
+    }
 
 
 def _marked(mined: Mined, name: str, weight: float) -> Mined:
