@@ -199,7 +199,11 @@ MIX = {"first": "science", "second": "sympy", "first_weight": 1.0, "second_weigh
 @pytest.mark.parametrize(
     ("mixtures", "run", "line"),
     [
-        ({"both": MIX | {"second": "web"}}, {}, "mix.both: expected one of science, sympy, sympy_synthetic, both, got"),
+        (
+            {"both": MIX | {"second": "web"}},
+            {},
+            "mix.both.second: expected one of science, sympy, sympy_synthetic, both, got",
+        ),
         ({"both": MIX | {"second_weight": 0.0}}, {}, "mix.both.second_weight: expected greater than 0, got 0.0"),
         ({"both": MIX | {"second": "science"}}, {}, "second: expected another than first, got 'science' twice"),
         ({"sympy": MIX}, {}, "mix.sympy: mine has a recipe of this name; rename one"),

@@ -138,7 +138,8 @@ def _references(project: Project) -> Iterator[str]:
 def _mixtures(project: Project) -> Iterator[str]:
     """Yield mixtures of what no section defines, of themselves, or with a recipe's name."""
     for name, mixture in project.mix.items():
-        yield from _unknown(f"mix.{name}", [mixture.first, mixture.second], [*project.mine, *project.mix])
+        yield from _unknown(f"mix.{name}.first", [mixture.first], [*project.mine, *project.mix])
+        yield from _unknown(f"mix.{name}.second", [mixture.second], [*project.mine, *project.mix])
         if name in project.mine:
             yield f"mix.{name}: mine has a recipe of this name; rename one"
         if name in _parts(name, project):
@@ -234,14 +235,16 @@ def _ancestors(run: str, project: Project) -> set[str]:
     open_ends = [run]
     while open_ends:
         entry = project.finetune.get(open_ends.pop())
-        recipes = (
-            [project.mine[name] for name in lineage.recipes(entry.data, project.mine, project.mix)] if entry else []
-        )
-        parents = {model for recipe in recipes for model in (recipe.model, recipe.scorer)}
-        parents = (parents | ({entry.base, entry.guide} if entry else set())) - found
+        parents = _parents(entry, project) - found if entry else set()
         found |= parents
         open_ends += parents
     return found
+
+
+def _parents(run: Finetune, project: Project) -> set[str]:
+    """Return the models that a run reads, or that mined for it."""
+    recipes = [project.mine[name] for name in lineage.recipes(run.data, project.mine, project.mix)]
+    return {run.base, run.guide} | {model for recipe in recipes for model in (recipe.model, recipe.scorer)}
 
 
 def _parts(mixture: str, project: Project) -> set[str]:
