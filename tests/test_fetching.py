@@ -179,19 +179,20 @@ def test_cross_encoder_is_a_standard_directory_with_the_same_bytes_each_time(
 ) -> None:
     raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw", activation="torch.nn.modules.linear.Identity")
     values = cross_encoder_values(fetch_values, raw)
-    fetch(values, tmp_path / "a")
-    fetch(values, tmp_path / "b")
-    fetch(values | {"path": str(tmp_path / "a")}, tmp_path / "c")  # a model already fetched
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    first, again, fetched = (tmp_path / name / "model" for name in "abc")
+    fetch(values, first)
+    fetch(values, again)
+    fetch(values | {"path": str(first)}, fetched)  # a model already fetched
+    names = sorted(path.name for path in first.iterdir())
     assert {"config.json", "model.safetensors", "modules.json", "retune.json", "tokenizer.json"} <= set(names)
     for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "c" / name).read_bytes(), name
-    assert read_encoding(tmp_path / "a").pooling == "as_saved"
-    assert torch.__version__.split("+")[0] == pytorch_version(tmp_path / "a")
+        assert (first / name).read_bytes() == (again / name).read_bytes(), name
+        assert (first / name).read_bytes() == (fetched / name).read_bytes(), name
+    assert read_encoding(first).pooling == "as_saved"
+    assert torch.__version__.split("+")[0] == pytorch_version(first)
     pairs = [("sum of", "array"), ("prime", "factor integer")]
     theirs = CrossEncoder(str(raw), device="cpu").predict([(f"read {query}", text) for query, text in pairs])
-    model = CrossEncoder(str(tmp_path / "a"), device="cpu", local_files_only=True)
+    model = CrossEncoder(str(first), device="cpu", local_files_only=True)
     assert model.max_seq_length == 64
     assert model.predict(pairs).tolist() == theirs.tolist()
 
