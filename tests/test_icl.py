@@ -32,7 +32,7 @@ PROMPT, SUFFIX = "<instruct>Find the text that begins so.", "\n<response>"
 ICL = {
     "engine": "flagembedding",
     "method": "icl",
-    "lora": {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear"},
+    "lora": {"rank": 8, "alpha": 16, "dropout": 0.0, "load_in_4bit": False, "target_modules": "all-linear"},
     "icl": {"examples": True, "example_max_length": 64},
     "learning_rate": 3e-3,
 }
@@ -224,7 +224,7 @@ def test_preset_writes_an_example_as_the_model_reads_a_query() -> None:
     [
         ({"icl": None}, "method: icl expects engine flagembedding and icl with examples"),
         ({"engine": "sentence_transformers"}, "method: icl expects engine flagembedding .* got sentence_transformers"),
-        ({"lora": None}, "lora: expected rank, alpha, dropout and target_modules with method icl, got null"),
+        ({"lora": None}, "lora: expected a section as in .* with method icl, got null"),
     ],
 )
 def test_parameters_it_needs(changes: dict[str, object], message: str) -> None:

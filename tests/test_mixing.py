@@ -71,7 +71,7 @@ def test_same_sets_make_the_same_bytes_and_exporting_tells_that_weights_are_lost
     for name in ("a", "b"):
         write_mined(tmp_path / name, one_and_other(3, 2, first_weight=0.5))
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["documents.parquet", "examples.parquet", "queries.parquet", "weights.parquet"]
+    assert names == ["documents.parquet", "examples.parquet", "provenance.json", "queries.parquet", "weights.parquet"]
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
     caplog.set_level("INFO", "retune")
     export("beir", tmp_path / "a", tmp_path / "out")

@@ -23,8 +23,8 @@ from retune.errors import InputError
 from retune.files import sha256
 from retune.model_directory import load_model
 from retune.params.fetch import Fetch
+from retune.process_trainer import TRAINED
 from retune.records import Mined
-from retune.trainer import TRAINED
 from retune.training_plan import Plan
 
 

@@ -196,6 +196,7 @@ class _EpochScores(ProgressCallback):
     def __init__(self, trainer: Any, evaluator: DevEvaluator, model: SentenceTransformer, scratch: Path) -> None:
         super().__init__()
         self._trainer, self._evaluator, self._model, self._scratch = trainer, evaluator, model, scratch
+        self.args = trainer.args
         evaluator.trainer = self
 
     def history_rows(self) -> list[HistoryRow]:
