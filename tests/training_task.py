@@ -36,6 +36,7 @@ PARAMS = {
     "matryoshka_dims": None,
     "gradient_caching": False,
     "dropout": 0.0,
+    "base_share": 0.0,
     "checkpoint_minutes": 5.0,
     "trainer": {},
 }

@@ -72,13 +72,14 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
     plan = Plan(mined, params, seed=task.seed)
+    args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
+    model = _load_for_training(task, device)
     evaluator = DevEvaluator(
         dev_scorer(task, encoding, mined),
         lambda model, whole: keep_model(model, whole, encoding, scratch / KEPT, plan.documents[:NUM_PARITY_TEXTS]),
         params,
+        model,
     )
-    args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
-    model = _load_for_training(task, device)
     evaluator.trainer = trainer = Trainer(
         plan=plan,
         params=params,

@@ -43,6 +43,7 @@ class Finetune(Section):
     warmup_ratio: Share  # of all steps, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
+    base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
     trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
 
@@ -62,6 +63,8 @@ class Finetune(Section):
             )
         if (self.method == "lora") > (self.lora is not None):
             raise ValueError("lora: expected rank, alpha, dropout and target_modules with method lora, got null")
+        if self.method == "lora" and self.base_share:
+            raise ValueError(f"base_share: expected 0 with method lora (lower alpha instead), got {self.base_share}")
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
                 f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
