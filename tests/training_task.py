@@ -40,6 +40,7 @@ PARAMS = {
     "matryoshka_dims": None,
     "gradient_caching": False,
     "dropout": 0.0,
+    "base_share": 0.0,
     "processes": 1,
     "attention": "auto",
     "checkpoint_minutes": 5.0,

@@ -18,6 +18,7 @@ from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
 from retune.history import DEV, HistoryRow, read_log
+from retune.interpolation import move_towards
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
@@ -106,10 +107,12 @@ class DevEvaluator(BaseEvaluator):
         score: Callable[[SentenceTransformer], float],
         keep: Callable[[SentenceTransformer, SentenceTransformer], None],
         params: Finetune,
+        base: SentenceTransformer,
     ) -> None:
-        """Take what scores a model, and what keeps one, from the model in training and its copy that is whole."""
+        """Take what scores a model, what keeps one, from that in training and its copy that is whole, and the base."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._score, self._keep, self._params = score, keep, params
+        self._base = {name: values.clone() for name, values in base.state_dict().items()} if params.base_share else {}
         self.trainer: Any = None  # which has history_rows()
 
     def __call__(
@@ -118,6 +121,8 @@ class DevEvaluator(BaseEvaluator):
         """Return the dev score."""
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
+        if self._base:
+            move_towards(whole, self._base, self._params.base_share)
         score = self._score(whole)
         keep = self._params.keep
         if keep in ("last", epoch) or (keep == "best" and score > max(earlier, default=float("-inf"))):

@@ -89,13 +89,14 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     plan = Plan(mined, params, seed=task.seed)
     if params.guide_margin is not None:
         plan.guide_by(Encoder.load(task.guide, compute), params.guide_margin)
+    args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
+    model = load_for_training(task, device, dtype)
     evaluator = DevEvaluator(
         dev_scorer(task, encoding, mined),
         lambda model, whole: keep_model(model, whole, encoding, scratch / KEPT, plan.documents[:NUM_PARITY_TEXTS]),
         params,
+        model,
     )
-    args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
-    model = load_for_training(task, device, dtype)
     if params.engine == "flagembedding":
         return train_with_flagembedding(task, plan, model, args, evaluator, scratch)
     loss = RankingLoss(model, params, token_budget=compute.token_budget)

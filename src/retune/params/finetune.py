@@ -61,6 +61,7 @@ class Finetune(Section):
     warmup_ratio: Share  # of all steps, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
+    base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: eager on a CPU, else as transformers does
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
@@ -83,6 +84,10 @@ class Finetune(Section):
             )
         if (self.method in ("lora", "icl")) > (self.lora is not None):
             raise ValueError(f"lora: expected a section as in docs/finetune.md with method {self.method}, got null")
+        if self.method in ("lora", "icl") and self.base_share:
+            raise ValueError(
+                f"base_share: expected 0 with method {self.method} (lower alpha instead), got {self.base_share}"
+            )
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
                 f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"

@@ -1,0 +1,50 @@
+"""The model written lies between the base and the tuned one, is the one scored, and survives a kill."""
+
+from pathlib import Path
+
+import pytest
+import test_training
+import torch
+from pydantic import ValidationError
+from test_training import LORA, scripted, train
+from training_task import params
+
+from retune.model_directory import load_model
+
+
+def first_weights(model: Path) -> torch.Tensor:
+    return next(iter(load_model(model, "cpu").parameters())).detach()
+
+
+def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
+    tuned_history = train(tiny_model, tmp_path, "tuned", keep="last")
+    history = train(tiny_model, tmp_path, "between", keep="last", base_share=0.25)
+    assert history["loss"].tolist() == tuned_history["loss"].tolist()  # training is the same
+    folders = (tiny_model, tmp_path / "tuned", tmp_path / "between")
+    base, tuned, between = (load_model(folder, "cpu").float().state_dict() for folder in folders)
+    assert any(not torch.equal(tuned[name], base[name]) for name in base)
+    for name, values in between.items():
+        torch.testing.assert_close(values, 0.25 * base[name] + 0.75 * tuned[name])
+
+
+def test_model_scored_on_dev_is_the_one_written(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, tuned = first_weights(tiny_model), scripted(monkeypatch, [0.9, 0.5])
+    train(tiny_model, tmp_path, "tuned")
+    scored = scripted(monkeypatch, [0.9, 0.5])
+    train(tiny_model, tmp_path, base_share=0.5)
+    torch.testing.assert_close(scored, [(base + weights) / 2 for weights in tuned])
+    assert torch.equal(first_weights(tmp_path / "model"), scored[0])
+
+
+def test_killed_run_keeps_the_share_of_its_first_base(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"base_share": 0.5, "keep": "last"}
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
+
+
+def test_share_of_the_base_is_not_for_adapters() -> None:
+    with pytest.raises(ValidationError, match=r"base_share: expected 0 with method lora .*, got 0\.5"):
+        params(**LORA, base_share=0.5)
