@@ -20,7 +20,7 @@ def main(name: str, *, dataset: Path, pool: Path, model: Path, scorer: Path, out
     inputs = read_inputs(dataset, pool, params)
     models = load_models(model, scorer, Compute.read("compute"))
     mined, outcome = mining.mine(inputs, *models, params, seed=read_value("seed"))
-    mined = replace(mined, origins=[*read_origins(dataset), *read_origins(pool)])
+    mined = replace(mined, origins=[origin for each in (dataset, pool, model, scorer) for origin in read_origins(each)])
     records.write_mined(out, mined, suspects=mining_audit.suspects(inputs, outcome))
     files.write_json(metrics, mining_audit.audit(inputs, outcome, params))
 

@@ -1,6 +1,7 @@
 """README and docs say what is true."""
 
 import importlib
+import inspect
 import json
 import re
 from pathlib import Path
@@ -94,3 +95,12 @@ def test_format_shown_on_the_page_of_convert_works_in_under_forty_lines(
     result = convert_raw(tmp_path / "tickets.jsonl", tmp_path / "out", "tickets", **SHARED | {"product": "mill"})
     assert result.judged() == {("how 1?", "so 1", 1), ("how 2?", "so 2", 1)}
     assert result.statistics["dropped"] == {"of another product": 1}
+
+
+def test_command_for_several_machines_names_every_argument_of_the_stage() -> None:
+    page = (REPOSITORY / "docs/finetune.md").read_text(encoding="utf-8")
+    command = page[page.index("torchrun --nnodes") :].partition("dvc commit")[0]
+    names = [
+        name for name in inspect.signature(importlib.import_module("stages.finetune").main).parameters if name != "name"
+    ]
+    assert [name for name in names if f"--{name} " not in command] == []

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from FlagEmbedding import FlagModel
 from peft import PeftModel
+from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from test_training import LORA, dev_score, same_bytes, train
@@ -18,6 +21,7 @@ from retune import training
 from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.model_directory import load_model
+from retune.records import write_mined
 
 ENGINE = {"engine": "flagembedding"}
 
@@ -155,3 +159,16 @@ def test_loss_that_is_not_finite_stops_the_run(tiny_model: Path, tmp_path: Path)
     with pytest.raises(InputError, match="step 1: loss is nan; lower learning_rate or raise temperature"):
         train(tiny_model, tmp_path, temperature=1e-40, **ENGINE)
     assert not (tmp_path / "model").exists()
+
+
+def test_mixture_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    run = task(tiny_model, tmp_path, **ENGINE)
+    weights = pd.DataFrame({"source": ["words"], "weight": [0.5]})
+    write_mined(run.mined, replace(mined(), weights=weights))
+    with pytest.raises(InputError, match="data: expected a recipe under mine with engine flagembedding"):
+        training.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+
+
+def test_sharding_is_refused() -> None:
+    with pytest.raises(ValidationError, match="trainer.fsdp: expected none with engine flagembedding"):
+        params(trainer={"fsdp": True}, **ENGINE)

@@ -47,7 +47,7 @@ def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.Log
     examples = made([(0, 30), (10, 20), (90, 80)])  # angles of queries and of their positives
     options = params(batch_size=3, hard_negatives=0)
     plan, guided = Plan(examples, options, seed=0), Plan(examples, options, seed=0)
-    guided.guide_by(Angles(), 0.0)
+    guided.guide_by(Guide(Angles(), guided.queries, guided.documents, 0.0))
     before, after = plan.batch(0), guided.batch(0)
     for name in ("queries", "documents", "groups", "scores"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
@@ -69,11 +69,11 @@ def test_mined_negatives_stay_and_random_documents_do_not() -> None:
     examples = made([(0, 30), (90, 80)], negatives=[5, 10, 85])
     options = params(batch_size=2, hard_negatives=3, random_negatives=5, in_batch_negatives=False)
     plan = Plan(examples, options, seed=0)
-    plan.guide_by(Angles(), 0.0)
+    plan.guide_by(Guide(Angles(), plan.queries, plan.documents, 0.0))
     batch = batches(plan)[0]
     assert np.take_along_axis(batch.is_compared, batch.groups, axis=1).all()
     few = Plan(examples, params(batch_size=2, hard_negatives=0, random_negatives=5, in_batch_negatives=False), seed=0)
-    few.guide_by(Angles(), 0.0)
+    few.guide_by(Guide(Angles(), few.queries, few.documents, 0.0))
     batch = few.batch(0)
     row = batch.queries.tolist().index(0)
     compared = {few.documents[at] for at in batch.documents[batch.is_compared[row]]}

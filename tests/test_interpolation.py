@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from test_training import LORA, scripted, train
 from training_task import params
 
+from retune.interpolation import move_towards
 from retune.model_directory import load_model
 
 
@@ -48,3 +49,12 @@ def test_killed_run_keeps_the_share_of_its_first_base(
 def test_share_of_the_base_is_not_for_adapters() -> None:
     with pytest.raises(ValidationError, match=r"base_share: expected 0 with method lora .*, got 0\.5"):
         params(**LORA, base_share=0.5)
+
+
+def test_weights_of_two_names_move_once() -> None:
+    model = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2, bias=False)})
+    model["encoder"] = model["embeddings"]
+    base = {name: torch.zeros(2, 2) for name in model.state_dict()}
+    torch.nn.init.ones_(model["embeddings"].weight)
+    move_towards(model, base, 0.2)
+    torch.testing.assert_close(model["encoder"].weight, torch.full((2, 2), 0.8))

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, WORDS
 from peft import PeftModel
+from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
 
@@ -400,3 +401,29 @@ def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     empty = Split(split().queries.iloc[:0], split().qrels.iloc[:0])
     with pytest.raises(InputError, match="expected dev queries, got an empty dev split"):
         train(tiny_model, tmp_path, dev=empty)
+
+
+def test_directory_that_loses_the_query_prompt_is_refused(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = kept_model.load_model
+
+    def load_with_prompt(folder: Path, *args: object, **options: object) -> SentenceTransformer:
+        model = load(folder, *args, **options)
+        model.prompts = {"query": f"{WORDS[0]} {WORDS[1]} ", "document": ""}
+        return model
+
+    monkeypatch.setattr(kept_model, "load_model", load_with_prompt)
+    with pytest.raises(InputError, match="the trained model gives other vectors: they differ by up to"):
+        training.finetune(task(tiny_model, tmp_path), tmp_path / "model", tmp_path / "model.tsv")
+
+
+def test_matryoshka_dimensions_above_those_of_the_model_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="matryoshka_dims: expected at most the model's 32, got 64"):
+        train(tiny_model, tmp_path, matryoshka_dims=[32, 64])
+
+
+@pytest.mark.parametrize("changes", [{"loss": "kl", "teacher_temperature": 1.0}, {"loss": "margin_mse"}])
+def test_random_negatives_that_a_loss_does_not_read_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="random_negatives: expected 0 with loss"):
+        params(random_negatives=4, **changes)

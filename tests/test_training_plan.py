@@ -46,7 +46,8 @@ pairs_of_numbers = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), m
 def test_every_pair_is_seen_once_an_epoch_and_no_answer_is_a_negative(
     pairs: list[tuple[int, int]], batch_size: int, random_negatives: int, in_batch: bool
 ) -> None:
-    options = {"batch_size": batch_size, "hard_negatives": 1, "random_negatives": min(random_negatives, 2)}
+    sizes = {"batch_size": min(batch_size, len(pairs)), "random_negatives": min(random_negatives, 2)}
+    options = {**sizes, "hard_negatives": 1}
     plan = Plan(made(pairs, negatives=[20, 21]), params(**options, in_batch_negatives=in_batch), seed=1)
     seen = []
     for batch in batches(plan):
@@ -175,3 +176,11 @@ def test_scores_that_are_not_as_many_as_documents_are_refused() -> None:
     examples.examples.at[1, "negative_scores"] = [0.1]
     with pytest.raises(InputError, match="q1: expected a score for each of 2 negative_ids, got 1; mine again"):
         Plan(examples, params(), seed=0)
+
+
+def test_pairs_of_equal_scores_teach_cosent_nothing() -> None:
+    examples = mined()
+    examples.examples["negative_scores"] = examples.examples["positive_scores"].map(lambda scores: scores * 2)
+    options = params(loss="cosent", hard_negatives=0, in_batch_negatives=False)
+    with pytest.raises(InputError, match="cosent expects pairs of different scores, all have 1; take infonce"):
+        Plan(examples, options, seed=0)

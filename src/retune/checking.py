@@ -219,26 +219,17 @@ def _runs(project: Project) -> Iterator[str]:
 
 def _trainer_arguments(name: str, run: Finetune) -> Iterator[str]:
     """Yield the first of a run's training arguments that the trainer would refuse."""
-    import torch  # with the next line some seconds, which most projects need not wait
+    from retune.training_arguments import refusal  # some seconds, which most projects need not wait
 
-    from retune.training_arguments import training_arguments
-
-    try:
-        training_arguments(run, Path("unused"), torch.device("cpu"), torch.float32, seed=0)
-    except InputError as error:
-        yield f"finetune.{name}: {error}"
+    if reason := refusal(run):
+        yield f"finetune.{name}: {reason}"
 
 
 def _ancestors(run: str, project: Project) -> set[str]:
     """Return the models a run is made from, directly or not."""
-    found: set[str] = set()
-    open_ends = [run]
-    while open_ends:
-        entry = project.finetune.get(open_ends.pop())
-        parents = _parents(entry, project) - found if entry else set()
-        found |= parents
-        open_ends += parents
-    return found
+    return lineage.reached(
+        run, lambda name: _parents(project.finetune[name], project) if name in project.finetune else set()
+    )
 
 
 def _parents(run: Finetune, project: Project) -> set[str]:
@@ -249,11 +240,5 @@ def _parents(run: Finetune, project: Project) -> set[str]:
 
 def _parts(mixture: str, project: Project) -> set[str]:
     """Return what a mixture is made of, directly or not."""
-    found: set[str] = set()
-    open_ends = [mixture]
-    while open_ends:
-        entry = project.mix.get(open_ends.pop())
-        parts = {entry.first, entry.second} - found if entry else set()
-        found |= parts
-        open_ends += parts
-    return found
+    mix = project.mix
+    return lineage.reached(mixture, lambda name: {mix[name].first, mix[name].second} if name in mix else set())

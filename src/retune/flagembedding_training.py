@@ -29,9 +29,11 @@ from retune.errors import InputError
 from retune.files import write_text
 from retune.history import DEV, HistoryRow, read_log
 from retune.kept_model import KEPT
+from retune.memory import is_out_of_memory
 from retune.model_directory import read_encoding
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
+from retune.processes import num_processes
 from retune.task import Task
 from retune.trainer import DevEvaluator
 from retune.training_plan import Plan
@@ -55,6 +57,8 @@ def train_with_flagembedding(
         InputError: The model or the data is not fit for FlagEmbedding, a loss is not finite, or too little memory.
     """
     params, encoding = task.params, read_encoding(task.base)
+    if num_processes() > 1:
+        raise InputError(f"engine: flagembedding runs in one process, got {num_processes()}; start one")
     _check(plan, model, args, params, encoding)
     shutil.rmtree(scratch)  # a killed run begins anew: batches depend on all drawn before
     tokenizer = _padding_tokenizer(model)
@@ -69,7 +73,9 @@ def train_with_flagembedding(
     LOG.info("training by FlagEmbedding on %s, dropout %g, %s", args.device, params.dropout, batches)
     try:
         trainer.train()
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise InputError(
             f"out of memory on {args.device} with batch_size {params.batch_size} and {params.hard_negatives} "
             "hard_negatives; lower them or the maximum lengths, or set trainer: {gradient_checkpointing: true}"
@@ -90,6 +96,11 @@ def _check(
         raise InputError(
             f"engine: flagembedding expects a transformer and pooling by {', '.join(POOLING)}, got {found}; "
             "take engine sentence_transformers"
+        )
+    if plan.is_mixture:
+        raise InputError(
+            "data: expected a recipe under mine with engine flagembedding, which knows no weights of sources, got a "
+            "mixture; take engine sentence_transformers"
         )
     if len(plan.query_ids) < params.batch_size:
         raise InputError(

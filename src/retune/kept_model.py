@@ -24,8 +24,9 @@ def keep_model(
         save_model(whole, encoding, partial)
         save_adapter(model, partial / "adapter")
         ours, theirs = (
-            each.encode_document(list(texts), normalize_embeddings=True, show_progress_bar=False)
+            np.stack([encode(list(texts), normalize_embeddings=True, show_progress_bar=False) for encode in both])
             for each in (whole, load_model(partial, whole.device.type))
+            for both in [(each.encode_query, each.encode_document)]
         )
         difference = float(np.abs(ours - theirs).max())
         if not difference <= PARITY:

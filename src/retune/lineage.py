@@ -1,6 +1,6 @@
 """Where fine-tuned models come from, read from the sections of params.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retune.errors import InputError
@@ -65,3 +65,14 @@ def trace(
         home = synthesize[dataset].dataset if dataset in synthesize else dataset
         runs[name] = Run(run.base, home)
     return runs
+
+
+def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:
+    """Return all names that one leads to, itself only in a circle."""
+    found: set[str] = set()
+    open_ends = [start]
+    while open_ends:
+        new = following(open_ends.pop()) - found
+        found |= new
+        open_ends += new
+    return found

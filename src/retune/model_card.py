@@ -24,7 +24,8 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         name: Of the run.
     """
     mined = read_mined(task.mined)
-    origins = sorted({*read_origins(task.base), *mined.origins})
+    guide = [] if task.params.guide_margin is None else read_origins(task.guide)
+    origins = sorted({*read_origins(task.base), *mined.origins, *guide})
     num_pairs = int(mined.examples["positive_ids"].str.len().sum())
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
     sections = [

@@ -15,13 +15,14 @@ from retune.errors import InputError
 from retune.files import atomic_directory
 from retune.fingerprint import machine
 from retune.flagembedding_training import train_with_flagembedding
+from retune.guiding import Guide
 from retune.hardware import resolve_device, resolve_dtype
 from retune.history import HistoryRow, write_history
 from retune.kept_model import KEPT, keep_model
 from retune.launching import start, to_start
 from retune.losses import RankingLoss
 from retune.memory import is_out_of_memory, memory_advice
-from retune.model_card import write_card
+from retune.model_card import CARD, write_card
 from retune.model_directory import read_encoding
 from retune.processes import from_main, joined, num_processes, rank, wait
 from retune.progress import log_profile
@@ -48,7 +49,7 @@ def finetune(task: Task, out: Path, history: Path) -> None:
     """
     if task.params.method == "none":
         with atomic_directory(out) as partial:
-            shutil.copytree(task.base, partial, dirs_exist_ok=True)
+            shutil.copytree(task.base, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))
         return write_history([], history, task.params.dev_metric)
     device = resolve_device(task.compute.device)
     if count := to_start(task.params, device):
@@ -88,7 +89,8 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     mined = read_mined(task.mined)
     plan = Plan(mined, params, seed=task.seed)
     if params.guide_margin is not None:
-        plan.guide_by(Encoder.load(task.guide, compute), params.guide_margin)
+        encoder, margin = Encoder.load(task.guide, compute), params.guide_margin
+        plan.guide_by(from_main(lambda: Guide(encoder, plan.queries, plan.documents, margin)))
     args = training_arguments(params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = load_for_training(task, device, dtype)
     evaluator = DevEvaluator(

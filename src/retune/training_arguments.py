@@ -57,7 +57,7 @@ def training_arguments(
     chosen["dataloader_drop_last"] = True  # the plan did it or not; several processes must not warn of it
     try:
         args = SentenceTransformerTrainingArguments(**own, **chosen)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
     installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
     if missing := sorted(set(args.report_to or []) - set(installed)):
@@ -67,3 +67,12 @@ def training_arguments(
         )
     args._n_gpu = min(args.n_gpu, 1)  # a process has one GPU, whatever others are visible
     return args
+
+
+def refusal(params: Finetune) -> str | None:
+    """Return what is wrong with the arguments that a run passes through, or None."""
+    try:
+        training_arguments(params, Path("unused"), torch.device("cpu"), torch.float32, seed=0)
+    except InputError as error:
+        return str(error)
+    return None

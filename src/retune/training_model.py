@@ -22,7 +22,8 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
         dtype: What it computes in.
 
     Raises:
-        InputError: 4-bit loading or the attention code is not to be had here, or no layer is of a name to adapt.
+        InputError: 4-bit loading or the attention code is not to be had here, no layer is of a name to adapt, or
+            Matryoshka dimensions are more than the model has.
     """
     params = task.params
     lora = params.lora if params.method in ("lora", "icl") else None
@@ -39,6 +40,9 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
+    dim = int(model.get_embedding_dimension() or 0)
+    if params.matryoshka_dims and max(params.matryoshka_dims) > dim:
+        raise InputError(f"matryoshka_dims: expected at most the model's {dim}, got {max(params.matryoshka_dims)}")
     if lora:
         add_lora(model, lora, base=task.base.name, seed=task.seed)
     model.model_card_data.generate_widget_examples = False

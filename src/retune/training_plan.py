@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from retune.batch_order import BatchOrder
-from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.guiding import Guide
 from retune.params.finetune import Finetune
@@ -52,6 +51,7 @@ class Plan:
         queries: What the model reads of each query but its prefix: text and prompt or None.
         documents: Distinct texts.
         num_batches: Of an epoch.
+        is_mixture: Whether sources have weights.
     """
 
     def __init__(self, mined: Mined, params: Finetune, *, seed: int) -> None:
@@ -63,6 +63,7 @@ class Plan:
         """
         self._params, self._seed = params, seed
         self._guide: Guide | None = None
+        self.is_mixture = mined.weights is not None
         self.query_ids: list[str] = mined.examples["query_id"].tolist()
         texts = dict(zip(mined.documents["doc_id"], document_texts(mined.documents), strict=True))
         self.documents = list(dict.fromkeys(texts.values()))
@@ -106,10 +107,10 @@ class Plan:
         columns = np.searchsorted(documents, groups)
         return Batch(queries, documents, columns, self._is_compared(queries, documents, columns, drawn), scores)
 
-    def guide_by(self, encoder: Encoder, margin: float) -> None:
+    def guide_by(self, guide: Guide) -> None:
         """Leave out what a second model takes for an answer, and tell how much of the first batches that is."""
         before = self._num_comparisons()
-        self._guide = Guide(encoder, self.queries, self.documents, margin)
+        self._guide = guide
         share = 1 - self._num_comparisons() / max(before, 1)
         LOG.info("the guide leaves out %.2f%% of %d comparisons with other documents", 100 * share, before)
 
@@ -186,13 +187,17 @@ class Plan:
                 )
 
     def _check_batches(self, names: Sequence[str]) -> None:
-        order = self._order
-        for name, pool, pairs, batches in zip(names, self._pools, order.pairs_of, order.batches_of, strict=True):
-            if len(pool) < 2 or batches == 0:
+        for name, pool, pairs in zip(names, self._pools, self._order.pairs_of, strict=True):
+            if len(pool) < 2 or pairs < self._params.batch_size:
                 raise InputError(
                     f"{name}: expected two documents and a batch of {self._params.batch_size} pairs or more, "
                     f"got {len(pool)} and {pairs}; convert more data, or lower batch_size"
                 )
+        if self._params.loss == "cosent" and np.ptp(self._positive_scores) == 0:
+            raise InputError(
+                f"loss: cosent expects pairs of different scores, all have {self._positive_scores[0]:g}; "
+                "take infonce, or mine with negatives"
+            )
 
 
 def _joined(first: Scored, second: Scored) -> Scored:

@@ -106,6 +106,15 @@ class Finetune(Section):
         return self
 
     @model_validator(mode="after")
+    def _random_negatives_have_a_use(self) -> Self:
+        if self.loss in ("kl", "margin_mse") and self.random_negatives:
+            raise ValueError(
+                f"random_negatives: expected 0 with loss {self.loss}, which compares a query with its own documents "
+                f"alone, got {self.random_negatives}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _guide_has_a_use(self) -> Self:
         if self.guide_margin is not None and (
             self.loss != "infonce" or not (self.in_batch_negatives or self.random_negatives)
@@ -131,6 +140,8 @@ class Finetune(Section):
                     f"{name}: expected {json.dumps(value)} with engine flagembedding, "
                     f"got {getattr(self, name)}; or take engine sentence_transformers"
                 )
+        if sharded := sorted({"deepspeed", "fsdp", "fsdp_config"} & set(self.trainer)):
+            raise ValueError(f"trainer.{sharded[0]}: expected none with engine flagembedding; remove it")
         if self.loss not in ("infonce", "kl"):
             raise ValueError(f"loss: expected infonce or kl with engine flagembedding, got {self.loss}")
         return self
