@@ -133,8 +133,16 @@ def test_what_flagembedding_lacks_is_refused_in_the_parameters(changes: dict[str
 
 
 def test_what_its_batches_cannot_be_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    run, own = task(tiny_model, tmp_path, batch_size=25, **ENGINE), mined()
+    ids = [own.examples[name].tolist() for name in ("positive_ids", "negative_ids")]
+    answers = [[positives[0], negatives[1]] for positives, negatives in zip(*ids, strict=True)]
+    two_each = own.examples.assign(
+        positive_ids=answers, positive_scores=[[1.0, 1.0]] * 24, negative_ids=[each[:1] for each in ids[1]],
+        negative_scores=[[0.5]] * 24,
+    )  # fmt: skip
+    write_mined(run.mined, replace(own, examples=two_each))  # 48 pairs
     with pytest.raises(InputError, match="batch_size: expected at most the 24 queries there are, got 25"):
-        train(tiny_model, tmp_path, batch_size=25, **ENGINE)
+        training.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
     with pytest.raises(InputError, match=r"trainer.dataloader_num_workers: expected 0 with engine flagembedding"):
         train(tiny_model, tmp_path, trainer={"dataloader_num_workers": 1}, **ENGINE)
 

@@ -131,7 +131,7 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
         lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
     )
     few = Split(split().queries.iloc[:2], split().qrels.iloc[:2])
-    run = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0)
+    run = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
     examples = mined()
     write_mined(run.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
     training.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
