@@ -27,7 +27,7 @@ def test_batches_hold_every_text_once_within_the_budget() -> None:
 
 def test_last_batch_is_filled_to_512_tokens_on_a_cpu_and_to_the_budget_elsewhere() -> None:
     cpu, gpu = Batching(COMPUTE, torch.device("cpu")), Batching(COMPUTE, torch.device("cuda"))
-    assert cpu.token_budget == min(4096, 1024 * torch.get_num_threads())
+    assert cpu.token_budget == min(4096, 2048 * torch.get_num_threads())
     assert gpu.token_budget == 4096
     assert cpu.fill([1, 2], 40) == [1, 2] + [1] * 11  # 520 tokens
     assert cpu.fill(list(range(20)), 40) == list(range(20))
@@ -53,7 +53,7 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
 def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
     minilm: SentenceTransformer, data: st.DataObject, length: int
 ) -> None:
-    size = 2048 // length
+    size = 4096 // length
     generator = torch.Generator().manual_seed(length)
     ids = torch.randint(1000, 20_000, (size, length), generator=generator)
     mask = (torch.arange(length) < torch.randint(1, length + 1, (size, 1), generator=generator)).long()

@@ -1,11 +1,15 @@
 """What the machine can do: device and number format, chosen by looking."""
 
+import ctypes
 import platform
 from pathlib import Path
 
 import torch
 
 from retune.errors import InputError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+KEPT_BYTES = 2**30
 
 
 def resolve_device(device: str) -> torch.device:
@@ -59,6 +63,18 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
     return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """Let this process keep the memory of freed tensors for the next ones, where they are on a CPU under glibc.
+
+    glibc gives large blocks back to the system at once, which then clears every page again: a tenth to a quarter of
+    the time of a forward pass. The most memory ever held is the same.
+    """
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _has_fast_bfloat16(device: torch.device) -> bool:
