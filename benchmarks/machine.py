@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 RESULTS = Path("benchmarks/results")
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc")
+LIBRARIES = tuple("torch transformers sentence-transformers FlagEmbedding faiss-cpu dvc pytrec-eval-terrier".split())
 
 
 def hardware() -> dict[str, object]:
