@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 
 RESULTS = Path("benchmarks/results")
-LIBRARIES = tuple("torch transformers sentence-transformers FlagEmbedding faiss-cpu dvc pytrec-eval-terrier".split())
+LIBRARIES = (
+    "torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc", "pytrec-eval-terrier",
+)  # fmt: skip
 
 
 def hardware() -> dict[str, object]:
