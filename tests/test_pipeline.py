@@ -83,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     write_params(folder, params)
     succeed("dvc repro", folder)
     succeed(
-        "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores || true",
+        "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores data/runs || true",
         folder,
     )
     succeed("git commit -qm all", folder)
