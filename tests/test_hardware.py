@@ -56,9 +56,9 @@ def test_gpus_of_the_same_name_work_together(monkeypatch: pytest.MonkeyPatch) ->
 def test_memory_of_a_freed_tensor_is_not_cleared_again() -> None:
     code = """
 import resource, sys, torch
-from retune.hardware import keep_freed_memory
+from retune.hardware import tune_memory
 if sys.argv[1] == "keep":
-    keep_freed_memory(torch.device("cpu"))
+    tune_memory(torch.device("cpu"))
 def fill():
     return [torch.empty(3 * 2**20).fill_(1.0) for _ in range(10)]  # of 12 MB, held together and freed together
 fill(), fill()

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from retune.fingerprint import ModelFiles
-from retune.hardware import keep_freed_memory, resolve_dtype
+from retune.hardware import resolve_dtype, tune_memory
 from retune.lazy_model import LazyModel
 from retune.model_directory import check_kind, first_module, load_model
 from retune.packed_linear import pack_linear_layers
@@ -54,8 +54,8 @@ def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTra
 def _prepare(model: SentenceTransformer, dtype: torch.dtype) -> SentenceTransformer:
     multiply_row_by_row(list(model)[1:])
     model = model.to(dtype)
+    tune_memory(model.device)
     pack_linear_layers(model[0])
-    keep_freed_memory(model.device)
     return model
 
 

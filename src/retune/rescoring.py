@@ -19,7 +19,7 @@ from retune.embedding_cache import EmbeddingCache, Entry, open_cache
 from retune.errors import InputError
 from retune.files import sha256
 from retune.fingerprint import ModelFiles, fingerprint
-from retune.hardware import keep_freed_memory, resolve_device, resolve_dtype
+from retune.hardware import resolve_device, resolve_dtype, tune_memory
 from retune.lazy_model import LazyModel
 from retune.model_directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
 from retune.packed_linear import pack_linear_layers
@@ -186,8 +186,8 @@ def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | Non
     if files is not None:
         files.check(folder)
     model = load_cross_encoder(folder, device).to(dtype)
+    tune_memory(model.device)
     pack_linear_layers(model)
-    keep_freed_memory(model.device)
     return model
 
 
