@@ -8,7 +8,7 @@ from typing import Any
 import page_contents
 import pytest
 
-from retune import page, page_charts, page_changes
+from retune import page, page_changes, page_charts
 from retune.page import page_html
 
 SCRIPT = "</script><script>window.hacked = 1</script><!-- <img src=x onerror='window.hacked = 1'> & \"quoted\""
@@ -109,7 +109,9 @@ def test_data_in_scripts_is_read_back_as_it_was() -> None:
         if kind:
             parts.setdefault(kind, []).extend(json.loads(text))
     assert parts["documents"] == content["changes"]["documents"]
-    assert sorted(query[2] for query in parts["queries"]) == sorted({row["query"] for row in content["changes"]["rows"]})
+    assert sorted(query[2] for query in parts["queries"]) == sorted(
+        {row["query"] for row in content["changes"]["rows"]}
+    )
     first = content["changes"]["rows"][0]
     assert parts["queries"][parts["rows"][0][1]][1:] == [first["query_id"], first["query"]]
     assert parts["rows"][0][2:] == [first[key] for key in ("base_score", "score", "change", "wanted", "found")]

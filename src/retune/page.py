@@ -43,10 +43,9 @@ def page_html(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"signed": signed, "plain": plain, "probability": probability, "percent": percent}
-    environment.globals["source"] = lambda name: Markup(environment.loader.get_source(environment, name)[0])
+    environment.globals |= {"signs": SIGNS, "source": _source}
     return environment.get_template("page.html").render(
         content=content,
-        signs=SIGNS,
         runs=_runs(content),
         matrix=_matrix(content["cells"]),
         charts=_charts(content),
@@ -83,6 +82,11 @@ def probability(value: float | None) -> str:
 def percent(share: float) -> str:
     """Write a share in percent, without digits it does not need."""
     return f"{100 * share:.6g} %"
+
+
+def _source(name: str) -> Markup:
+    """Return a template's file as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def _charts(content: Mapping[str, Any]) -> dict[str, list[page_charts.Panel]]:
@@ -130,7 +134,9 @@ def _slices(rows: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]
     reach = max(ends, default=0) or 1
     tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        at = {end: None if row[end] is None else round(50 + 50 * row[end] / reach, 2) for end in ("low", "high", "change")}
+        at = {
+            end: None if row[end] is None else round(50 + 50 * row[end] / reach, 2) for end in ("low", "high", "change")
+        }
         tables.setdefault((row["model"], row["dataset"]), []).append({**row, "at": at})
     return [
         {"model": model, "dataset": dataset, "is_home": (model, dataset) in homes, "rows": table}

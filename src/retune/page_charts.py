@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from retune.page_drawing import DASHED, GAIN, INK, LOSS, MUTED, Row, Spec, bars, draw, lines, quantity, rule
 
+Drawn = Mapping[str, tuple[str, str, list[int]]]  # of each line's field: its name, colour and dash
 MAX_POINTS = 300  # of a loss curve; more are averaged, a pixel shows no more
 
 
@@ -72,7 +73,7 @@ def changes(cells: Sequence[Row], margin: float) -> list[Panel]:
 
 
 def frontier(runs: Sequence[Row], margin: float) -> list[Panel]:
-    """Draw gain over the worst forgetting; points carry each run's number in `runs`, those without either are left out."""
+    """Draw gain over the worst forgetting. Points carry each run's number in `runs`; a run without either has none."""
     rows = [
         {
             "number": str(number),
@@ -102,13 +103,15 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
     panels = []
     for run, group in _by(rows, "run"):
         pictures = []
+        ends = [min(row["global_step"] for row in group), max(row["global_step"] for row in group)]
         for field, colour, title in (("loss", MUTED, "loss"), ("dev", GAIN, "dev score")):
             points = [(row["global_step"], row[field]) for row in group if row[field] is not None]
             drawn = [{"x": x, "y": y, "told": f"step {x:,.0f}: {title} {y:.5g}"} for x, y in _thinned(points)]
-            at = {"x": quantity("x", "step"), "y": quantity("y", title)}
+            at = {"x": quantity("x", "step") | {"scale": {"domain": ends}}, "y": quantity("y", title)}
+            point = {"type": "point", "filled": True, "size": 40, "color": colour, "opacity": float(field == "dev")}
             layers: list[Spec] = [
                 {"mark": {"type": "line", "color": colour, "aria": False}, "encoding": at},
-                {"mark": {"type": "point", "filled": True, "size": 16, "color": colour}, "encoding": at},
+                {"mark": point, "encoding": at},
             ]
             pictures += [draw(drawn, layers, height=150)] if drawn else []
         panels += [Panel(run, pictures)] if pictures else []
@@ -117,7 +120,7 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
 
 def lengths(rows: Sequence[Row]) -> list[Panel]:
     """Draw each data set's lengths at each percentile: documents solid, queries dashed."""
-    drawn = {"document_characters": ("documents", GAIN, []), "query_characters": ("queries", LOSS, DASHED)}
+    drawn: Drawn = {"document_characters": ("documents", GAIN, []), "query_characters": ("queries", LOSS, DASHED)}
     panels = []
     for dataset, group in _by(rows, "dataset"):
         points = _points(group, "percentile", drawn)
@@ -130,7 +133,7 @@ def lengths(rows: Sequence[Row]) -> list[Panel]:
 
 def mining(rows: Sequence[Row]) -> list[Panel]:
     """Draw each recipe's scores of positives, of mined negatives and of random pairs."""
-    drawn = {
+    drawn: Drawn = {
         "positives": ("positives", GAIN, []),
         "negatives": ("negatives", LOSS, []),
         "random_pairs": ("random pairs", MUTED, DASHED),
@@ -149,8 +152,8 @@ def pair_scores(rows: Sequence[Row], bases: Mapping[str, str]) -> list[Panel]:
         rows: The histograms of all models.
         bases: Each run's base. A base is drawn with its runs alone.
     """
-    drawn = {"positives": ("positives", GAIN, []), "random_pairs": ("random pairs", LOSS, [])}
-    dashed = {field: (f"{name}, base", colour, DASHED) for field, (name, colour, _) in drawn.items()}
+    drawn: Drawn = {"positives": ("positives", GAIN, []), "random_pairs": ("random pairs", LOSS, [])}
+    dashed: Drawn = {field: (f"{name}, base", colour, DASHED) for field, (name, colour, _) in drawn.items()}
     histograms: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         histograms.setdefault((row["model"], row["dataset"]), []).append(row)
@@ -174,8 +177,8 @@ def _densities(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return points
 
 
-def _points(rows: Sequence[Row], x: str, drawn: Mapping[str, tuple[str, str, list[int]]]) -> list[dict[str, Any]]:
-    """Return the points of lines: per field its name, colour and dash. Points without a value are left out."""
+def _points(rows: Sequence[Row], x: str, drawn: Drawn) -> list[dict[str, Any]]:
+    """Return the points of lines; those without a value are left out."""
     return [
         {"x": row[x], "y": row[field], "told": name, "colour": colour, "dash": dash}
         for field, (name, colour, dash) in drawn.items()

@@ -28,6 +28,7 @@ AXIS = {
     "titleColor": MUTED,
     "titleFontSize": 11,
     "titleFontWeight": "normal",
+    "titlePadding": 8,
 }
 CONFIG = {"axis": AXIS, "axisBand": {"grid": False}, "font": "Liberation Sans", "view": {"stroke": None}}
 
@@ -52,7 +53,7 @@ def draw(rows: Sequence[Row], layers: Sequence[Spec], *, height: int) -> Markup:
         "padding": 2,
         "width": WIDTH,
     }
-    return Markup(vl_convert.vegalite_to_svg(json.dumps(spec)))  # noqa: S704 - Vega escapes the texts
+    return Markup(vl_convert.vegalite_to_svg(json.dumps(spec)))  # Vega escapes the texts
 
 
 def bars(rows: Sequence[Row], *, title: str, rules: Sequence[Spec] = ()) -> Markup:
@@ -60,7 +61,7 @@ def bars(rows: Sequence[Row], *, title: str, rules: Sequence[Spec] = ()) -> Mark
     name = {"field": "name", "type": "nominal", "sort": None, "title": None}
     layers = [
         {
-            "mark": {"type": "bar", "height": {"band": 0.6}},
+            "mark": {"type": "bar", "height": {"band": 0.6}, "opacity": 0.8},
             "encoding": {"y": name, "x": quantity("value", title, zero=True), "color": literal("colour")},
         },
         {"mark": {"type": "rule", "strokeWidth": 2, "color": INK}, "encoding": {"y": name} | _interval(title)},

@@ -101,6 +101,7 @@
   let typing = 0;
   words.addEventListener("input", () => {
     clearTimeout(typing);
+    viewport.setAttribute("aria-busy", "true");
     typing = setTimeout(update, TYPING_MS);
   });
   for (const select of [model, dataset, direction]) select.addEventListener("change", update);

@@ -10,7 +10,7 @@
   const apply = () => {
     const theme = chosen ?? (system.matches ? "dark" : "light");
     document.documentElement.dataset.theme = theme;
-    const button = document.getElementById("retune-theme");
+    const button = document.getElementById("theme");
     if (button) button.textContent = theme === "dark" ? "Light" : "Dark";
   };
 
@@ -18,7 +18,7 @@
   system.addEventListener("change", apply);
   document.addEventListener("DOMContentLoaded", () => {
     apply();
-    document.getElementById("retune-theme").addEventListener("click", () => {
+    document.getElementById("theme").addEventListener("click", () => {
       chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
       try {
         localStorage.setItem("retune-theme", chosen);
