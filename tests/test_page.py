@@ -74,6 +74,16 @@ def test_every_section_is_there_and_linked(rendered: str) -> None:
     assert "Nothing to show" not in rendered
 
 
+def test_verdict_tells_the_word_the_gate_and_the_rule_that_failed(rendered: str) -> None:
+    text = " ".join(
+        re.sub(r"<[^>]*>", " ", rendered[rendered.index('id="verdict"') : rendered.index('id="matrix"')]).split()
+    )
+    assert "2 of 3 pass the gate." in text
+    assert "small_legal ✗ gate failed small, tuned for legal ▼ forgot gain at home +0.0621" in text
+    assert "max_forgetting: expected at most 0.02, got 0.0312 on general" in text
+    assert "small_both ✓ gate passed small, tuned for legal ○ no difference shown" in text
+
+
 def test_same_content_is_the_same_bytes(rendered: str) -> None:
     assert page_html(page_contents.sample()) == rendered
 

@@ -50,6 +50,7 @@
   function element(tag, className, ...inside) {
     const made = document.createElement(tag);
     made.className = className;
+    made.dir = "auto"; // as the text runs
     made.append(...inside);
     return made;
   }
