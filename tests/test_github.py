@@ -89,7 +89,7 @@ def rows(report: str, title: str) -> list[list[str]]:
 def test_report_names_base_and_branch_and_says_that_the_lock_is_stale(merged: Path, report: str) -> None:
     base, branch = (succeed(f"git rev-parse --short {name}", merged).strip() for name in ("HEAD^1", "HEAD^2"))
     assert report.startswith(f"`main` is {base}, `HEAD` is {branch} merged into it. **dvc.lock is stale:**")
-    assert "finetune@minilm_science:" in report
+    assert "modified:" not in report  # the check says what; here the verdict is next
 
 
 def test_verdict_comes_before_every_table_and_without_its_picture(report: str) -> None:
@@ -114,12 +114,12 @@ def test_metrics_of_the_default_run_take_fewer_than_forty_lines(report: str) -> 
 
 
 def test_report_shows_scores_by_model_and_the_changed_parameter(report: str) -> None:
-    scores = rows(report, "Scores by model")[1:]
-    models = sorted((REPOSITORY / "metrics/by_model").glob("*.json"))
-    assert [row[:2] for row in scores] == [
-        [f"metrics/by_model/{p.name}", d] for p in models for d in json.loads(p.read_text())
-    ]
-    assert rows(report, "Parameters")[1:] == [["params.yaml", "finetune.minilm_science.epochs", "2", "1", "-1"]]
+    scores = {tuple(row[:2]) for row in rows(report, "Scores by model")[1:]}
+    models = (REPOSITORY / "metrics/by_model").glob("*.json")
+    assert scores == {
+        (f"metrics/by_model/{path.name}", name) for path in models for name in json.loads(path.read_text())
+    }
+    assert rows(report, "Parameters")[1:] == [["params.yaml", "finetune.minilm_science.epochs", "2", "1"]]
 
 
 def test_plots_of_both_commits_are_drawn_without_data(merged: Path, report: str) -> None:
@@ -166,7 +166,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh(checkout: Path) -> Path:
     """The checkout without what another test changed in it."""
     succeed("git checkout -q . && git clean -q -f -d", checkout)
-    assert not (checkout / "data").exists()
+    assert not (checkout / "data/mined").exists()
     return checkout
 
 
@@ -185,7 +185,7 @@ def test_changed_parameter_names_its_stage(fresh: Path) -> None:
     result = offline(".github/scripts/stale.sh", fresh)
     assert result.returncode == 1
     assert stages(result) == ["mine"]
-    assert re.search(r"modified: +params.yaml|mine: modified|modified: +mine", result.stdout)
+    assert re.search(r"modified: +mine\b", result.stdout)
     assert "make repro" in result.stdout
 
 
@@ -198,9 +198,7 @@ def test_stage_whose_inputs_are_all_in_git_is_stale_too(fresh: Path) -> None:
 
 
 def test_every_stale_stage_is_named_though_data_is_absent(fresh: Path) -> None:
-    graph = PIPELINE.replace(
-        "mkdir -p metrics &&", "mkdir -p metrics/ &&"
-    )  # another command of eval, whose input is data
+    graph = PIPELINE.replace("mkdir -p metrics &&", "mkdir -p metrics/ &&")  # eval's command; its input is absent data
     (fresh / "dvc.yaml").write_text(graph)
     (fresh / "mine.py").write_text("2")
     (fresh / "metrics/eval.json").write_text('{"ndcg_at_10":0.75}')
@@ -208,6 +206,23 @@ def test_every_stale_stage_is_named_though_data_is_absent(fresh: Path) -> None:
     assert result.returncode == 1
     assert sorted(stages(result)) == ["compare", "eval", "mine"]
     assert "data/mined" not in result.stdout  # absent, which is no change
+
+
+def test_output_forgotten_in_git_is_named(fresh: Path) -> None:
+    (fresh / "metrics/summary.json").unlink()  # DVC takes it for data that is elsewhere
+    result = offline(".github/scripts/stale.sh", fresh)
+    assert result.returncode == 1
+    assert "**Outputs are missing from Git:** `metrics/summary.json`." in result.stdout
+
+
+def test_lock_that_contradicts_itself_is_stale_though_no_file_changed(fresh: Path) -> None:
+    before, mine, after = (fresh / "dvc.lock").read_text().partition("\n  mine:\n")
+    output = re.compile(r"(path: data/mined\n +hash: md5\n +md5: )\w{32}")
+    (fresh / "dvc.lock").write_text(before + mine + output.sub(rf"\g<1>{'a' * 32}", after, count=1))
+    result = offline(".github/scripts/stale.sh", fresh)
+    assert result.returncode == 1
+    assert "`eval`" in result.stdout
+    assert "one hash for a stage's output and another for the same file as an input" in result.stdout
 
 
 def test_graph_that_cannot_be_read_is_no_current_lock(fresh: Path) -> None:

@@ -10,22 +10,23 @@ if [ $# -ne 1 ] || ! git rev-parse --quiet --verify "$1^{commit}" > /dev/null; t
 fi
 base=$1
 
-# section TITLE COMMAND...: the table a command prints.
+# section TITLE COMMAND...: the table a command prints; DVC prints one without rows where nothing changed.
 section() {
   printf '\n## %s\n\n' "$1"
   local table
   table=$("${@:2}" 2>&1) || { printf '%s\n' "$table" >&2; return 1; }
-  printf '%s\n' "${table:-Nothing changed.}"
+  if [[ $(tail -n 1 <<< "$table") =~ ^[|-]*$ ]]; then echo "Nothing changed."; else printf '%s\n' "$table"; fi
 }
 
 head=$(git rev-parse --short HEAD)
-if git rev-parse --quiet --verify HEAD^2 > /dev/null && [ "$(git rev-parse HEAD^1 "$base^{commit}" | uniq | wc -l)" = 1 ]; then
+if git rev-parse --quiet --verify HEAD^2 > /dev/null && [ "$(git rev-parse HEAD^1)" = "$(git rev-parse "$base^{commit}")" ]
+then
   head="$(git rev-parse --short HEAD^2) merged into it"
 fi
-printf '`%s` is %s, `HEAD` is %s. ' "$base" "$(git rev-parse --short "$base^{commit}")" "$head"
-.github/scripts/stale.sh || true  # told here, judged by its own check
+echo -n "\`$base\` is $(git rev-parse --short "$base^{commit}"), \`HEAD\` is $head. "
+.github/scripts/stale.sh | sed -n 1p || true  # only told; its own check judges and says more
 
-printf '\n'
+echo
 # A picture's relative address leads nowhere from a comment.
 git show HEAD:reports/compare.md | sed '/^!\[.*)$/d'
 section "Metrics" dvc metrics diff "$base" HEAD --md
