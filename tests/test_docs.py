@@ -5,13 +5,16 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import REPOSITORY, succeed
 from conversion import SHARED, convert_raw
 
 from retune import converters, converting
+from retune.params.compare import Compare, Gate, Reference
 from retune.params.mix import Mix
+from retune.verdict import Word
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -55,6 +58,13 @@ def test_page_names_every_parameter(section: str, default_params: dict) -> None:
 def test_page_names_every_parameter_of_a_mixture() -> None:
     page = (REPOSITORY / "docs/mix.md").read_text(encoding="utf-8")
     assert all(f"`{parameter}`" in page for parameter in Mix.model_fields)
+
+
+def test_page_of_compare_names_every_parameter_and_word() -> None:
+    page = (REPOSITORY / "docs/compare.md").read_text(encoding="utf-8")
+    for name in (*Compare.model_fields, *Gate.model_fields, *Reference.model_fields):
+        assert f"`{name}`" in page, name
+    assert all(f"| `{word}` |" in page for word in get_args(Word))
 
 
 def test_locks_pin_every_package_and_differ_by_accelerator() -> None:

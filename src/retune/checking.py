@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from retune import converting, lineage
+from retune.compare_checks import compared_metrics, unguarded_runs, unknown_datasets
 from retune.errors import InputError
 from retune.metrics import parse_metric
 from retune.params.compare import Compare
@@ -133,6 +134,7 @@ def _references(project: Project) -> Iterator[str]:
         yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
     yield from _unknown("eval.models", project.eval.models, models)
     yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+    yield from unknown_datasets(project.compare, project.eval.datasets)
 
 
 def _mixtures(project: Project) -> Iterator[str]:
@@ -159,7 +161,8 @@ def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator
 def _metrics(project: Project) -> Iterator[str]:
     for name, run in project.finetune.items():
         yield from _metric(f"finetune.{name}.dev_metric", run.dev_metric)
-    yield from _metric("compare.metric", project.compare.metric, project.eval.ks)
+    for where, metric in compared_metrics(project.compare):
+        yield from _metric(where, metric, project.eval.ks)
 
 
 def _metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
@@ -205,6 +208,7 @@ def _runs(project: Project) -> Iterator[str]:
     """Yield runs that cannot be trained or compared."""
     runs = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
     yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
+    yield from unguarded_runs(project.compare, runs, project.eval)
     for name, run in project.finetune.items():
         for recipe in lineage.recipes(run.data, project.mine, project.mix):
             if run.hard_negatives > project.mine[recipe].negatives:

@@ -1,0 +1,110 @@
+"""Queries that a run answers better or worse than its base: what was wanted, what was found, and at which rank."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retune.lineage import Run
+from retune.params.compare import Compare
+from retune.run_lookup import Found, look_up
+from retune.score_tables import ScoreTable
+from retune.judged_queries import JudgedQueries
+from retune.verdict import printed
+
+WANTED = 10  # relevant documents shown of a query: those found first
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A relevant document of a query, and its ranks from 1; None where a model did not find it."""
+
+    doc_id: str
+    base_rank: int | None
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class QueryChange:
+    """A query whose score changed.
+
+    Attributes:
+        model: The run.
+        dataset: The data set.
+        query_id: The query.
+        base_score: The base's score.
+        score: The run's.
+        change: The difference.
+        wanted: Relevant documents, at most ten.
+        num_relevant: How many there are.
+        found: What the run ranks first, or None if it found nothing.
+        is_relevant: Whether that is relevant.
+    """
+
+    model: str
+    dataset: str
+    query_id: str
+    base_score: float
+    score: float
+    change: float
+    wanted: list[Wanted]
+    num_relevant: int
+    found: str | None
+    is_relevant: bool
+
+
+def most_changed(table: ScoreTable, runs: Mapping[str, Run], params: Compare) -> dict[str, np.ndarray]:
+    """Return by run the rows of the queries that changed most, the largest change first, as many as asked for."""
+    chosen = {}
+    for model in table.models:
+        if model in runs:
+            size = np.abs(table.change(model, runs[model].base, params.metric))
+            order = np.argsort(-size, kind="stable")[: params.changed_queries]
+            chosen[model] = order[size[order] > 0.0]
+    return chosen
+
+
+def query_changes(
+    table: ScoreTable, runs: Mapping[str, Run], test: JudgedQueries, folder: Path, params: Compare
+) -> list[QueryChange]:
+    """Look up the queries that changed most in the run files `<model>/<dataset>.trec` of a folder.
+
+    Raises:
+        InputError: A run file is missing or broken.
+    """
+    chosen = most_changed(table, runs, params)
+    rows = np.unique(np.concatenate([*chosen.values(), np.zeros(0, dtype=int)]))
+    query_ids = table.query_ids[rows]
+    relevant = test.relevant[test.relevant["query_id"].isin(query_ids)]
+    wanted = relevant.groupby("query_id")["doc_id"].agg(list).to_dict()
+    models = {model for run in chosen for model in (run, runs[run].base)} if len(rows) else set()
+    found = {
+        model: look_up(folder / model / f"{table.dataset}.trec", relevant, query_ids)
+        for model in table.models
+        if model in models
+    }
+    changes = []
+    for run, positions in chosen.items():
+        base = runs[run].base
+        before, after = table.of(base, params.metric), table.of(run, params.metric)
+        for row in positions:
+            query_id = table.query_ids[row]
+            first = found[run].first.get(query_id)
+            answers = _ranked(query_id, wanted.get(query_id, []), found[base], found[run])
+            changes.append(
+                QueryChange(
+                    *(run, table.dataset, query_id),
+                    *(printed(before[row]), printed(after[row]), printed(after[row] - before[row])),
+                    *(answers[:WANTED], len(answers), first, first in wanted.get(query_id, [])),
+                )
+            )
+    return changes
+
+
+def _ranked(query_id: str, doc_ids: Sequence[str], before: Found, after: Found) -> list[Wanted]:
+    """Return a query's relevant documents, first those the run ranks first, then those its base does."""
+    wanted = [
+        Wanted(doc_id, before.ranks.get((query_id, doc_id)), after.ranks.get((query_id, doc_id))) for doc_id in doc_ids
+    ]
+    return sorted(wanted, key=lambda each: (each.rank or np.inf, each.base_rank or np.inf))
