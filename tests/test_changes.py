@@ -8,9 +8,9 @@ from compared import QUERIES, RUNS, SCORES, compared, concluded, params, write_p
 
 from retune.changes import Wanted, query_changes
 from retune.errors import InputError
+from retune.judged_queries import JudgedQueries
 from retune.run_lookup import look_up
 from retune.score_tables import read_score_tables
-from retune.judged_queries import JudgedQueries
 
 
 def changes_of(inputs, dataset: str, **changed):

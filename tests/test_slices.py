@@ -9,10 +9,10 @@ import pytest
 from compared import QUERIES, RUNS, SCORES, compared, concluded, params, write_project, write_scores
 
 from retune.errors import InputError
+from retune.judged_queries import JudgedQueries, read_documents, read_judged_queries
 from retune.resampling import bootstrap_sums, interval
 from retune.score_tables import ScoreTable, read_score_tables
 from retune.slices import Part, divide, slice_changes
-from retune.judged_queries import JudgedQueries, read_documents, read_judged_queries
 
 
 def judged(texts: dict[str, str], relevant: list[tuple[str, str]], trained_on: set[str]) -> JudgedQueries:

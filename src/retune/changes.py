@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from retune.judged_queries import JudgedQueries
 from retune.lineage import Run
 from retune.params.compare import Compare
 from retune.run_lookup import Found, look_up
 from retune.score_tables import ScoreTable
-from retune.judged_queries import JudgedQueries
 from retune.verdict import printed
 
 WANTED = 10  # relevant documents shown of a query: those found first

@@ -7,11 +7,11 @@ import numpy as np
 
 from retune.changes import QueryChange, query_changes
 from retune.comparison_inputs import Inputs
+from retune.judged_queries import cut, read_documents, read_judged_queries
 from retune.lineage import Run
 from retune.params.compare import Compare
 from retune.score_tables import ScoreTable
 from retune.slices import SliceChange, divide, read_given_slices, slice_changes, warn_of_unread
-from retune.judged_queries import cut, read_documents, read_judged_queries
 
 
 @dataclass(frozen=True)

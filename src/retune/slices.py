@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from retune.errors import InputError
+from retune.judged_queries import JudgedQueries
 from retune.lineage import Run
 from retune.params.compare import Compare
 from retune.resampling import bootstrap_sums, interval
 from retune.score_tables import ScoreTable
 from retune.seeds import generator
-from retune.judged_queries import JudgedQueries
 from retune.verdict import FEWEST, printed
 
 MOST_VALUES = 20  # of a user's column
