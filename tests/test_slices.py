@@ -33,7 +33,7 @@ def test_queries_are_divided_in_every_way() -> None:
     texts = {"a": "x" * 5, "b": "x" * 10, "c": "x" * 20}
     relevant = [("a", "d1"), ("b", "d1"), ("b", "d2"), ("c", "d2"), *(("c", f"e{n}") for n in range(6))]
     characters = {"d1": 100, "d2": 300} | {f"e{n}": 300 for n in range(6)}
-    parts = divide(judged(texts, relevant, {"d1"}), characters, None)
+    parts = divide(judged(texts, relevant, {"d1"}), pd.Series(characters), None)
     assert members(parts, "query length", [*texts]) == {
         "up to 5 characters": ["a"],
         "6 to 10": ["b"],
@@ -46,7 +46,7 @@ def test_queries_are_divided_in_every_way() -> None:
 
 
 def test_way_that_leaves_all_queries_together_is_left_out() -> None:
-    parts = divide(judged({"a": "xx", "b": "yy"}, [("a", "d"), ("b", "d")], set()), {"d": 9}, None)
+    parts = divide(judged({"a": "xx", "b": "yy"}, [("a", "d"), ("b", "d")], set()), pd.Series({"d": 9}), None)
     assert parts == []
 
 

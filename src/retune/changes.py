@@ -74,31 +74,33 @@ def query_changes(
         InputError: A run file is missing or broken.
     """
     chosen = most_changed(table, runs, params)
-    rows = np.unique(np.concatenate([*chosen.values(), np.zeros(0, dtype=int)]))
-    query_ids = table.query_ids[rows]
+    query_ids = table.query_ids[np.unique(np.concatenate([*chosen.values(), np.zeros(0, dtype=int)]))]
     relevant = test.relevant[test.relevant["query_id"].isin(query_ids)]
     wanted = relevant.groupby("query_id")["doc_id"].agg(list).to_dict()
-    models = {model for run in chosen for model in (run, runs[run].base)} if len(rows) else set()
-    found = {
-        model: look_up(folder / model / f"{table.dataset}.trec", relevant, query_ids)
-        for model in table.models
-        if model in models
-    }
+    changed = [run for run, rows in chosen.items() if len(rows)]
+    models = dict.fromkeys(model for run in changed for model in (runs[run].base, run))
+    found = {model: look_up(folder / model / f"{table.dataset}.trec", relevant, query_ids) for model in models}
     changes = []
-    for run, positions in chosen.items():
+    for run in changed:
         base = runs[run].base
         before, after = table.of(base, params.metric), table.of(run, params.metric)
-        for row in positions:
+        for row in chosen[run]:
             query_id = table.query_ids[row]
             first = found[run].first.get(query_id)
             answers = _ranked(query_id, wanted.get(query_id, []), found[base], found[run])
-            changes.append(
-                QueryChange(
-                    *(run, table.dataset, query_id),
-                    *(printed(before[row]), printed(after[row]), printed(after[row] - before[row])),
-                    *(answers[:WANTED], len(answers), first, first in wanted.get(query_id, [])),
-                )
+            change = QueryChange(
+                model=run,
+                dataset=table.dataset,
+                query_id=query_id,
+                base_score=printed(before[row]),
+                score=printed(after[row]),
+                change=printed(after[row] - before[row]),
+                wanted=answers[:WANTED],
+                num_relevant=len(answers),
+                found=first,
+                is_relevant=first in wanted.get(query_id, []),
             )
+            changes.append(change)
     return changes
 
 

@@ -137,6 +137,6 @@ def _statistics(dataset: str, scores: np.ndarray, differences: np.ndarray, param
     sums = bootstrap_sums(columns, params.resamples, generator(seed, f"bootstrap {dataset}"))
     return _Statistics(
         *interval(sums / len(scores), params.confidence),
-        p=p_values(differences, params.resamples, generator(seed, f"randomisation {dataset}")),
+        p=[round(p, 6) for p in p_values(differences, params.resamples, generator(seed, f"randomisation {dataset}"))],
         effects=minimum_detectable_effect(differences, params.significance),
     )

@@ -27,7 +27,7 @@ def read_curves(folder: Path, runs: Iterable[str]) -> list[dict[str, Any]]:
         if not path.is_file():
             raise InputError(f"{path}: expected the history of {run}, found none; run dvc repro finetune@{run}")
         history = pd.read_csv(path, sep="\t")
-        devs = history.filter(regex="^dev_").squeeze(axis=1)
+        devs = history.filter(regex="^dev_").iloc[:, 0]
         every = -(-len(history) // MOST_LOSSES)
         for position, (step, loss, dev) in enumerate(zip(history["global_step"], history["loss"], devs, strict=True)):
             has_dev = bool(pd.notna(dev))

@@ -57,7 +57,7 @@ def _look_at(
     changes = query_changes(table, runs, test, inputs.run_files, params)
     first = {change.found for change in changes if change.found is not None}
     documents = read_documents(test.folder, {*test.relevant["doc_id"], *first})
-    parts = divide(test, documents["characters"].to_dict(), read_given_slices(inputs.slices, table))
+    parts = divide(test, documents["characters"], read_given_slices(inputs.slices, table))
     details.slices.extend(slice_changes(table, runs, parts, params, seed))
     details.changes.extend(changes)
     shown = first | {wanted.doc_id for change in changes for wanted in change.wanted}

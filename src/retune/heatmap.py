@@ -22,7 +22,7 @@ def heatmap(comparison: Comparison) -> dict[str, Any]:
         {"model": cell.model, "dataset": cell.dataset, "change": cell.change or 0.0, "label": score_in_words(cell)}
         for cell in comparison.cells
     ]
-    reach = max(0.01, *(abs(value["change"]) for value in values))
+    reach = max(0.01, *(abs(cell.change or 0.0) for cell in comparison.cells))
     axes = {
         "x": {"field": "dataset", "type": "nominal", "sort": None, "title": "evaluated on", "axis": {"labelAngle": 0}},
         "y": {"field": "model", "type": "nominal", "sort": None, "title": None},

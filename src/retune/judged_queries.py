@@ -58,6 +58,9 @@ def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
 
     Returns:
         By `doc_id`: `characters`, and `text` cut to some hundred of them.
+
+    Raises:
+        InputError: The corpus lacks one.
     """
     wanted = pd.Index(sorted(set(doc_ids)))
     parts = [pd.DataFrame({"characters": pd.Series(dtype=int), "text": pd.Series(dtype=str)}, index=wanted[:0])]
@@ -68,7 +71,13 @@ def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
             texts = document_texts(rows)
             found = {"characters": [len(text) for text in texts], "text": [cut(text) for text in texts]}
             parts.append(pd.DataFrame(found, index=pd.Index(rows["doc_id"])))
-    return pd.concat(parts)
+    documents = pd.concat(parts)
+    if len(missing := wanted.difference(documents.index)):
+        raise InputError(
+            f"{folder}/corpus.parquet: expected all documents that models found or should have, got no {missing[0]!r} "
+            f"and {len(missing) - 1} more; run dvc repro eval"
+        )
+    return documents
 
 
 def cut(text: str) -> str:

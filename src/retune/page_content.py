@@ -107,15 +107,11 @@ def _figures(audit: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 
 def _changes(details: Details) -> dict[str, Any]:
-    """Return the changed queries; documents are given once, and named by their position."""
-    documents: list[str] = []
-    positions: dict[tuple[str, str], int] = {}
+    """Return the changed queries; texts of documents are given once, and named by their position."""
+    positions: dict[str, int] = {}
 
     def position(dataset: str, doc_id: str) -> int:
-        if (dataset, doc_id) not in positions:
-            positions[dataset, doc_id] = len(documents)
-            documents.append(details.document_texts[dataset, doc_id])
-        return positions[dataset, doc_id]
+        return positions.setdefault(details.document_texts[dataset, doc_id], len(positions))
 
     rows = []
     for change in details.changes:
@@ -125,4 +121,4 @@ def _changes(details: Details) -> dict[str, Any]:
         query = {"query": details.query_texts[change.dataset, change.query_id], "relevant": change.num_relevant}
         scores = {"base_score": change.base_score, "score": change.score, "change": change.change}
         rows.append(name | query | scores | {"wanted": wanted, "found": found})
-    return {"documents": documents, "rows": rows, "left_out": details.num_changed - len(rows)}
+    return {"documents": list(positions), "rows": rows, "left_out": details.num_changed - len(rows)}

@@ -39,7 +39,7 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
     if not path.is_file():
         raise InputError(f"{path}: expected a run file, found none; run dvc repro eval")
     doc_ids = pa.array(wanted["doc_id"].unique().tolist(), pa.string())
-    parts = [pd.DataFrame({name: [] for name in TYPES})]
+    parts = [pa.schema(list(TYPES.items())).empty_table().to_pandas()]
     try:
         for batch in _batches(path):
             documents = _decoded(batch["doc_id"])

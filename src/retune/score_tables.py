@@ -89,11 +89,11 @@ def _read_cell(folder: Path, model: str, dataset: str, metrics: Sequence[str]) -
     if (twice := table["query_id"].duplicated()).any():
         query_id = table["query_id"][twice].iloc[0]
         raise InputError(f"{path}: expected each query once, got {query_id!r} twice; run dvc repro eval")
-    is_number = np.isfinite(table[list(metrics)]).all(axis=1)
-    if not is_number.all():
-        query_id = table["query_id"][~is_number].iloc[0]
+    rows = np.flatnonzero(~np.isfinite(table[list(metrics)].to_numpy(np.float64)).all(axis=1))
+    if len(rows):
+        query_id = table["query_id"].iloc[rows[0]]
         raise InputError(
-            f"{path}: expected a score for every query, got none for {int((~is_number).sum())}, "
+            f"{path}: expected a score for every query, got none for {len(rows)}, "
             f"first: {query_id!r}; run dvc repro eval"
         )
     return table.set_index("query_id")

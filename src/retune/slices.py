@@ -62,12 +62,12 @@ class Part:
     marks: np.ndarray
 
 
-def divide(test: JudgedQueries, characters: Mapping[str, int], given: pd.DataFrame | None) -> list[Part]:
+def divide(test: JudgedQueries, characters: "pd.Series[int]", given: pd.DataFrame | None) -> list[Part]:
     """Divide a data set's queries in every way there is; a way that leaves them together is left out.
 
     Args:
         test: The data set.
-        characters: Length of each relevant document.
+        characters: Length of each relevant document, by id.
         given: A user's columns by query id, or None.
     """
     ids = test.queries.index
