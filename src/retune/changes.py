@@ -1,10 +1,12 @@
 """Queries that a run answers better or worse than its base: what was wanted, what was found, and at which rank."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from retune.judged_queries import JudgedQueries
 from retune.lineage import Run
@@ -74,17 +76,18 @@ def query_changes(
         InputError: A run file is missing or broken.
     """
     chosen = most_changed(table, runs, params)
-    query_ids = table.query_ids[np.unique(np.concatenate([*chosen.values(), np.zeros(0, dtype=int)]))]
-    relevant = test.relevant[test.relevant["query_id"].isin(query_ids)]
+    asked: dict[str, set[int]] = {}  # rows of the queries to look up, by model
+    for run, rows in chosen.items():
+        for model in (runs[run].base, run):
+            asked.setdefault(model, set()).update(rows.tolist())
+    relevant = test.relevant[test.relevant["query_id"].isin(table.query_ids[sorted(set().union(*asked.values()))])]
     wanted = relevant.groupby("query_id")["doc_id"].agg(list).to_dict()
-    changed = [run for run, rows in chosen.items() if len(rows)]
-    models = dict.fromkeys(model for run in changed for model in (runs[run].base, run))
-    found = {model: look_up(folder / model / f"{table.dataset}.trec", relevant, query_ids) for model in models}
+    found = _look_up_all(folder, table, relevant, asked)
     changes = []
-    for run in changed:
+    for run, rows in chosen.items():
         base = runs[run].base
         before, after = table.of(base, params.metric), table.of(run, params.metric)
-        for row in chosen[run]:
+        for row in rows:
             query_id = table.query_ids[row]
             first = found[run].first.get(query_id)
             answers = _ranked(query_id, wanted.get(query_id, []), found[base], found[run])
@@ -102,6 +105,17 @@ def query_changes(
             )
             changes.append(change)
     return changes
+
+
+def _look_up_all(
+    folder: Path, table: ScoreTable, relevant: pd.DataFrame, asked: Mapping[str, set[int]]
+) -> dict[str, Found]:
+    """Look up the rows asked for of each model, several run files at a time."""
+    models = [model for model, rows in asked.items() if rows]
+    paths = [folder / model / f"{table.dataset}.trec" for model in models]
+    query_ids = [table.query_ids[sorted(asked[model])] for model in models]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(models, pool.map(look_up, paths, [relevant] * len(models), query_ids), strict=True))
 
 
 def _ranked(query_id: str, doc_ids: Sequence[str], before: Found, after: Found) -> list[Wanted]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,18 +39,16 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a run file, found none; run dvc repro eval")
+    asked = pa.array(query_ids.to_list(), pa.string())
     doc_ids = pa.array(wanted["doc_id"].unique().tolist(), pa.string())
     parts = [pa.schema(list(TYPES.items())).empty_table().to_pandas()]
     try:
         for batch in _batches(path):
-            documents = _decoded(batch["doc_id"])
-            is_asked_for = pc.or_(pc.equal(batch["rank"], 1), pc.is_in(documents, doc_ids))
-            columns = {"query_id": _decoded(batch["query_id"]), "doc_id": documents, "rank": batch["rank"]}
-            parts.append(pa.table(columns).filter(is_asked_for).to_pandas())
+            parts.append(_rows(batch, asked, doc_ids).to_pandas())
     except pa.ArrowException as error:
         raise InputError(f"{path}: expected lines of {' '.join(COLUMNS)}, got: {error}; run dvc repro eval") from None
     run = pd.concat(parts, ignore_index=True)
-    first = run[(run["rank"] == 1) & run["query_id"].isin(query_ids)]
+    first = run[run["rank"] == 1]
     ranks = run.merge(wanted, on=["query_id", "doc_id"])
     pairs = zip(ranks["query_id"], ranks["doc_id"], strict=True)
     return Found(
@@ -71,8 +70,18 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
+def _rows(batch: pa.RecordBatch, asked: pa.Array, doc_ids: pa.Array) -> pa.Table:
+    """Return the lines of the queries asked for that are first or of a document asked for."""
+    queries = pc.run_end_encode(batch["query_id"])  # a query's lines follow each other
+    is_asked = pc.is_in(_decoded(queries.values), asked).to_numpy(zero_copy_only=False)
+    lines = batch.filter(pa.array(np.repeat(is_asked, np.diff(queries.run_ends, prepend=0))))
+    columns = [_decoded(lines["query_id"]), _decoded(lines["doc_id"]), lines["rank"]]
+    table = pa.table(columns, names=list(TYPES))
+    return table.filter(pc.or_(pc.equal(table["rank"], 1), pc.is_in(table["doc_id"], doc_ids)))
+
+
 def _decoded(ids: pa.Array) -> pa.Array:
     """Undo the percent-encoding of ids, where there is any."""
-    if not pc.any(pc.match_substring(ids, "%")).as_py():
+    if not len(ids) or not pc.any(pc.match_substring(ids, "%")).as_py():
         return ids
     return pa.array([unquote(text) for text in ids.to_pylist()], pa.string())
