@@ -14,8 +14,8 @@ from retune.run_verdicts import verdict_json
 def test_verdict_and_gate_stand_on_top(tmp_path: Path) -> None:
     lines = markdown(compared(tmp_path), "x.svg").splitlines()
     assert lines[2] == (
-        "- `tuned` (from `base`): **forgot**. Improved on home: +0.2000 (95 % confidence interval +0.2000 to +0.2000, "
-        "corrected p = 0.0015) over 40 queries; forgot on farther: -0.1000 (-0.1000 to -0.1000). **Gate: failed.**"
+        "- `tuned` (from `base`): **forgot**, +0.2000 on home (95 % confidence interval +0.2000 to +0.2000, corrected "
+        "p = 0.0015) over 40 queries, improved; forgot on farther: -0.1000 (-0.1000 to -0.1000). **Gate: failed.**"
     )
     assert lines[4].startswith("**Gate: failed.** Asked for is a gain of at least 0.0 and a forgetting of at most 0.02")
     assert lines[5] == (
@@ -41,7 +41,7 @@ def test_matrix_marks_what_is_significant(tmp_path: Path) -> None:
 def test_statistics_that_are_withheld_leave_their_places_empty(tmp_path: Path) -> None:
     few = {model: {name: values[:12] for name, values in datasets.items()} for model, datasets in SCORES.items()}
     report = markdown(compared(tmp_path, few), "x.svg")
-    assert "withheld on home: +0.2000, 12 test queries, fewer than 30" in report.lower()
+    assert "- `tuned` (from `base`): **withheld**, +0.2000 on home, 12 test queries, fewer than 30; least" in report
     assert "| `tuned` | **home** | withheld | +0.2000 |  |  |  |  | 12 |" in report
 
 

@@ -36,8 +36,8 @@ def test_queries_are_divided_in_every_way() -> None:
     parts = divide(judged(texts, relevant, {"d1"}), pd.Series(characters), None)
     assert members(parts, "query length", [*texts]) == {
         "up to 5 characters": ["a"],
-        "6 to 10": ["b"],
-        "11 or more": ["c"],
+        "6 to 10 characters": ["b"],
+        "11 characters or more": ["c"],
     }
     # mean length of the relevant documents: 100, 200, 300
     assert list(members(parts, "relevant document length", [*texts]).values()) == [["a"], ["b"], ["c"]]

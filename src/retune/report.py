@@ -41,7 +41,7 @@ def markdown(found: Conclusion, picture: str) -> str:
 
 def _line(run: RunVerdict) -> str:
     gate = {"passed": " Gate: passed.", "failed": " **Gate: failed.**", None: ""}[run.gate]
-    return f"- `{run.run}` (from `{run.base}`): **{run.word}**. {run.sentence[0].upper()}{run.sentence[1:]}.{gate}"
+    return f"- `{run.run}` (from `{run.base}`): **{run.word}**, {run.sentence}.{gate}"
 
 
 def _gate(gate: Gate | None, findings: Sequence[Finding]) -> list[str]:

@@ -83,7 +83,9 @@ def verdict_json(comparison: Comparison, findings: Sequence[Finding], runs: Sequ
         "margin": params.margin,
         "power": POWER,
         "runs": [asdict(run) for run in runs],
-        "cells": [asdict(cell) for cell in comparison.cells],
+        "cells": [
+            {key: value for key, value in asdict(cell).items() if value is not None} for cell in comparison.cells
+        ],
         "gate": [asdict(finding) for finding in findings] if params.gate is not None else None,
     }
 
@@ -101,15 +103,17 @@ def p_in_words(p: float) -> str:
 
 def _sentence(home: Cell, elsewhere: Sequence[Cell], confidence: float) -> str:
     """Say what was gained at home and lost elsewhere; `elsewhere` is the worst first."""
+    said = f"{home.change or 0.0:+.4f} on {home.dataset}"
     if home.p_holm is None:
-        said = f"{home.word} on {home.dataset}: {home.change or 0.0:+.4f}, {home.reason}"
+        said += f", {home.reason}"
     else:
-        said = (
-            f"{home.word} on {home.dataset}: {home.change or 0.0:+.4f} ({100 * confidence:g} % confidence interval "
-            f"{home.low:+.4f} to {home.high:+.4f}, corrected {p_in_words(home.p_holm)}) over {home.queries:,} queries"
+        said += (
+            f" ({100 * confidence:g} % confidence interval {home.low:+.4f} to {home.high:+.4f}, corrected "
+            f"{p_in_words(home.p_holm)}) over {home.queries:,} queries"
         )
     forgot = [cell for cell in elsewhere if cell.word == "forgot"]
     if forgot:
+        said += f", {home.word}"  # the run as a whole is called forgot
         return f"{said}; forgot on {', '.join(f'{cell.dataset}: {change_in_words(cell)}' for cell in forgot)}"
     if not elsewhere:
         return f"{said}; forgetting not measured"

@@ -158,7 +158,11 @@ def _by_length(lengths: "pd.Series[int]") -> "pd.Series[str]":
     """Name the third of the queries each belongs to; equal lengths stay together."""
     rounded = lengths.round().astype(int)
     short, middle = (int(end) for end in np.quantile(rounded, [1 / 3, 2 / 3], method="lower"))
-    names = {0: f"up to {short} characters", 1: f"{short + 1} to {middle}", 2: f"{middle + 1} or more"}
+    names = {
+        0: f"up to {short} characters",
+        1: f"{short + 1} to {middle} characters",
+        2: f"{middle + 1} characters or more",
+    }
     return pd.Series(np.searchsorted([short, middle], rounded), index=lengths.index).map(names)
 
 

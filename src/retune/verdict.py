@@ -43,8 +43,8 @@ class Cell:
     dataset: str
     queries: int
     score: float
-    score_low: float | None
-    score_high: float | None
+    score_low: float | None = None
+    score_high: float | None = None
     base: str | None = None
     is_home: bool = False
     base_score: float | None = None
