@@ -1,5 +1,6 @@
 """Queries that a run answers better or worse than its base: what was wanted, what was found, and at which rank."""
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ def query_changes(
         for model in (runs[run].base, run):
             asked.setdefault(model, set()).update(rows.tolist())
     relevant = test.relevant[test.relevant["query_id"].isin(table.query_ids[sorted(set().union(*asked.values()))])]
-    wanted = relevant.groupby("query_id")["doc_id"].agg(list).to_dict()
+    wanted: dict[str, list[str]] = {}
+    for query_id, doc_id in zip(relevant["query_id"], relevant["doc_id"], strict=True):
+        wanted.setdefault(query_id, []).append(doc_id)
     found = _look_up_all(folder, table, relevant, asked)
     changes = []
     for run, rows in chosen.items():
@@ -114,7 +117,7 @@ def _look_up_all(
     models = [model for model, rows in asked.items() if rows]
     paths = [folder / model / f"{table.dataset}.trec" for model in models]
     query_ids = [table.query_ids[sorted(asked[model])] for model in models]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(models, pool.map(look_up, paths, [relevant] * len(models), query_ids), strict=True))
 
 

@@ -61,10 +61,12 @@ def _look_at(
     details.slices.extend(slice_changes(table, runs, parts, params, seed))
     details.changes.extend(changes)
     shown = first | {wanted.doc_id for change in changes for wanted in change.wanted}
-    texts = documents["text"]
-    details.document_texts.update({(table.dataset, doc_id): texts[doc_id] for doc_id in sorted(shown)})
-    for change in changes:
-        details.query_texts[table.dataset, change.query_id] = cut(test.queries[change.query_id])
+    texts = documents["text"].loc[doc_ids := sorted(shown)]
+    details.document_texts.update(zip(((table.dataset, doc_id) for doc_id in doc_ids), texts, strict=True))
+    queries = test.queries.loc[query_ids := [change.query_id for change in changes]]
+    details.query_texts.update(
+        zip(((table.dataset, query_id) for query_id in query_ids), map(cut, queries), strict=True)
+    )
 
 
 def _count_changed(tables: Sequence[ScoreTable], runs: Mapping[str, Run], params: Compare) -> int:
