@@ -5,14 +5,14 @@ VENV := .venv
 INSTALLED := $(VENV)/installed-$(REQUIREMENTS)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test check bench bench-full report use lock
+.PHONY: repro test check gate bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	python -m stages.check
 	dvc repro
 	@cat reports/compare.md
-	@echo "Report: $(CURDIR)/reports/compare.md"
+	@echo "Report: $(CURDIR)/reports/index.html"
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
 	pytest -n 2 --dist loadfile
@@ -22,6 +22,9 @@ check: $(INSTALLED)  ## lint, types, parameters
 	ruff format --check
 	mypy
 	python -m stages.check
+
+gate: $(INSTALLED)  ## fail, by metrics/verdict.json, where a run gained too little or forgot too much
+	python -m stages.gate --verdict metrics/verdict.json
 
 bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers
 	python -m benchmarks.stages

@@ -50,6 +50,12 @@ PREDICT = {
     "k": 25,
 }
 
+
+def only_science(params: dict) -> None:
+    """Evaluate one run, on its own data set alone."""
+    params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
+
+
 WRONG = [
     (put("seeds", 1), "seeds: unknown parameter; remove it or mend its spelling"),
     (drop("compare"), "compare: missing; add it"),
@@ -264,6 +270,30 @@ WRONG = [
         "compare.metric: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'ndcg_at_7'; add 7 to eval.ks",
     ),
     (put("compare.metric", "f1_at_10"), "compare.metric: expected a metric such as ndcg_at_10"),
+    (drop("compare.gate"), "compare.gate: missing; add it"),
+    (put("compare.gate.min_gian", 0.0), "compare.gate.min_gian: unknown parameter"),
+    (put("compare.significance", 1.0), "compare.significance: expected less than 1, got 1.0"),
+    (put("compare.confidence", 95), "compare.confidence: expected less than 1, got 95"),
+    (put("compare.resamples", 100), "compare.resamples: expected greater than or equal to 1000, got 100"),
+    (put("compare.margin", -0.01), "compare.margin: expected greater than or equal to 0, got -0.01"),
+    (put("compare.changed_queries", -1), "compare.changed_queries: expected greater than or equal to 0, got -1"),
+    (
+        put("compare.references", [{"dataset": "scinece", "source": "x", "values": {"map_at_25": 0.5}}]),
+        "compare.references.0.dataset: expected one of eval.datasets (science, sympy), got 'scinece'",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map_at_26": 0.5}}]),
+        "compare.references.0.values: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'map_at_26'; add 26",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {}}]),
+        "compare.references.0.values: expected dictionary to have at least 1 item",
+    ),
+    (
+        only_science,
+        "compare.gate.max_forgetting: expected a data set besides 'science' under eval.datasets, on which "
+        "'minilm_science' may forget, got none; add one, or write null",
+    ),
     (put("fetch", None), "fetch: expected dictionary, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
 ]

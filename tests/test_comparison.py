@@ -1,100 +1,215 @@
-"""Gain, forgetting and the report, on scores small enough to check by eye."""
+"""Gain, forgetting and verdict words, on scores small enough to check by eye."""
 
-import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from compared import QUERIES, RUNS, SCORES, Scores, compared, concluded, write_project, write_scores
 
-from retune.comparison import by_model, compare, plot_data
+from retune.comparison import by_model, gain_kept, summarise
 from retune.errors import InputError
-from retune.files import write_json
 from retune.lineage import Run
-from retune.records import write_table
-from retune.report import heatmap_svg, markdown
-
-SCORES = {
-    "base": {"home": [0.2, 0.4], "far": [0.5, 0.5], "farther": [0.6, 0.8]},
-    "tuned": {"home": [0.6, 0.4], "far": [0.4, 0.5], "farther": [0.9, 0.7]},
-}
-DATASETS = ["home", "far", "farther"]
-RUNS = {"tuned": Run("base", "home")}
+from retune.plots import plot_data
+from retune.verdict import Cell
 
 
-@pytest.fixture
-def cells(tmp_path: Path) -> Path:
-    for model, datasets in SCORES.items():
-        for dataset, values in datasets.items():
-            scores = pd.DataFrame({"query_id": ["a", "b"], "ndcg_at_10": values})
-            write_table(tmp_path / "scores" / model / f"{dataset}.parquet", scores)
-            write_json(tmp_path / "metrics" / model / f"{dataset}.json", {"ndcg_at_10": round(sum(values) / 2, 5)})
-    return tmp_path
+def noisy(mean: float, spread: float, count: int = 200) -> list[float]:
+    """Scores around a mean, the same ones every time."""
+    return (mean + spread * np.random.default_rng(5).uniform(-1.0, 1.0, count)).tolist()
 
 
-def result(cells: Path, datasets: list[str] = DATASETS, metric: str = "ndcg_at_10"):
-    return compare(cells / "metrics", cells / "scores", ["base", "tuned"], datasets, RUNS, metric)
+def cell(found, dataset: str, model: str = "tuned") -> Cell:
+    return next(each for each in found.comparison.of(model) if each.dataset == dataset)
 
 
-def test_gain_is_at_home_and_forgetting_elsewhere(cells: Path) -> None:
-    # home 0.3 -> 0.5; far 0.5 -> 0.45, lost 0.05; farther 0.7 -> 0.8, lost -0.1
-    assert result(cells).summary == {
+def write_history(folder: Path, run: str) -> None:
+    path = folder / f"metrics/train/{run}.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("global_step\tloss\tlr\tdev_ndcg_at_10\n")
+
+
+def test_gain_is_at_home_and_forgetting_elsewhere(tmp_path: Path) -> None:
+    # home 0.5 -> 0.7; far as it was; farther 0.6 -> 0.5, lost 0.1
+    assert summarise(compared(tmp_path).comparison) == {
         "gain": {"tuned": 0.2},
-        "forgetting_mean": {"tuned": -0.025},
-        "forgetting_worst": {"tuned": 0.05},
+        "forgetting_mean": {"tuned": 0.05},
+        "forgetting_worst": {"tuned": 0.1},
     }
 
 
-def test_forgetting_is_absent_without_another_dataset(cells: Path) -> None:
-    assert result(cells, ["home"]).summary == {"gain": {"tuned": 0.2}, "forgetting_mean": {}, "forgetting_worst": {}}
-    assert "| not measured | not measured |" in markdown(result(cells, ["home"]), "x.svg")
+def test_forgetting_is_absent_without_another_dataset(tmp_path: Path) -> None:
+    scores = {model: {"home": datasets["home"]} for model, datasets in SCORES.items()}
+    found = compared(tmp_path, scores)
+    assert summarise(found.comparison) == {"gain": {"tuned": 0.2}, "forgetting_mean": {}, "forgetting_worst": {}}
+    assert found.runs[0].sentence.endswith("; forgetting not measured")
 
 
-def test_changed_queries_are_counted(cells: Path) -> None:
-    home = next(cell for cell in result(cells).of("tuned") if cell.is_home)
-    assert (home.better, home.worse) == (1, 0)
+def test_words_say_what_was_shown(tmp_path: Path) -> None:
+    found = compared(tmp_path)
+    assert (cell(found, "home").word, cell(found, "farther").word) == ("improved", "forgot")
+    far = cell(found, "far")  # two queries changed, by 0.01 each: p = 1, and the interval is within 0.001 of 0
+    assert (far.p, far.word, far.better, far.worse) == (1.0, "non-inferior", 1, 1)
+    assert far.low is not None
+    assert -0.001 < far.low < 0
+    assert (found.runs[0].word, found.runs[0].backward_transfer) == ("forgot", -0.05)
 
 
-def test_tables_for_dvc(cells: Path) -> None:
-    assert by_model(result(cells))["tuned"] == {"home": 0.5, "far": 0.45, "farther": 0.8}
-    plots = plot_data(result(cells))
-    assert plots["forgetting"][4] == {"model": "tuned", "dataset": "far", "score": 0.45, "change": -0.05}
-    assert plots["scores"][0] == {"cell": "base on home", "score": 0.3}
+def test_word_at_home_is_never_about_the_margin(tmp_path: Path) -> None:
+    scores: Scores = {
+        "base": {"home": [0.5] * QUERIES, "far": [0.5] * QUERIES},
+        "tuned": {"home": [0.5] * QUERIES, "far": [0.495] * QUERIES},
+        "worse": {"home": [0.495] * QUERIES, "far": [0.5] * QUERIES},
+    }
+    write_history(tmp_path, "worse")
+    found = compared(tmp_path, scores, RUNS | {"worse": Run("base", "home", ())})
+    assert cell(found, "home").word == "no difference shown"
+    assert cell(found, "far").word == "non-inferior"  # significantly worse, and shown to be within the margin
+    assert cell(found, "home", "worse").word == "worse"
 
 
-def test_report_shows_scores_changes_and_the_picture(cells: Path) -> None:
-    report = markdown(result(cells), "forgetting.svg")
-    assert "| `base` | 0.3000 | 0.5000 | 0.7000 |" in report
-    assert "| `tuned` | **0.5000 (+0.2000)** | 0.4500 (-0.0500) | 0.8000 (+0.1000) |" in report
-    assert "| `tuned` | `base` | home | +0.2000 | -0.0250 | +0.0500 | 1 / 0 |" in report
-    assert "](forgetting.svg)" in report
+def test_loss_that_may_exceed_the_margin_is_no_non_inferiority(tmp_path: Path) -> None:
+    far = noisy(0.5, 0.3)
+    shifted = (np.array(far) + np.random.default_rng(6).choice([-0.2, 0.2], 200)).tolist()
+    scores = {"base": {"home": far, "far": far}, "tuned": {"home": far, "far": shifted}}
+    found = cell(compared(tmp_path, scores), "far")
+    assert found.low is not None
+    assert found.low < -0.01
+    assert found.word == "no difference shown"
 
 
-def test_heatmap_shows_every_cell(cells: Path) -> None:
-    drawing = heatmap_svg(result(cells))
-    assert drawing.startswith("<svg")
-    for label in ("0.5000 (+0.2000)", "0.4500 (-0.0500)", "0.7000"):
-        assert label in drawing
+def test_family_of_the_correction_is_all_runs_on_all_datasets(tmp_path: Path) -> None:
+    found = compared(tmp_path)
+    # p: home and farther 1/2001 (no flip of 2,000 of 40 equal differences reaches it), far 1; Holm times 3, 2, 1
+    assert [cell(found, dataset).p for dataset in ("home", "farther", "far")] == [0.0005, 0.0005, 1.0]
+    assert [cell(found, dataset).p_holm for dataset in ("home", "farther", "far")] == [0.0015, 0.0015, 1.0]
 
 
-def test_missing_cell_is_named(cells: Path) -> None:
-    (cells / "metrics/tuned/far.json").unlink()
-    with pytest.raises(InputError, match=r"metrics/tuned/far.json: expected the scores of tuned on far, found none"):
-        result(cells)
+def test_statistics_are_withheld_below_thirty_queries(tmp_path: Path) -> None:
+    few = {model: {name: values[:29] for name, values in datasets.items()} for model, datasets in SCORES.items()}
+    found = compared(tmp_path / "few", few)
+    home = cell(found, "home")
+    assert (home.change, home.better, home.worse) == (0.2, 29, 0)
+    assert (home.p, home.p_holm, home.low, home.mde, home.score_low) == (None,) * 5
+    assert (home.word, home.reason) == ("withheld", "29 test queries, fewer than 30")
+    enough = {model: {name: values[:30] for name, values in datasets.items()} for model, datasets in SCORES.items()}
+    assert cell(compared(tmp_path / "enough", enough), "home").word == "improved"
 
 
-def test_metric_that_was_not_measured_is_named(cells: Path) -> None:
-    with pytest.raises(InputError, match=r"home.json: expected 'map_at_5', got ndcg_at_10; add its k to eval.ks"):
-        result(cells, metric="map_at_5")
+def test_model_that_is_no_run_has_a_score_and_no_change(tmp_path: Path) -> None:
+    scores = SCORES | {"bm25": SCORES["base"]}
+    found = compared(tmp_path, scores)
+    bm25 = cell(found, "home", "bm25")
+    assert (bm25.score, bm25.base, bm25.change, bm25.p, bm25.word) == (0.5, None, None, None, None)
+    assert bm25.score_low == 0.5
+    assert ("bm25", "home") not in found.pair_scores  # no vectors, no cosines
 
 
-def test_models_measured_on_different_queries_are_refused(cells: Path) -> None:
-    path = cells / "scores/tuned/home.parquet"
-    write_table(path, pd.read_parquet(path).assign(query_id=["a", "c"]))
-    with pytest.raises(InputError, match="home: tuned and base were evaluated on different queries"):
-        result(cells)
+def test_share_of_the_gain_that_is_kept_is_of_the_best_run_with_the_same_base_and_home(tmp_path: Path) -> None:
+    scores = SCORES | {"guarded": SCORES["tuned"] | {"home": [0.65] * QUERIES}}
+    runs = RUNS | {"guarded": Run("base", "home", ())}
+    write_history(tmp_path, "guarded")
+    found = compared(tmp_path, scores, runs)
+    assert [gain_kept(found.comparison, run) for run in runs] == [1.0, 0.75]
+    assert gain_kept(compared(tmp_path / "alone").comparison, "tuned") is None
 
 
-def test_stale_cells_are_not_read(cells: Path) -> None:
-    (cells / "metrics/removed").mkdir()
-    (cells / "metrics/removed/home.json").write_text(json.dumps({"ndcg_at_10": 1.0}))
-    assert {cell.model for cell in result(cells).cells} == {"base", "tuned"}
+def test_tables_for_dvc(tmp_path: Path) -> None:
+    found = compared(tmp_path)
+    assert by_model(found.comparison)["tuned"] == {"home": 0.7, "far": 0.4, "farther": 0.5}
+    plots = plot_data(found.comparison, found.runs, found.curves)
+    assert plots["forgetting"][5] == {"model": "tuned", "dataset": "farther", "score": 0.5, "change": -0.1}
+    assert plots["scores"][0] == {"cell": "base on home", "score": 0.5, "low": 0.5, "high": 0.5}
+    assert plots["frontier"] == [{"run": "tuned", "gain": 0.2, "forgetting_worst": 0.1}]
+    assert plots["dev"] == [{"run": "tuned", "global_step": 2, "dev": 0.61}]
+
+
+def test_same_scores_give_the_same_numbers(tmp_path: Path) -> None:
+    scores = {"base": {"home": noisy(0.5, 0.3)}, "tuned": {"home": noisy(0.52, 0.2)}}
+    assert compared(tmp_path, scores).comparison.cells == compared(tmp_path, scores).comparison.cells
+
+
+def test_order_of_the_queries_is_of_no_account(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    before = concluded(inputs).comparison.cells
+    write_scores(inputs.scores / "tuned/far.parquet", SCORES["tuned"]["far"][::-1], [f"q{n}" for n in range(40)][::-1])
+    assert concluded(inputs).comparison.cells == before
+
+
+def test_missing_cell_is_named(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    (inputs.scores / "tuned/far.parquet").unlink()
+    with pytest.raises(InputError, match=r"scores/tuned/far.parquet: expected the scores of tuned on far, found none"):
+        concluded(inputs)
+
+
+def test_metric_that_was_not_measured_is_named(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    with pytest.raises(InputError, match=r"home.parquet: expected 'map_at_5', got ndcg_at_10, recall_at_10; add its k"):
+        concluded(inputs, metric="map_at_5")
+
+
+def test_models_measured_on_different_queries_are_refused(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    ids = [f"q{n}" for n in range(QUERIES - 1)]
+    write_scores(inputs.scores / "tuned/home.parquet", SCORES["tuned"]["home"], [*ids, "other"])
+    with pytest.raises(
+        InputError, match="home: tuned and base were evaluated on different queries, 2 of them by one alone, first: "
+    ):
+        concluded(inputs)
+
+
+def test_query_without_a_score_is_named(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    values = [*SCORES["tuned"]["home"][:-1], float("nan")]
+    write_scores(inputs.scores / "tuned/home.parquet", values)
+    with pytest.raises(
+        InputError, match=r"tuned/home.parquet: expected a score for every query, got none for 1, first: 'q39'"
+    ):
+        concluded(inputs)
+
+
+def test_query_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    ids = [f"q{n}" for n in range(QUERIES - 1)]
+    write_scores(inputs.scores / "tuned/home.parquet", SCORES["tuned"]["home"], [*ids, "q3"])
+    with pytest.raises(InputError, match=r"tuned/home.parquet: expected each query once, got 'q3' twice"):
+        concluded(inputs)
+
+
+def test_guard_without_test_queries_is_refused(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    for model in SCORES:
+        write_scores(inputs.scores / model / "far.parquet", [])
+    with pytest.raises(InputError, match=r"base/far.parquet: expected scores of test queries, got none; give far some"):
+        concluded(inputs)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("data/runs/tuned/home.trec", "expected a run file, found none; run dvc repro eval"),
+        ("metrics/pair_scores/base/far.json", "expected the pair scores of base, found none; run dvc repro eval"),
+        ("metrics/train/tuned.tsv", "expected the history of tuned, found none; run dvc repro finetune@tuned"),
+        ("data/datasets/far/test/queries.parquet", "expected a Parquet file, found none"),
+    ],
+)
+def test_missing_file_is_named(path: str, line: str, tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    (tmp_path / path).unlink()
+    with pytest.raises(InputError, match=f"{path}: {line}"):
+        concluded(inputs)
+
+
+def test_scores_of_queries_that_the_test_split_lacks_are_refused(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    path = inputs.datasets / "far/test/queries.parquet"
+    pd.read_parquet(path)[2:].to_parquet(path)
+    with pytest.raises(InputError, match=r"far/test: expected the queries .*, got no 'q0' and 1 more; run dvc repro"):
+        concluded(inputs)
+
+
+def test_stale_cells_are_not_read(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    write_scores(inputs.scores / "removed/home.parquet", [float("nan")])
+    assert {each.model for each in concluded(inputs).comparison.cells} == {"base", "tuned"}

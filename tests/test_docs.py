@@ -5,16 +5,19 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import REPOSITORY, succeed
 from conversion import SHARED, convert_raw
 
 from retune import converters, converting
+from retune.params.compare import Compare, Gate, Reference
 from retune.params.eval import Eval
 from retune.params.mix import Mix
 from retune.params.predict import Predict
 from retune.params.section import Section
+from retune.verdict import Word
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -59,6 +62,13 @@ def test_page_names_every_parameter(section: str, default_params: dict) -> None:
 def test_page_names_every_parameter_of_a_section(stage: str, section: type[Section]) -> None:
     page = (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
     assert [parameter for parameter in section.model_fields if f"`{parameter}`" not in page] == []
+
+
+def test_page_of_compare_names_every_parameter_and_word() -> None:
+    page = (REPOSITORY / "docs/compare.md").read_text(encoding="utf-8")
+    for name in (*Compare.model_fields, *Gate.model_fields, *Reference.model_fields):
+        assert f"`{name}`" in page, name
+    assert all(f"| `{word}` |" in page for word in get_args(Word))
 
 
 def test_locks_pin_every_package_and_differ_by_accelerator() -> None:

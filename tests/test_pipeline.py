@@ -62,7 +62,16 @@ def tiny_params(fetch_values: dict) -> dict:
         "mix": {},
         "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
-        "compare": {"metric": "ndcg_at_10"},
+        "compare": {
+            "metric": "ndcg_at_10",
+            "significance": 0.05,
+            "confidence": 0.95,
+            "resamples": 1000,
+            "margin": 0.01,
+            "changed_queries": 100,
+            "gate": None,
+            "references": [],
+        },
         "predict": {},
     }
 
@@ -83,7 +92,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     write_params(folder, params)
     succeed("dvc repro", folder)
     succeed(
-        "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores data/runs || true",
+        "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores data/runs "
+        "reports/index.html || true",
         folder,
     )
     succeed("git commit -qm all", folder)
@@ -133,7 +143,10 @@ def test_chain_writes_a_forgetting_matrix(finished: Path) -> None:
     assert set(summary["gain"]) == {"tuned"}
     cells = {path.relative_to(finished / "metrics/eval").as_posix() for path in finished.glob("metrics/eval/*/*.json")}
     assert cells == {f"{model}/{dataset}.json" for model in ("tiny", "tuned") for dataset in DATASETS}
-    assert "ndcg_at_10" in (finished / "reports/compare.md").read_text()
+    report = (finished / "reports/compare.md").read_text()
+    assert "**withheld**, " in report  # 12 test queries
+    assert "read the" not in report, "a text of the data reached Git"
+    assert "read the" in (finished / "reports/index.html").read_text()
     for file in (finished / "metrics").rglob("*"):
         assert file.is_dir() or "read the" not in file.read_text(), "a text of the data reached Git"
 

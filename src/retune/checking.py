@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from retune import converting, lineage
+from retune.compare_checks import compared_metrics, unguarded_runs, unknown_datasets
 from retune.errors import InputError
 from retune.metrics import UNCUT, parse_metric
 from retune.params.compare import Compare
@@ -71,6 +72,7 @@ def check(params: Mapping[str, Any]) -> Project:
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
         findings = [*unknown_names(project), *wrong_mixtures(project), *_metrics(project)]
+        findings += unknown_datasets(project.compare, project.eval.datasets)
         findings = findings or [*_splits(project), *_licences(project), *_runs(project)]
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
@@ -105,9 +107,11 @@ def _found(raw: Path) -> str:
 def _metrics(project: Project) -> Iterator[str]:
     for name, run in project.finetune.items():
         yield from _metric(f"finetune.{name}.dev_metric", run.dev_metric)
-    if project.compare.metric not in UNCUT:
-        yield from _metric("compare.metric", project.compare.metric, project.eval.ks)
-    elif whole := sorted(set(project.eval.datasets) - set(project.eval.judged_only)):
+    for where, metric in compared_metrics(project.compare):
+        if metric not in UNCUT:
+            yield from _metric(where, metric, project.eval.ks)
+    whole = sorted(set(project.eval.datasets) - set(project.eval.judged_only))
+    if project.compare.metric in UNCUT and whole:
         yield (
             f"compare.metric: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, "
             f"got {project.compare.metric!r}; or list all of eval.datasets in eval.judged_only"
@@ -157,6 +161,7 @@ def _runs(project: Project) -> Iterator[str]:
     """Yield runs that cannot be trained or compared."""
     runs = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
     yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
+    yield from unguarded_runs(project.compare, runs, project.eval)
     for name, run in project.finetune.items():
         for recipe in lineage.recipes(run.data, project.mine, project.mix):
             if run.hard_negatives > project.mine[recipe].negatives:

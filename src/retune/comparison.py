@@ -1,38 +1,17 @@
-"""Compare fine-tuned models with their bases: gained at home, forgotten elsewhere."""
+"""Compare fine-tuned models with their bases: gained at home, forgotten elsewhere, and how sure that is."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from retune.errors import InputError
+import numpy as np
+
 from retune.lineage import Run
-from retune.metrics import DECIMALS
-from retune.records import read_table
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model on one data set.
-
-    Attributes:
-        model: The model's name.
-        dataset: The data set's name.
-        score: Mean over the test queries.
-        change: Score minus the base's; 0 for a model that is no run.
-        is_home: Whether the model was tuned for this data set.
-        better: Test queries ranked better than by the base.
-        worse: Test queries ranked worse than by the base.
-    """
-
-    model: str
-    dataset: str
-    score: float
-    change: float
-    is_home: bool
-    better: int
-    worse: int
+from retune.params.compare import Compare
+from retune.resampling import bootstrap_sums, interval
+from retune.score_tables import ScoreTable
+from retune.seeds import generator
+from retune.significance import minimum_detectable_effect, p_values
+from retune.verdict import FEWEST, Cell, judge, printed
 
 
 @dataclass(frozen=True)
@@ -40,45 +19,63 @@ class Comparison:
     """What the models score, and how each run differs from its base.
 
     Attributes:
-        metric: The metric compared, such as `ndcg_at_10`.
+        params: What was asked for.
         runs: The fine-tuned models.
         cells: Every model on every data set, in the order listed.
-        summary: `gain`, `forgetting_mean`, `forgetting_worst`, each by run.
     """
 
-    metric: str
+    params: Compare
     runs: Mapping[str, Run]
     cells: list[Cell]
-    summary: dict[str, dict[str, float]]
 
     def of(self, model: str) -> list[Cell]:
         """Return one model's cells."""
         return [cell for cell in self.cells if cell.model == model]
 
+    def home(self, run: str) -> Cell:
+        """Return a run's cell on the data set it was tuned for."""
+        return next(cell for cell in self.of(run) if cell.is_home)
 
-def compare(
-    metrics: Path, scores: Path, models: list[str], datasets: list[str], runs: Mapping[str, Run], metric: str
-) -> Comparison:
-    """Compare the listed cells of `metrics` (`<model>/<dataset>.json`) and `scores` (`.parquet`, per query).
+    def elsewhere(self, run: str) -> list[Cell]:
+        """Return a run's cells on all other data sets, what was lost most first."""
+        return sorted((cell for cell in self.of(run) if not cell.is_home), key=lambda cell: cell.change or 0.0)
 
-    Gain is a run's score on its home data set minus its base's. Forgetting is the base's score minus the
-    run's on another data set, above 0 where the run got worse; its mean and its worst are over all others and
-    absent where there is none.
 
-    Raises:
-        InputError: A cell is missing, or models were evaluated on different queries.
+def compare(tables: Sequence[ScoreTable], runs: Mapping[str, Run], params: Compare, seed: int) -> Comparison:
+    """Compare every run with its base on every data set."""
+    cells = {(cell.model, cell.dataset): cell for table in tables for cell in _cells(table, runs, params, seed)}
+    ordered = [cells[model, table.dataset] for model in tables[0].models for table in tables]
+    return Comparison(params, runs, judge(ordered, params))
+
+
+def summarise(comparison: Comparison) -> dict[str, dict[str, float]]:
+    """Return `gain`, `forgetting_mean` and `forgetting_worst`, each by run.
+
+    Gain is the change at home. Forgetting is the base's score minus the run's on another data set, above 0 where
+    the run got worse; its mean and its worst are over all others and absent where there is none.
     """
-    table = {(model, dataset): _read_score(metrics, model, dataset, metric) for model in models for dataset in datasets}
-    cells = []
-    for (model, dataset), score in table.items():
-        run = runs.get(model)
-        if run is None:
-            cells.append(Cell(model, dataset, score, 0.0, False, 0, 0))
-            continue
-        change = round(score - table[run.base, dataset], DECIMALS)
-        better, worse = _changed_queries(scores, model, run.base, dataset, metric)
-        cells.append(Cell(model, dataset, score, change, run.home == dataset, better, worse))
-    return Comparison(metric, runs, cells, _summarise(cells, runs))
+    summary: dict[str, dict[str, float]] = {"gain": {}, "forgetting_mean": {}, "forgetting_worst": {}}
+    for run in comparison.runs:
+        summary["gain"][run] = comparison.home(run).change or 0.0
+        lost = [0.0 - (cell.change or 0.0) for cell in comparison.elsewhere(run)]
+        if lost:
+            summary["forgetting_mean"][run] = printed(sum(lost) / len(lost))
+            summary["forgetting_worst"][run] = max(lost)
+    return summary
+
+
+def gain_kept(comparison: Comparison, run: str) -> float | None:
+    """Return a run's gain over the best gain of any run of the same base and home.
+
+    What a run that forgets less has kept of the gain; None where it is the only one, or none gained.
+    """
+    gains = {
+        name: comparison.home(name).change or 0.0
+        for name, other in comparison.runs.items()
+        if (other.base, other.home) == (comparison.runs[run].base, comparison.runs[run].home)
+    }
+    best = max(gains.values())
+    return printed(gains[run] / best) if len(gains) > 1 and best > 0.0 else None
 
 
 def by_model(comparison: Comparison) -> dict[str, dict[str, float]]:
@@ -89,42 +86,57 @@ def by_model(comparison: Comparison) -> dict[str, dict[str, float]]:
     return scores
 
 
-def plot_data(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of the plots of `dvc plots`: the forgetting matrix and the scores of all cells."""
-    return {
-        "forgetting": [
-            {"model": cell.model, "dataset": cell.dataset, "score": cell.score, "change": cell.change}
-            for cell in comparison.cells
-        ],
-        "scores": [{"cell": f"{cell.model} on {cell.dataset}", "score": cell.score} for cell in comparison.cells],
-    }
+def _cells(table: ScoreTable, runs: Mapping[str, Run], params: Compare, seed: int) -> list[Cell]:
+    """Return the cells of one data set; p-values are not corrected yet."""
+    tuned = [model for model in table.models if model in runs]
+    scores = table.scores[params.metric]
+    differences = np.column_stack([scores[:, :0], *(table.change(run, runs[run].base, params.metric) for run in tuned)])
+    statistics = _statistics(table.dataset, scores, differences, params, seed) if len(scores) >= FEWEST else None
+    cells = []
+    for column, model in enumerate(table.models):
+        low, high = statistics.ends(column) if statistics else (None, None)
+        cell = Cell(model, table.dataset, len(scores), table.mean(model, params.metric), low, high)
+        if model in runs:
+            row = tuned.index(model)
+            cell = _against_base(cell, runs[model], table.mean(runs[model].base, params.metric), differences[:, row])
+            if statistics:
+                low, high = statistics.ends(len(table.models) + row)
+                cell = replace(cell, low=low, high=high, p=statistics.p[row], mde=printed(statistics.effects[row]))
+        cells.append(cell)
+    return cells
 
 
-def _summarise(cells: list[Cell], runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
-    summary: dict[str, dict[str, float]] = {"gain": {}, "forgetting_mean": {}, "forgetting_worst": {}}
-    for run in runs:
-        summary["gain"][run] = next(cell.change for cell in cells if cell.model == run and cell.is_home)
-        forgetting = [0.0 - cell.change for cell in cells if cell.model == run and not cell.is_home]
-        if forgetting:
-            summary["forgetting_mean"][run] = round(sum(forgetting) / len(forgetting), DECIMALS)
-            summary["forgetting_worst"][run] = max(forgetting)
-    return summary
+def _against_base(cell: Cell, run: Run, base_score: float, differences: np.ndarray) -> Cell:
+    """Add what needs no statistics."""
+    return replace(
+        cell,
+        base=run.base,
+        is_home=cell.dataset == run.home,
+        base_score=base_score,
+        change=printed(differences.mean()),
+        better=int((differences > 0.0).sum()),
+        worse=int((differences < 0.0).sum()),
+    )
 
 
-def _read_score(metrics: Path, model: str, dataset: str, metric: str) -> float:
-    path = metrics / model / f"{dataset}.json"
-    if not path.is_file():
-        raise InputError(f"{path}: expected the scores of {model} on {dataset}, found none; run dvc repro eval")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if metric not in content:
-        raise InputError(f"{path}: expected {metric!r}, got {', '.join(content)}; add its k to eval.ks")
-    return float(content[metric])
+@dataclass(frozen=True)
+class _Statistics:
+    """Of one data set: ends of the intervals of all models, then of all runs' changes; p and effects by run."""
+
+    low: np.ndarray
+    high: np.ndarray
+    p: list[float]
+    effects: np.ndarray
+
+    def ends(self, column: int) -> tuple[float, float]:
+        return printed(self.low[column]), printed(self.high[column])
 
 
-def _changed_queries(scores: Path, model: str, base: str, dataset: str, metric: str) -> tuple[int, int]:
-    """Count the queries a run ranks better and worse than its base."""
-    tuned = read_table(scores / model / f"{dataset}.parquet")
-    before = read_table(scores / base / f"{dataset}.parquet")
-    if not tuned["query_id"].equals(before["query_id"]):
-        raise InputError(f"{dataset}: {model} and {base} were evaluated on different queries; run dvc repro eval")
-    return int((tuned[metric] > before[metric]).sum()), int((tuned[metric] < before[metric]).sum())
+def _statistics(dataset: str, scores: np.ndarray, differences: np.ndarray, params: Compare, seed: int) -> _Statistics:
+    columns = np.hstack([scores, differences])
+    sums = bootstrap_sums(columns, params.resamples, generator(seed, f"bootstrap {dataset}"))
+    return _Statistics(
+        *interval(sums / len(scores), params.confidence),
+        p=[round(p, 6) for p in p_values(differences, params.resamples, generator(seed, f"randomisation {dataset}"))],
+        effects=minimum_detectable_effect(differences, params.significance),
+    )

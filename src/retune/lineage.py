@@ -13,10 +13,17 @@ from retune.params.synthesize import Synthesize
 
 @dataclass(frozen=True)
 class Run:
-    """A fine-tuned model: the model it started from and the data set it was trained for."""
+    """A fine-tuned model.
+
+    Attributes:
+        base: The model it started from.
+        home: The data set it was trained for.
+        mined: The mined set it was trained on, and those in it if that is a mixture.
+    """
 
     base: str
     home: str
+    mined: tuple[str, ...]
 
 
 def read_runs(listed: Eval) -> dict[str, Run]:
@@ -63,7 +70,8 @@ def trace(
     for name, run in finetune.items():
         dataset = mine[recipes(run.data, mine, mixes)[0]].dataset
         home = synthesize[dataset].dataset if dataset in synthesize else dataset
-        runs[name] = Run(run.base, home)
+        mined = dict.fromkeys([run.data, *recipes(run.data, mine, mixes)])
+        runs[name] = Run(run.base, home, tuple(mined))
     return runs
 
 

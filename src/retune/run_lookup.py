@@ -1,0 +1,87 @@
+"""Look up some queries in a run file of millions of lines without holding it in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from retune.errors import InputError
+
+COLUMNS = ["query_id", "Q0", "doc_id", "rank", "score", "model"]
+TYPES = {"query_id": pa.string(), "doc_id": pa.string(), "rank": pa.int32()}
+BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model found: rank from 1 by query and document, and each query's first document."""
+
+    ranks: dict[tuple[str, str], int]
+    first: dict[str, str]
+
+
+def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
+    """Look up the ranks of some documents, and what is found first.
+
+    Args:
+        path: A run file, lines of `query_id Q0 doc_id rank score model`; ids are percent-encoded.
+        wanted: `query_id`, `doc_id`: whose ranks.
+        query_ids: Whose first documents.
+
+    Raises:
+        InputError: There is no such file, or a line is not of six fields.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected a run file, found none; run dvc repro eval")
+    asked = pa.array(query_ids.to_list(), pa.string())
+    doc_ids = pa.array(wanted["doc_id"].unique().tolist(), pa.string())
+    parts = [pa.schema(list(TYPES.items())).empty_table().to_pandas()]
+    try:
+        for batch in _batches(path):
+            parts.append(_rows(batch, asked, doc_ids).to_pandas())
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: expected lines of {' '.join(COLUMNS)}, got: {error}; run dvc repro eval") from None
+    run = pd.concat(parts, ignore_index=True)
+    first = run[run["rank"] == 1]
+    ranks = run.merge(wanted, on=["query_id", "doc_id"])
+    pairs = zip(ranks["query_id"], ranks["doc_id"], strict=True)
+    return Found(
+        {pair: int(rank) for pair, rank in zip(pairs, ranks["rank"], strict=True)},
+        dict(zip(first["query_id"], first["doc_id"], strict=True)),
+    )
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read the ids and ranks of a run file, some megabytes at a time."""
+    if path.stat().st_size == 0:
+        return
+    with csv.open_csv(
+        path,
+        csv.ReadOptions(column_names=COLUMNS, block_size=BLOCK_BYTES),
+        csv.ParseOptions(delimiter=" ", quote_char=False),
+        csv.ConvertOptions(include_columns=list(TYPES), column_types=TYPES, null_values=[]),
+    ) as reader:
+        yield from reader
+
+
+def _rows(batch: pa.RecordBatch, asked: pa.Array, doc_ids: pa.Array) -> pa.Table:
+    """Return the lines of the queries asked for that are first or of a document asked for."""
+    queries = pc.run_end_encode(batch["query_id"])  # a query's lines follow each other
+    is_asked = pc.is_in(_decoded(queries.values), asked).to_numpy(zero_copy_only=False)
+    lines = batch.filter(pa.array(np.repeat(is_asked, np.diff(queries.run_ends, prepend=0))))
+    columns = [_decoded(lines["query_id"]), _decoded(lines["doc_id"]), lines["rank"]]
+    table = pa.table(columns, names=list(TYPES))
+    return table.filter(pc.or_(pc.equal(table["rank"], 1), pc.is_in(table["doc_id"], doc_ids)))
+
+
+def _decoded(ids: pa.Array) -> pa.Array:
+    """Undo the percent-encoding of ids, where there is any."""
+    if not len(ids) or not pc.any(pc.match_substring(ids, "%")).as_py():
+        return ids
+    return pa.array([unquote(text) for text in ids.to_pylist()], pa.string())

@@ -1,0 +1,18 @@
+"""Fail where a run gained too little or forgot too much, by the verdict that `compare` wrote.
+
+python -m stages.gate --verdict FILE
+"""
+
+from pathlib import Path
+
+from retune import gate
+from retune.cli import run
+from retune.params.compare import Compare
+
+
+def main(*, verdict: Path) -> None:
+    gate.pass_gate(verdict, Compare.read("compare").gate)
+
+
+if __name__ == "__main__":
+    run(main)
