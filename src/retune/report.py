@@ -34,7 +34,10 @@ def markdown(found: Conclusion, picture: str) -> str:
         _titled("Figures of others", references(comparison, found.tables)),
         _titled("Where each run changed least", slices(found.details.slices, found.runs)),
         _titled("Cosines of relevant and random pairs", floors(found.pair_scores)),
-        ["Parts of the queries, and queries with what was wanted and found: `reports/index.html`."],
+        [
+            f"Parts of the queries, and {len(found.details.changes):,} of {found.details.num_changed:,} changed "
+            "queries with what was wanted and found: `reports/index.html`."
+        ],
     ]
     return "\n\n".join("\n".join(lines).rstrip() for lines in sections if lines) + "\n"
 

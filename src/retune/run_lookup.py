@@ -35,7 +35,7 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
         query_ids: Whose first documents.
 
     Raises:
-        InputError: There is no such file, or a line is not of six fields.
+        InputError: There is no such file, a line is not of six fields, or a query has a document twice.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a run file, found none; run dvc repro eval")
@@ -50,6 +50,9 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
     run = pd.concat(parts, ignore_index=True)
     first = run[run["rank"] == 1]
     ranks = run.merge(wanted, on=["query_id", "doc_id"])
+    if (twice := ranks.duplicated(["query_id", "doc_id"])).any():
+        query_id, doc_id = ranks.loc[twice, ["query_id", "doc_id"]].iloc[0]
+        raise InputError(f"{path}: query {query_id!r}: expected each document once, got {doc_id!r} twice")
     pairs = zip(ranks["query_id"], ranks["doc_id"], strict=True)
     return Found(
         {pair: int(rank) for pair, rank in zip(pairs, ranks["rank"], strict=True)},
