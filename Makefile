@@ -26,12 +26,13 @@ check: $(INSTALLED)  ## lint, types, parameters
 gate: $(INSTALLED)  ## fail, by metrics/verdict.json, where a run gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining and training, beside their peers
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
 	python -m benchmarks.encoding
 	python -m benchmarks.mining
+	python -m benchmarks.evaluating
 	python -m benchmarks.training
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours

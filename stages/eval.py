@@ -1,24 +1,23 @@
 """Stage `eval`: measure one model on one data set's test split.
 
-python -m stages.eval --model DIR --dataset DIR --means FILE --scores FILE
+python -m stages.eval --model DIR --dataset DIR --means FILE --scores FILE --trec FILE --pair-scores FILE
 """
 
 from pathlib import Path
 
-from retune import evaluation, files, metrics, records
+from retune import files, measuring, records, run_files
 from retune.cli import run
-from retune.encoding import Encoder
 from retune.params.compute import Compute
+from retune.params.eval import read_measuring
 from retune.params.section import read_value
 
 
-def main(*, model: Path, dataset: Path, means: Path, scores: Path) -> None:
-    encoder = Encoder.load(model, Compute.read("compute"))
-    per_query = evaluation.evaluate(
-        encoder, records.read_corpus(dataset), records.read_split(dataset, "test"), read_value("eval.ks")
-    )
-    records.write_table(scores, per_query)
-    files.write_json(means, metrics.mean_scores(per_query))
+def main(*, model: Path, dataset: Path, means: Path, scores: Path, trec: Path, pair_scores: Path) -> None:
+    cell = measuring.measure(model, dataset, read_measuring(), Compute.read("compute"), seed=read_value("seed"))
+    records.write_table(scores, cell.per_query)
+    run_files.write_run(trec, cell.run, model.name)
+    files.write_json(means, cell.means)
+    files.write_json(pair_scores, cell.pair_scores)
 
 
 if __name__ == "__main__":

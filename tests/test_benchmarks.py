@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import pytrec_eval
 
-from benchmarks import mining, mining_sets, peers, training
+from benchmarks import evaluating, mining, mining_sets, peers, training
+from retune.metrics import score_ranking
 from retune.mining_inputs import read_inputs
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
@@ -111,3 +113,13 @@ def test_headline_cases_alone_begin_with_mine_vs(monkeypatch: pytest.MonkeyPatch
     assert ratio["mine_memory_vs_flagembedding"] == 1.0
     assert calls.count("flagembedding") == 2  # once a data set, as it takes longer than 45 s
     assert calls.count("first") == 6
+
+
+def test_both_sides_of_the_evaluation_benchmark_score_the_same() -> None:
+    doc_ids = pd.Series([f"d{number}" for number in range(500)])
+    ranking, split = evaluating.made_up(doc_ids, 20, 10)
+    qrels, run = evaluating.as_dictionaries(ranking, doc_ids, split)
+    ours = score_ranking(ranking, doc_ids, split, [10]).set_index("query_id")["ndcg_at_10"].to_dict()
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
+    assert 0.1 < sum(ours.values()) / len(ours) < 0.9
+    assert ours == pytest.approx({query: measured["ndcg_cut_10"] for query, measured in theirs.items()}, abs=1e-9)

@@ -46,6 +46,16 @@ def only_science(params: dict) -> None:
     params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
 
 
+PREDICT = {
+    "model": "bm25",
+    "dataset": "sympy_synthetic",
+    "queries": "queries.tsv",
+    "layout": "queries",
+    "prompt": None,
+    "k": 25,
+}
+
+
 WRONG = [
     (put("seeds", 1), "seeds: unknown parameter; remove it or mend its spelling"),
     (drop("compare"), "compare: missing; add it"),
@@ -215,6 +225,46 @@ WRONG = [
         "eval.datasets: expected one of science, sympy, got 'sympy_synthetic'",
     ),
     (put("eval.ks", [0]), "eval.ks.0: expected greater than 0, got 0"),
+    (drop("eval.dims"), "eval.dims: missing; add it"),
+    (put("eval.dims", 0), "eval.dims: expected greater than 0, got 0"),
+    (put("eval.search", {"backend": "torch", "lists": 4}), "eval.search.torch.lists: unknown parameter"),
+    (
+        put(
+            "eval.search",
+            {"backend": "faiss_hnsw", "links": 8, "build_depth": 9, "search_depth": 99, "min_recall": 0.9},
+        ),
+        "search.search_depth: expected at least the 100 documents looked for, got 99",
+    ),
+    (put("eval.exclude_same_id", 1), "eval.exclude_same_id: expected boolean, got 1"),
+    (put("eval.judged_only", ["sympy_synthetic"]), "eval.judged_only: expected one of science, sympy, got"),
+    (put("eval.judged_only", ["sympy", "sympy"]), "eval.judged_only: expected each name once, got 'sympy' twice"),
+    (
+        put("compare.metric", "map"),
+        "compare.metric: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'; or list all",
+    ),
+    (put("fetch.bm25.k1", 2.0), "fetch.bm25.k1: unknown parameter; remove it"),
+    (
+        put("mine.science.model", "bm25"),
+        "mine.science.model: expected an embedding model, got 'bm25', which is BM25 and has no vectors; eval and",
+    ),
+    (put("mine.science.scorer", "bm25"), "mine.science.scorer: expected an embedding model, got 'bm25'"),
+    (put("finetune.minilm_science.base", "bm25"), "finetune.minilm_science.base: expected an embedding model, got"),
+    (put("finetune.minilm_science.guide", "bm25"), "finetune.minilm_science.guide: expected an embedding model, got"),
+    (
+        put("predict", {"x": PREDICT | {"model": "bert"}}),
+        "predict.x.model: expected one of minilm, bm25, minilm_science,",
+    ),
+    (
+        put("predict", {"x": PREDICT | {"dataset": "web"}}),
+        "predict.x.dataset: expected one of science, sympy, sympy_syn",
+    ),
+    (
+        put("predict", {"x": PREDICT | {"layout": "kaggle"}}),
+        "predict.x.layout: expected 'eedi' or 'queries', got 'kaggle'",
+    ),
+    (put("predict", {"x": PREDICT | {"k": 0}}), "predict.x.k: expected greater than 0, got 0"),
+    (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected string to match pattern"),
+    (put("predict", {"x-y": PREDICT}), "predict.x-y: expected a name of a-z, 0-9 and _, got 'x-y'"),
     (
         put("compare.metric", "ndcg_at_7"),
         "compare.metric: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'ndcg_at_7'; add 7 to eval.ks",
@@ -234,6 +284,10 @@ WRONG = [
     (
         put("compare.references", [{"dataset": "science", "source": "x", "values": {"map_at_26": 0.5}}]),
         "compare.references.0.values: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'map_at_26'; add 26",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map": 0.5}}]),
+        "compare.references.0.values: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'",
     ),
     (
         put("compare.references", [{"dataset": "science", "source": "x", "values": {}}]),
@@ -284,6 +338,24 @@ def test_missing_raw_data_is_named(
         (tmp_path / "requirements.txt").touch()
     with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
         check_raw(check(default_params))
+
+
+def test_missing_file_of_queries_is_named(
+    default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.txt").write_text("numpy")
+    put("predict", {"x": PREDICT})(default_params)
+    with pytest.raises(
+        InputError, match=r"^params.yaml: predict.x.queries: expected data at queries.tsv, found nothing"
+    ):
+        check_raw(check(default_params))
+
+
+def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> None:
+    put("compare.metric", "map")(default_params)
+    put("eval.judged_only", ["sympy", "science"])(default_params)
+    check(default_params)
 
 
 @pytest.mark.parametrize("text", ["a: [1\n", "a: 1\na: 2\n"], ids=["not closed", "key twice"])

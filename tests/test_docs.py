@@ -13,7 +13,10 @@ from conversion import SHARED, convert_raw
 
 from retune import converters, converting
 from retune.params.compare import Compare, Gate, Reference
+from retune.params.eval import Eval
 from retune.params.mix import Mix
+from retune.params.predict import Predict
+from retune.params.section import Section
 from retune.verdict import Word
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -42,7 +45,7 @@ def test_readme_shows_the_table_of_the_committed_run() -> None:
 
 
 def test_every_stage_and_preset_has_a_page() -> None:
-    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "eval", "compare"}
+    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "eval", "compare", "predict"}
     presets = {path.stem for path in (REPOSITORY / "presets").glob("*.yaml")}
     assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
 
@@ -55,9 +58,10 @@ def test_page_names_every_parameter(section: str, default_params: dict) -> None:
             assert f"`{parameter}`" in page, parameter
 
 
-def test_page_names_every_parameter_of_a_mixture() -> None:
-    page = (REPOSITORY / "docs/mix.md").read_text(encoding="utf-8")
-    assert all(f"`{parameter}`" in page for parameter in Mix.model_fields)
+@pytest.mark.parametrize(("stage", "section"), [("mix", Mix), ("eval", Eval), ("predict", Predict)])
+def test_page_names_every_parameter_of_a_section(stage: str, section: type[Section]) -> None:
+    page = (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
+    assert [parameter for parameter in section.model_fields if f"`{parameter}`" not in page] == []
 
 
 def test_page_of_compare_names_every_parameter_and_word() -> None:

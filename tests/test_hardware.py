@@ -1,7 +1,12 @@
 """Device and number format follow what is there."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
+from conftest import REPOSITORY
 
 from retune import hardware
 from retune.errors import InputError
@@ -45,3 +50,27 @@ def test_gpus_of_the_same_name_work_together(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[getattr(device, "index", device) or 0])
     assert hardware.alike_devices(torch.device("cuda")) == ["cuda:0", "cuda:2"]
     assert hardware.alike_devices(torch.device("cpu")) == ["cpu"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
+def test_memory_of_a_freed_tensor_is_not_cleared_again() -> None:
+    code = """
+import resource, sys, torch
+from retune.hardware import tune_memory
+if sys.argv[1] == "keep":
+    tune_memory(torch.device("cpu"))
+def fill():
+    return [torch.empty(3 * 2**20).fill_(1.0) for _ in range(10)]  # of 12 MB, held together and freed together
+fill(), fill()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    fill()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {
+        mode: int(
+            subprocess.check_output([sys.executable, "-c", code, mode], env={"PYTHONPATH": "src"}, cwd=REPOSITORY)
+        )
+        for mode in ("keep", "plain")
+    }
+    assert faults["keep"] < faults["plain"] / 10

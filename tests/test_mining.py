@@ -16,7 +16,7 @@ from cross_encoders import save_tiny_cross_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retune import fetching, mining, mining_inputs
+from retune import fetching, mining, pair_cosines
 from retune.candidates import Candidates
 from retune.encoding import Encoder
 from retune.errors import InputError
@@ -383,7 +383,7 @@ def test_blocks_of_any_size_mine_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     params = recipe(1, 4, 5, ranking="union", further_ranges=[{"range": [2, None], "share": 0.4}], shortage="random")
     whole = negatives(train, params)
     monkeypatch.setattr(mining, "CANDIDATES_A_BLOCK", 8)  # two queries of four ranks
-    monkeypatch.setattr(mining_inputs, "PAIRS_A_BLOCK", 3)
+    monkeypatch.setattr(pair_cosines, "PAIRS_A_BLOCK", 3)
     assert negatives(train, params) == whole
     assert len(whole) == 9
 

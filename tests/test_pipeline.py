@@ -14,6 +14,7 @@ import psutil
 import pytest
 from conftest import WORDS, clone, run, succeed, write_params
 from conversion import SHARED
+from eval_section import MEASURING
 from mining_recipe import recipe
 from training_task import PARAMS
 
@@ -60,7 +61,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "mine": {"made": recipe("made", "tiny", range=[1, 20], shortage="random")},
         "mix": {},
         "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
-        "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS), "ks": [1, 3, 10]},
+        "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",
             "significance": 0.05,
@@ -71,6 +72,7 @@ def tiny_params(fetch_values: dict) -> dict:
             "gate": None,
             "references": [],
         },
+        "predict": {},
     }
 
 
@@ -224,6 +226,23 @@ def test_mixture_is_trained_on_like_a_mined_set(repository: Path) -> None:
     assert len((repository / "metrics/train/mixed.tsv").read_text().splitlines()) == 1 + steps
     assert "| `mixed` | `tiny` | second |" in (repository / "reports/compare.md").read_text()
     assert "WARNING" not in succeed("dvc plots show", repository)
+
+
+def test_bm25_is_a_model_and_unlabelled_queries_are_answered(repository: Path) -> None:
+    (repository / "data/raw/asked.tsv").write_text("a\tsort the array\nb\tplot of a graph\n")
+    prediction = {"model": "bm25", "dataset": "made", "queries": "data/raw/asked.tsv", "layout": "queries"}
+    models = ["bm25", "tiny", "tuned"]
+    edit = {"predict.asked": prediction | {"prompt": None, "k": 3}, "eval.models": models}
+    change(repository, edit | {"fetch.bm25": {"source": "bm25"}})
+    succeed("python -m stages.check", repository)
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"fetch@bm25", "eval@bm25-first", "eval@bm25-second", "compare", "predict@asked"}
+    assert len((repository / "data/predictions/asked/run.trec").read_text().splitlines()) == 6
+    assert "`bm25`" in (repository / "reports/compare.md").read_text()
+    assert json.loads((repository / "metrics/pair_scores/bm25/first.json").read_text()) == {}
+    assert "positives" in json.loads((repository / "metrics/pair_scores/tiny/first.json").read_text())
+    assert "Running stage" not in succeed("dvc repro", repository)
 
 
 def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:

@@ -7,11 +7,10 @@ from typing import TypeVar
 import torch
 
 from retune.errors import InputError
-from retune.hardware import keep_freed_memory
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
-CPU_TOKENS = 2048  # a batch, for each thread: more is no faster
+CPU_TOKENS = 1024  # a batch, for each thread: more is no faster
 CPU_MIN_TOKENS = 512  # a batch: from here on, on a CPU, a row has the same bits among any number of rows
 LOG = logging.getLogger(__name__)
 Row = TypeVar("Row")
@@ -25,8 +24,7 @@ class Batching:
     """
 
     def __init__(self, compute: Compute, device: torch.device) -> None:
-        """Take the budget of `compute`, at most what is of use on the device, whose memory is kept for the batches."""
-        keep_freed_memory(device)
+        """Take the budget of `compute`, at most what is of use on the device."""
         self._device = device
         most = CPU_TOKENS * torch.get_num_threads() if device.type == "cpu" else compute.token_budget
         self.token_budget = min(compute.token_budget, most)

@@ -1,8 +1,7 @@
 """Check all of params.yaml across its sections, before anything runs."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,17 +10,19 @@ from pydantic import Field
 from retune import converting, lineage
 from retune.compare_checks import compared_metrics, unguarded_runs, unknown_datasets
 from retune.errors import InputError
-from retune.metrics import parse_metric
+from retune.metrics import UNCUT, parse_metric
 from retune.params.compare import Compare
 from retune.params.compute import Compute
-from retune.params.convert import Convert
 from retune.params.eval import Eval
-from retune.params.fetch import Fetch
+from retune.params.fetch import parse_entry
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.params.mix import Mix
+from retune.params.predict import Predict
 from retune.params.section import NAME, Section
 from retune.params.synthesize import Synthesize
+from retune.project import Project
+from retune.references import unknown_names, wrong_mixtures
 
 
 class _Top(Section):
@@ -37,29 +38,17 @@ class _Top(Section):
     finetune: dict[str, Any]
     eval: Eval
     compare: Compare
-
-
-@dataclass(frozen=True)
-class Project:
-    """All of params.yaml, each entry checked by itself."""
-
-    fetch: dict[str, Fetch]
-    convert: dict[str, Convert]
-    synthesize: dict[str, Synthesize]
-    mine: dict[str, Mine]
-    mix: dict[str, Mix]
-    finetune: dict[str, Finetune]
-    eval: Eval
-    compare: Compare
+    predict: dict[str, Any]
 
 
 PARSERS: dict[str, Callable[[str, Any], Section]] = {
-    "fetch": Fetch.parse,
+    "fetch": parse_entry,
     "convert": converting.parse_params,
     "synthesize": Synthesize.parse,
     "mine": Mine.parse,
     "mix": Mix.parse,
     "finetune": Finetune.parse,
+    "predict": Predict.parse,
 }
 
 
@@ -82,7 +71,7 @@ def check(params: Mapping[str, Any]) -> Project:
                 findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
-        findings = [*_references(project), *_mixtures(project), *_metrics(project)]
+        findings = [*unknown_names(project), *wrong_mixtures(project), *_comparison(project)]
         findings = findings or [*_splits(project), *_licences(project), *_runs(project)]
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
@@ -90,15 +79,17 @@ def check(params: Mapping[str, Any]) -> Project:
 
 
 def check_raw(project: Project) -> None:
-    """Check that the raw data of every data set is there.
+    """Check that the raw data of every data set, and every file of queries to predict for, is there.
 
     Raises:
         InputError: One line per missing or empty path.
     """
+    paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
+    paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
     findings = [
-        f"params.yaml: convert.{name}.raw: expected data at {entry.raw}, found {_found(Path(entry.raw))}; put it there"
-        for name, entry in project.convert.items()
-        if _found(Path(entry.raw))
+        f"params.yaml: {key}: expected data at {path}, found {found}; put it there"
+        for key, path in paths.items()
+        if (found := _found(Path(path)))
     ]
     if findings:
         raise InputError("\n".join(findings))
@@ -112,57 +103,23 @@ def _found(raw: Path) -> str:
     return ("an empty folder" if raw.is_dir() else "an empty file") if is_empty else ""
 
 
-def _references(project: Project) -> Iterator[str]:
-    """Yield names that no section defines, and names defined twice."""
-    models = [*project.fetch, *project.finetune]
-    datasets = [*project.convert, *project.synthesize]
-    for name in sorted({*project.fetch} & {*project.finetune}):
-        yield f"finetune.{name}: fetch has a model of this name; rename one"
-    for name in sorted({*project.convert} & {*project.synthesize}):
-        yield f"synthesize.{name}: convert has a data set of this name; rename one"
-    for name, synthetic in project.synthesize.items():
-        yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
-    for name, recipe in project.mine.items():
-        yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
-        yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)
-        yield from _unknown(f"mine.{name}.model", [recipe.model], models)
-        yield from _unknown(f"mine.{name}.scorer", [recipe.scorer], models)
-    for name, run in project.finetune.items():
-        yield from _unknown(f"finetune.{name}.base", [run.base], models)
-        yield from _unknown(f"finetune.{name}.guide", [run.guide], models)
-        yield from _unknown(f"finetune.{name}.data", [run.data], [*project.mine, *project.mix])
-        yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
-    yield from _unknown("eval.models", project.eval.models, models)
-    yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+def _comparison(project: Project) -> Iterator[str]:
+    """Yield metrics that are none, and references to what is not evaluated."""
+    yield from _metrics(project)
     yield from unknown_datasets(project.compare, project.eval.datasets)
-
-
-def _mixtures(project: Project) -> Iterator[str]:
-    """Yield mixtures of what no section defines, of themselves, or with a recipe's name."""
-    for name, mixture in project.mix.items():
-        yield from _unknown(f"mix.{name}.first", [mixture.first], [*project.mine, *project.mix])
-        yield from _unknown(f"mix.{name}.second", [mixture.second], [*project.mine, *project.mix])
-        if name in project.mine:
-            yield f"mix.{name}: mine has a recipe of this name; rename one"
-        if name in _parts(name, project):
-            yield f"mix.{name}: expected a mixture of mining recipes in the end, got a circle"
-
-
-def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name not in known:
-            yield f"{where}: expected one of {', '.join(known) or 'none defined'}, got {name!r}"
-        if name in seen:
-            yield f"{where}: expected each name once, got {name!r} twice"
-        seen.add(name)
 
 
 def _metrics(project: Project) -> Iterator[str]:
     for name, run in project.finetune.items():
         yield from _metric(f"finetune.{name}.dev_metric", run.dev_metric)
-    for where, metric in compared_metrics(project.compare):
-        yield from _metric(where, metric, project.eval.ks)
+    for where, metric, datasets in compared_metrics(project.compare, project.eval):
+        if metric not in UNCUT:
+            yield from _metric(where, metric, project.eval.ks)
+        elif whole := sorted(set(datasets) - set(project.eval.judged_only)):
+            yield (
+                f"{where}: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, got {metric!r}; "
+                "or list all of eval.datasets in eval.judged_only"
+            )
 
 
 def _metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
@@ -240,9 +197,3 @@ def _parents(run: Finetune, project: Project) -> set[str]:
     """Return the models that a run reads, or that mined for it."""
     recipes = [project.mine[name] for name in lineage.recipes(run.data, project.mine, project.mix)]
     return {run.base, run.guide} | {model for recipe in recipes for model in (recipe.model, recipe.scorer)}
-
-
-def _parts(mixture: str, project: Project) -> set[str]:
-    """Return what a mixture is made of, directly or not."""
-    mix = project.mix
-    return lineage.reached(mixture, lambda name: {mix[name].first, mix[name].second} if name in mix else set())

@@ -97,8 +97,9 @@ def _near_documents(normal: Sequence[str], positives: Sequence[int], threshold: 
     """Return, by position, the documents that nearly repeat each positive."""
     near: dict[int, list[int]] = defaultdict(list)
     if threshold is not None:
-        index = NearDuplicates([shingles(words(normal[position])) for position in positives], threshold)
+        of_positives = {position: shingles(words(normal[position])) for position in positives}
+        index = NearDuplicates(list(of_positives.values()), threshold)
         for document, text in enumerate(normal):
-            for number in index.find(shingles(words(text))):
+            for number in index.find(of_positives.get(document) or shingles(words(text))):
                 near[positives[number]].append(document)
     return near

@@ -19,15 +19,17 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from retune.base_checks import ADAPTER, check_lengths, check_no_adapter, check_pooling
 from retune.errors import InputError
-from retune.files import atomic_directory, sha256
+from retune.files import atomic_directory, sha256, write_json
+from retune.lexical import K1, B
 from retune.model_directory import (
+    LEXICAL,
     first_module,
     is_cross_encoder,
     load_cross_encoder,
     save_cross_encoder,
     save_model,
 )
-from retune.params.fetch import Encoding, Fetch
+from retune.params.fetch import Encoding, Fetch, Lexical
 from retune.provenance import FILE, Origin, read_origins, write_origins
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
@@ -43,14 +45,18 @@ HUB_FILES = [
 LOG = logging.getLogger(__name__)
 
 
-def fetch(params: Fetch, out: Path, *, where: str) -> None:
-    """Write the model of `params` to `out` as a sentence-transformers directory with retune.json.
+def fetch(params: Fetch | Lexical, out: Path, *, where: str) -> None:
+    """Write the model of `params` to `out` as a sentence-transformers directory with retune.json; of BM25 a JSON file.
 
     Raises:
         InputError: The model is not there, is no safetensors model, has other weights than `sha256`
             says, no pooling is known for it or none that suits a decoder, a length is beyond it, it is an adapter, or a
             cross-encoder that does not score a pair with one number.
     """
+    if isinstance(params, Lexical):
+        with atomic_directory(out) as partial:
+            write_json(partial / LEXICAL, {"ranking": "bm25", "k1": K1, "b": B})
+        return
     folder = _locate(params, where)
     check_no_adapter(folder, where)
     _check_weights(folder, params.sha256, where)

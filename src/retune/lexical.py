@@ -28,29 +28,32 @@ class Bm25:
             self._index.index(of_texts, show_progress=False)
             self._has_words = True
 
-    def top_k(self, queries: Sequence[str], k: int) -> np.ndarray:
-        """Return the positions of each query's documents, best first; equal scores keep corpus order.
+    def top_k(self, queries: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return each query's documents, best first; equal scores keep corpus order.
 
         Args:
             queries: Texts.
             k: At most this many.
 
         Returns:
-            (queries, min(k, documents)) int64; -1 where fewer documents share a word with the query.
+            Scores, float32, and positions, int64, both (queries, min(k, documents)); where fewer documents share a
+            word with the query, the row ends in minus infinity and -1.
         """
         k = min(k, self._num_documents)
         ranking = np.full((len(queries), k), -1, dtype=np.int64)
+        ranked_scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         for row, query in enumerate(queries):
-            scores = self._scores(query)
+            scores = self.scores(query)
             found = np.flatnonzero(scores > 0)
             if len(found) > k:
                 lowest = np.partition(scores[found], len(found) - k)[len(found) - k]
                 found = found[scores[found] >= lowest]
             best = found[np.argsort(-scores[found], kind="stable")][:k]
-            ranking[row, : len(best)] = best
-        return ranking
+            ranking[row, : len(best)], ranked_scores[row, : len(best)] = best, scores[best]
+        return ranked_scores, ranking
 
-    def _scores(self, query: str) -> np.ndarray:
+    def scores(self, query: str) -> np.ndarray:
+        """Return the score of every document, (documents,) float32; 0 where it shares no word with the query."""
         known = self._index.vocab_dict if self._has_words else {}
         ids = [known[word] for word in _words(query) if word in known]
         if not ids:

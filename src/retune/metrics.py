@@ -10,7 +10,9 @@ from retune.records import Split
 
 METRICS = ("ndcg", "map", "recall", "precision", "mrr", "hit")
 METRIC_KEY = re.compile(rf"({'|'.join(METRICS)})_at_([1-9][0-9]*)")
+UNCUT = ("map", "mrr")  # also without a cut-off, of whole candidate lists
 DECIMALS = 5
+BLOCK = 2**20  # ranks looked at together
 
 
 def parse_metric(key: str) -> tuple[str, int]:
@@ -34,32 +36,52 @@ def score_ranking(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: lis
     rank; hit: 1 if any is found.
 
     Args:
-        ranking: Document positions, closest first, (queries, depth).
+        ranking: Document positions, closest first, (queries, depth); -1 where a row ends early.
         doc_ids: The corpus's ids in order of position.
         split: The queries, in the ranking's order, and their judgments.
         ks: Cut-offs.
 
     Returns:
         One row a query: `query_id` and a column per metric and k, such as `ndcg_at_10`.
+
+    Raises:
+        InputError: A query has no relevant document.
     """
-    gains, ideal, num_relevant = _gains(ranking, doc_ids, split, max(ks))
-    discounts = 1.0 / np.log2(np.arange(2, max(ks) + 2))
-    relevant = gains > 0
-    precisions = np.cumsum(relevant, axis=1) / np.arange(1, max(ks) + 1)
-    first = np.where(relevant.any(axis=1), relevant.argmax(axis=1) + 1, np.inf)
+    size = len(split.queries)
+    row, position, grade = _relevant(doc_ids, split)
+    num_relevant = np.bincount(row, minlength=size)
+    if not num_relevant.all():
+        query_id = split.queries["query_id"].iloc[num_relevant.argmin()]
+        raise InputError(f"query {query_id!r}: expected a relevant document, got none")
+    ideal = row, _numbers(row), grade[np.lexsort((-grade, row))]
+    hit, rank = _hits(ranking[:, : max(ks)], row, position)
+    found = row[hit], rank, grade[hit]
+    precisions = (_numbers(found[0]) + 1) / (rank + 1)
+    first = np.full(size, np.inf)
+    np.minimum.at(first, found[0], rank + 1)
 
     columns: dict[str, object] = {"query_id": split.queries["query_id"].to_numpy()}
     for k in sorted(set(ks)):
-        found = relevant[:, :k].sum(axis=1)
+        is_top = rank < k
+        count = np.bincount(found[0][is_top], minlength=size)
+        precision_sum = np.bincount(found[0][is_top], precisions[is_top], minlength=size)
         columns |= {
-            f"ndcg_at_{k}": (gains[:, :k] @ discounts[:k]) / (ideal[:, :k] @ discounts[:k]),
-            f"map_at_{k}": (precisions * relevant)[:, :k].sum(axis=1) / num_relevant,
-            f"recall_at_{k}": found / num_relevant,
-            f"precision_at_{k}": found / k,
+            f"ndcg_at_{k}": _discounted_gain(*found, k, size) / _discounted_gain(*ideal, k, size),
+            f"map_at_{k}": precision_sum / num_relevant,
+            f"recall_at_{k}": count / num_relevant,
+            f"precision_at_{k}": count / k,
             f"mrr_at_{k}": np.where(first <= k, 1.0 / first, 0.0),
-            f"hit_at_{k}": (found > 0).astype(float),
+            f"hit_at_{k}": (count > 0).astype(float),
         }
     return pd.DataFrame(columns)
+
+
+def score_lists(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: list[int]) -> pd.DataFrame:
+    """Score rankings of whole candidate lists: as `score_ranking`, and `map` and `mrr` without a cut-off."""
+    depth = max(1, ranking.shape[1])
+    whole = score_ranking(ranking, doc_ids, split, [depth])
+    uncut = {name: whole[f"{name}_at_{depth}"] for name in UNCUT}
+    return score_ranking(ranking, doc_ids, split, ks).assign(**uncut)
 
 
 def mean_scores(scores: pd.DataFrame) -> dict[str, float]:
@@ -69,22 +91,37 @@ def mean_scores(scores: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _gains(
-    ranking: np.ndarray, doc_ids: pd.Series, split: Split, depth: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the grades found, the grades of the ideal order, both (queries, depth), and relevant counts."""
-    relevant = split.qrels[split.qrels["relevance"] > 0]
-    rows = pd.Index(split.queries["query_id"]).get_indexer(relevant["query_id"])
-    positions = pd.Index(doc_ids).get_indexer(relevant["doc_id"])
-    grades: list[dict[int, int]] = [{} for _ in range(len(split.queries))]
-    for row, position, grade in zip(rows, positions, relevant["relevance"], strict=True):
-        grades[row][position] = grade
-    gains = np.zeros((len(grades), depth))
-    ideal = np.zeros((len(grades), depth))
-    for row, judged in enumerate(grades):
-        if not judged:
-            raise InputError(f"query {split.queries['query_id'].iloc[row]!r}: expected a relevant document, got none")
-        gains[row, : ranking.shape[1]] = [judged.get(position, 0) for position in ranking[row, :depth].tolist()]
-        best = sorted(judged.values(), reverse=True)[:depth]
-        ideal[row, : len(best)] = best
-    return gains, ideal, np.array([len(judged) for judged in grades])
+def _relevant(doc_ids: pd.Series, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row of the query, position of the document (-1 outside the corpus) and grade, sorted by row."""
+    relevant = split.qrels[split.qrels["relevance"] > 0].drop_duplicates(["query_id", "doc_id"], keep="last")
+    row = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(relevant["query_id"]))
+    position = pd.Index(doc_ids).get_indexer(pd.Index(relevant["doc_id"]))
+    order = np.argsort(row, kind="stable")
+    order = order[np.count_nonzero(row < 0) :]  # judgments of queries that are not asked come first
+    return row[order], position[order], relevant["relevance"].to_numpy()[order]
+
+
+def _hits(ranking: np.ndarray, row: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which relevant documents are found and at which rank, from 0; sorted by row, then rank."""
+    hits, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    block = max(1, BLOCK // max(1, ranking.shape[1]))
+    for start in range(0, len(row), block):
+        part = slice(start, start + block)
+        is_hit = (ranking[row[part]] == position[part, None]) & (position[part, None] >= 0)
+        hit, rank = np.nonzero(is_hit)
+        hits.append(hit + start)
+        ranks.append(rank)
+    hit, rank = np.concatenate(hits), np.concatenate(ranks)
+    order = np.lexsort((rank, row[hit]))
+    return hit[order], rank[order]
+
+
+def _numbers(row: np.ndarray) -> np.ndarray:
+    """Count the members of each row from 0; rows are sorted."""
+    return np.arange(len(row)) - np.searchsorted(row, row)
+
+
+def _discounted_gain(row: np.ndarray, rank: np.ndarray, grade: np.ndarray, k: int, size: int) -> np.ndarray:
+    """Sum grades over the logarithm of their rank, (size,)."""
+    is_top = rank < k
+    return np.bincount(row[is_top], grade[is_top] / np.log2(rank[is_top] + 2), minlength=size)

@@ -11,12 +11,11 @@ import pandas as pd
 from retune.encoding import Encoder
 from retune.errors import InputError
 from retune.model_directory import is_cross_encoder
+from retune.pair_cosines import pair_cosines
 from retune.params.compute import Compute
 from retune.params.mine import Mine
 from retune.records import Split, document_texts, read_corpus, read_split
 from retune.rescoring import CrossEncoderScorer
-
-PAIRS_A_BLOCK = 16384  # bounds the memory for the vectors of pairs
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,7 @@ class Vectors:
 
     def cosines(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the similarity of each pair, (pairs,)."""
-        scores = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), PAIRS_A_BLOCK):
-            block = slice(start, start + PAIRS_A_BLOCK)
-            queries, documents = self.queries[rows[block]], self.documents[positions[block]]
-            np.einsum("nd,nd->n", queries, documents, out=scores[block])
-        return scores
+        return pair_cosines(self.queries, self.documents, rows, positions)
 
 
 def read_inputs(dataset: Path, pool: Path, params: Mine) -> Inputs:

@@ -18,6 +18,7 @@ from retune.files import write_json
 from retune.params.fetch import Encoding
 
 SETTINGS = "retune.json"
+LEXICAL = "bm25.json"  # the one file of what ranks by words
 PIPELINE = "config_sentence_transformers.json"
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # of loading and saving, a second each
@@ -26,12 +27,21 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # o
 def read_encoding(folder: Path) -> Encoding:
     """Return how texts enter the model in `folder`."""
     path = folder / SETTINGS
+    if is_lexical(folder):
+        raise InputError(
+            f"{folder}: expected an embedding model, got BM25, which has no vectors; eval and predict alone take it"
+        )
     if not path.is_file():
         raise InputError(f"{path}: expected a model written by fetch or finetune, found no such file; run that stage")
     try:
         return Encoding.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}; run the stage that writes it again") from None
+
+
+def is_lexical(folder: Path) -> bool:
+    """Tell whether a folder stands for BM25, which ranks by words and has no vectors."""
+    return (folder / LEXICAL).is_file()
 
 
 def is_cross_encoder(folder: Path) -> bool:

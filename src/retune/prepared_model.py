@@ -9,9 +9,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from retune.fingerprint import ModelFiles
-from retune.hardware import resolve_dtype
+from retune.hardware import resolve_dtype, tune_memory
 from retune.lazy_model import LazyModel
 from retune.model_directory import check_kind, first_module, load_model
+from retune.packed_linear import pack_linear_layers
 from retune.params.fetch import Encoding
 from retune.row_by_row import multiply_row_by_row
 
@@ -52,7 +53,10 @@ def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTra
 
 def _prepare(model: SentenceTransformer, dtype: torch.dtype) -> SentenceTransformer:
     multiply_row_by_row(list(model)[1:])
-    return model.to(dtype)
+    model = model.to(dtype)
+    tune_memory(model.device)
+    pack_linear_layers(model[0])
+    return model
 
 
 def _dtype(encoding: Encoding, device: torch.device, *, is_static: bool) -> torch.dtype:

@@ -45,7 +45,7 @@ class Rankings:
                 check_recall(params.search, self.recall)
         if is_ranked and params.ranking != "dense":
             bm25 = Bm25(inputs.document_texts[: inputs.num_ranked])
-            self._rankers.append(lambda rows: bm25.top_k([inputs.query_texts[row] for row in rows], self._depth))
+            self._rankers.append(lambda rows: bm25.top_k([inputs.query_texts[row] for row in rows], self._depth)[1])
 
     def of(self, rows: np.ndarray) -> list[np.ndarray]:
         """Return each ranking of some queries: positions, best first, (queries, depth), -1 where it ends early."""

@@ -19,9 +19,10 @@ from retune.embedding_cache import EmbeddingCache, Entry, open_cache
 from retune.errors import InputError
 from retune.files import sha256
 from retune.fingerprint import ModelFiles, fingerprint
-from retune.hardware import resolve_device, resolve_dtype
+from retune.hardware import resolve_device, resolve_dtype, tune_memory
 from retune.lazy_model import LazyModel
 from retune.model_directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
+from retune.packed_linear import pack_linear_layers
 from retune.params.compute import Compute
 from retune.params.fetch import Encoding
 from retune.row_by_row import multiply_row_by_row
@@ -184,7 +185,10 @@ class CrossEncoderScorer:
 def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None) -> CrossEncoder:
     if files is not None:
         files.check(folder)
-    return load_cross_encoder(folder, device).to(dtype)
+    model = load_cross_encoder(folder, device).to(dtype)
+    tune_memory(model.device)
+    pack_linear_layers(model)
+    return model
 
 
 def _progress_bar(total: int) -> "tqdm[Any]":

@@ -7,7 +7,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain
 
 from datasketch import MinHash, MinHashLSH
 
@@ -42,8 +42,10 @@ def words(normal: str) -> tuple[str, ...]:
 
 def shingles(words: Sequence[str]) -> frozenset[int]:
     """Return hashes of the words and of neighbouring ones."""
-    pairs = (f"{first} {second}" for first, second in pairwise(words))
-    return frozenset(zlib.crc32(shingle.encode()) for shingle in chain(words, pairs))
+    encoded = " ".join(words).encode().split(b" ") if words else []
+    of_words = list(map(zlib.crc32, encoded))
+    of_pairs = map(zlib.crc32, (b" " + second for second in encoded[1:]), of_words)  # of "first second", taken up
+    return frozenset(chain(of_words, of_pairs))
 
 
 def jaccard(one: frozenset[int], other: frozenset[int]) -> float:

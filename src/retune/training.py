@@ -16,7 +16,7 @@ from retune.files import atomic_directory
 from retune.fingerprint import machine
 from retune.flagembedding_training import train_with_flagembedding
 from retune.guiding import Guide
-from retune.hardware import keep_freed_memory, resolve_device, resolve_dtype
+from retune.hardware import resolve_device, resolve_dtype, tune_memory
 from retune.history import HistoryRow, write_history
 from retune.kept_model import KEPT, keep_model
 from retune.launching import start, to_start
@@ -84,7 +84,7 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     """Train, leave the model to write in `scratch`, and return what the history tells."""
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
-    keep_freed_memory(device)
+    tune_memory(device)
     encoding = read_encoding(task.base)
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)

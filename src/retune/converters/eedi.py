@@ -5,7 +5,7 @@ answer that has a misconception is a query; the misconceptions are the documents
 cut by group.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -55,19 +55,20 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         doc_id = _whole_number(row["MisconceptionId"], where)
         names[doc_id] = row["MisconceptionName"].strip()
         yield Document(doc_id, None, names[doc_id], where)
-    questions = list(_questions(raw / "train.csv"))
+    questions = list(read_questions(raw / "train.csv", LABELS))
     test = _drawn(questions, params.rule)
     for where, row in questions:
         yield from _pairs(row, where, "test" if row["QuestionId"] in test else "train", params, names)
     if params.rule == "files" and params.test == "given":
-        for where, row in _questions(raw / "test.csv"):
+        for where, row in read_questions(raw / "test.csv", LABELS):
             yield from _pairs(row, where, "test", params, names)
 
 
-def _questions(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def read_questions(path: Path, labels: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place and the fields of each question; `labels` are the columns it must have beside the texts."""
     names: set[str] = set()
     for where, row in read_csv(path):
-        columns_in(row, [*QUESTION, *ANSWERS, *LABELS], where)
+        columns_in(row, [*QUESTION, *ANSWERS, *labels], where)
         name = row["QuestionId"]
         if not name.isdecimal() or name in names:
             raise InputError(f"{where}: QuestionId: expected a whole number that no other row has, got {name!r:.80}")
@@ -101,7 +102,7 @@ def _pairs(row: dict[str, Any], where: str, split: str, params: Params, names: M
     """Yield a query and its judgment for every labelled wrong answer."""
     topics = _topics(row, where) if params.example else ()
     for letter in _wrong_answers(row):
-        query_id, text = f"{row['QuestionId']}_{letter}", _query(row, letter)
+        query_id, text = f"{row['QuestionId']}_{letter}", query_text(row, letter)
         doc_id = _whole_number(row[f"Misconception{letter}Id"], where)
         example = params.example and params.example.format(query=text, misconception=names.get(doc_id, ""))
         yield Query(query_id, text, where, split, params.prompt, None, row["QuestionId"], topics, example)
@@ -115,7 +116,8 @@ def _topics(row: dict[str, str], where: str) -> tuple[tuple[str, str], ...]:
     return ("subject and construct", f"{subject} {construct}"), ("subject", subject)
 
 
-def _query(row: dict[str, str], letter: str) -> str:
+def query_text(row: dict[str, str], letter: str) -> str:
+    """Return the query of a wrong answer."""
     correct = row[f"Answer{row['CorrectAnswer']}Text"]
     return (
         f"Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"

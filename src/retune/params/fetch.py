@@ -1,5 +1,6 @@
 """Section `fetch.<model>`: a base model, where it comes from and how texts enter it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -40,6 +41,18 @@ class Fetch(Encoding):
                 f"sha256: expected the hash of model.safetensors, as source {self.source!r} pins no version"
             )
         return self
+
+
+class Lexical(Section):
+    """BM25, which ranks by the words that query and document share: a row to compare models with, nothing to tune."""
+
+    source: Literal["bm25"]
+
+
+def parse_entry(key: str, value: object) -> Fetch | Lexical:
+    """Check an entry read from `key`; its source says which parameters it has."""
+    source = value.get("source") if isinstance(value, Mapping) else None
+    return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value)
 
 
 def _names(fields: set[str]) -> str:

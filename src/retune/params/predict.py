@@ -1,0 +1,19 @@
+"""Section `predict.<name>`: what is retrieved for queries without judgments."""
+
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from retune.params.convert import RawPath
+from retune.params.section import Name, Section
+
+
+class Predict(Section):
+    """One file of queries, a model, and the corpus it searches."""
+
+    model: Name
+    dataset: Name  # whose corpus is ranked
+    queries: RawPath
+    layout: Literal["eedi", "queries"]  # eedi: Kaggle's test.csv; queries: ids and texts
+    prompt: str | None  # put before every query, and before the model's own prefix
+    k: PositiveInt  # documents of a query

@@ -1,0 +1,28 @@
+"""All of params.yaml, read and checked entry by entry."""
+
+from dataclasses import dataclass
+
+from retune.params.compare import Compare
+from retune.params.convert import Convert
+from retune.params.eval import Eval
+from retune.params.fetch import Fetch, Lexical
+from retune.params.finetune import Finetune
+from retune.params.mine import Mine
+from retune.params.mix import Mix
+from retune.params.predict import Predict
+from retune.params.synthesize import Synthesize
+
+
+@dataclass(frozen=True)
+class Project:
+    """All of params.yaml, each entry checked by itself."""
+
+    fetch: dict[str, Fetch | Lexical]
+    convert: dict[str, Convert]
+    synthesize: dict[str, Synthesize]
+    mine: dict[str, Mine]
+    mix: dict[str, Mix]
+    finetune: dict[str, Finetune]
+    eval: Eval
+    compare: Compare
+    predict: dict[str, Predict]

@@ -1,0 +1,22 @@
+"""Stage `predict`: retrieve for queries without judgments.
+
+python -m stages.predict NAME --model DIR --dataset DIR --queries FILE --out DIR
+"""
+
+from pathlib import Path
+
+from retune import prediction, records
+from retune.cli import run
+from retune.params.compute import Compute
+from retune.params.predict import Predict
+
+
+def main(name: str, *, model: Path, dataset: Path, queries: Path, out: Path) -> None:
+    params = Predict.read(f"predict.{name}")
+    asked = prediction.read_queries(queries, params)
+    found = prediction.predict(model, records.read_corpus(dataset), asked, params, Compute.read("compute"))
+    prediction.write(out, found, asked, params)
+
+
+if __name__ == "__main__":
+    run(main)
