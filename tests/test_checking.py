@@ -41,6 +41,11 @@ def copy_entry(section: str, old: str, new: str) -> Callable[[dict], None]:
     return lambda params: params[section].update({new: copy.deepcopy(params[section][old])})
 
 
+def only_science(params: dict) -> None:
+    """Evaluate one run, on its own data set alone."""
+    params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
+
+
 PREDICT = {
     "model": "bm25",
     "dataset": "sympy_synthetic",
@@ -49,11 +54,6 @@ PREDICT = {
     "prompt": None,
     "k": 25,
 }
-
-
-def only_science(params: dict) -> None:
-    """Evaluate one run, on its own data set alone."""
-    params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
 
 
 WRONG = [
@@ -284,6 +284,10 @@ WRONG = [
     (
         put("compare.references", [{"dataset": "science", "source": "x", "values": {"map_at_26": 0.5}}]),
         "compare.references.0.values: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'map_at_26'; add 26",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map": 0.5}}]),
+        "compare.references.0.values: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'",
     ),
     (
         put("compare.references", [{"dataset": "science", "source": "x", "values": {}}]),

@@ -6,6 +6,7 @@ from pathlib import Path
 from compared import QUERIES, SCORES, compared, concluded, write_project
 
 from retune.heatmap import heatmap_svg
+from retune.page import page_html
 from retune.page_content import page_content
 from retune.report import markdown
 from retune.run_verdicts import verdict_json
@@ -90,6 +91,8 @@ def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     found = concluded(inputs, references=[{"dataset": "far", "source": "others", "values": {"ndcg_at_10": 0.5}}])
     content = json.loads(json.dumps(page_content(found, inputs), allow_nan=False))
+    page = page_html(content)
+    assert all(text in page for text in ("tuned", "query 39 ", "answer 39 ", "forgot"))
     assert content["verdict"][0]["gate"] == "failed"
     assert content["cells"][0] | {"queries": QUERIES, "p": None, "base": None} == content["cells"][0]
     tuned = content["cells"][3]

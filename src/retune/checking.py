@@ -71,8 +71,7 @@ def check(params: Mapping[str, Any]) -> Project:
                 findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
-        findings = [*unknown_names(project), *wrong_mixtures(project), *_metrics(project)]
-        findings += unknown_datasets(project.compare, project.eval.datasets)
+        findings = [*unknown_names(project), *wrong_mixtures(project), *_comparison(project)]
         findings = findings or [*_splits(project), *_licences(project), *_runs(project)]
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
@@ -104,18 +103,23 @@ def _found(raw: Path) -> str:
     return ("an empty folder" if raw.is_dir() else "an empty file") if is_empty else ""
 
 
+def _comparison(project: Project) -> Iterator[str]:
+    """Yield metrics that are none, and references to what is not evaluated."""
+    yield from _metrics(project)
+    yield from unknown_datasets(project.compare, project.eval.datasets)
+
+
 def _metrics(project: Project) -> Iterator[str]:
     for name, run in project.finetune.items():
         yield from _metric(f"finetune.{name}.dev_metric", run.dev_metric)
-    for where, metric in compared_metrics(project.compare):
+    for where, metric, datasets in compared_metrics(project.compare, project.eval):
         if metric not in UNCUT:
             yield from _metric(where, metric, project.eval.ks)
-    whole = sorted(set(project.eval.datasets) - set(project.eval.judged_only))
-    if project.compare.metric in UNCUT and whole:
-        yield (
-            f"compare.metric: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, "
-            f"got {project.compare.metric!r}; or list all of eval.datasets in eval.judged_only"
-        )
+        elif whole := sorted(set(datasets) - set(project.eval.judged_only)):
+            yield (
+                f"{where}: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, got {metric!r}; "
+                "or list all of eval.datasets in eval.judged_only"
+            )
 
 
 def _metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:

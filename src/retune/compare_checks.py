@@ -7,14 +7,14 @@ from retune.params.compare import Compare
 from retune.params.eval import Eval
 
 
-def compared_metrics(params: Compare) -> list[tuple[str, str]]:
-    """Return every metric that is compared, each with where it stands."""
+def compared_metrics(params: Compare, listed: Eval) -> list[tuple[str, str, list[str]]]:
+    """Return every metric that is compared: where it stands, its key, and the data sets it is read on."""
     references = [
-        (f"compare.references.{number}.values", metric)
+        (f"compare.references.{number}.values", metric, [reference.dataset])
         for number, reference in enumerate(params.references)
         for metric in reference.values
     ]
-    return [("compare.metric", params.metric), *references]
+    return [("compare.metric", params.metric, listed.datasets), *references]
 
 
 def unknown_datasets(params: Compare, datasets: Iterable[str]) -> Iterator[str]:

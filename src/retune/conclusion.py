@@ -14,7 +14,7 @@ from retune.pair_floors import read_pair_scores
 from retune.params.compare import Compare
 from retune.params.eval import Eval
 from retune.run_verdicts import RunVerdict, judge_runs
-from retune.score_tables import ScoreTable, read_score_tables
+from retune.score_tables import ScoreTable, read_score_table
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ def conclude(inputs: Inputs, listed: Eval, runs: Mapping[str, Run], params: Comp
     Raises:
         InputError: What is to be compared is missing, broken, or of different queries.
     """
-    tables = read_score_tables(inputs.scores, listed.models, listed.datasets, params.metrics)
+    tables = [
+        read_score_table(inputs.scores, listed.models, dataset, params.metrics_on(dataset))
+        for dataset in listed.datasets
+    ]
     comparison = compare(tables, runs, params, seed)
     findings = judge_gate(comparison.cells, params.gate)
     return Conclusion(

@@ -43,19 +43,13 @@ class ScoreTable:
         return round(float(self.of(model, metric).mean()), DECIMALS)
 
 
-def read_score_tables(
-    folder: Path, models: Sequence[str], datasets: Sequence[str], metrics: Sequence[str]
-) -> list[ScoreTable]:
-    """Read the scores of all models on every data set from `<model>/<dataset>.parquet` in a folder.
+def read_score_table(folder: Path, models: Sequence[str], dataset: str, metrics: Sequence[str]) -> ScoreTable:
+    """Read the scores of all models on a data set from `<model>/<dataset>.parquet` in a folder.
 
     Raises:
         InputError: A cell is missing or lacks a metric, a query is there twice or without a score, or models were
             evaluated on different queries.
     """
-    return [_read_score_table(folder, models, dataset, metrics) for dataset in datasets]
-
-
-def _read_score_table(folder: Path, models: Sequence[str], dataset: str, metrics: Sequence[str]) -> ScoreTable:
     tables = {model: _read_cell(folder, model, dataset, metrics) for model in models}
     first = models[0]
     query_ids = tables[first].index
