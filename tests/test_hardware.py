@@ -1,8 +1,11 @@
 """Device and number format follow what is there."""
 
+import ctypes
+import os
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,3 +77,46 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         for mode in ("keep", "plain")
     }
     assert faults["keep"] < faults["plain"] / 10
+
+
+@pytest.fixture
+def mallopt(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Stand in for a glibc before 2.35, which refuses to keep blocks of more than 32 MB."""
+    kept: dict[int, int] = {}
+
+    def call(name: int, value: int) -> int:
+        if name == hardware.M_MMAP_THRESHOLD and value > 2**25:
+            return 0
+        kept[name] = value
+        return 1
+
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.31"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=call))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    return kept
+
+
+def test_older_glibc_keeps_as_much_as_it_can(mallopt: dict[int, int]) -> None:
+    hardware.tune_memory(torch.device("cpu"))
+    assert mallopt == {hardware.M_MMAP_THRESHOLD: 2**25, hardware.M_TRIM_THRESHOLD: 2**30}
+
+
+def test_memory_is_left_alone_off_the_cpu_and_under_another_libc(
+    mallopt: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hardware.tune_memory(torch.device("cuda"))
+    assert "ONEDNN_PRIMITIVE_CACHE_CAPACITY" not in os.environ
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    hardware.tune_memory(torch.device("cpu"))
+    assert mallopt == {}
+
+
+def test_number_of_kernels_kept_is_small_unless_the_user_says_otherwise(
+    mallopt: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hardware.tune_memory(torch.device("cpu"))
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "16"
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "100")
+    hardware.tune_memory(torch.device("cpu"))
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "100"

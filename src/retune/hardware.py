@@ -11,6 +11,7 @@ from retune.errors import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 KEPT_BYTES = 2**30
+MOST_BYTES_BEFORE_2_35 = 2**25  # that glibc takes as M_MMAP_THRESHOLD; it leaves 128 KB if it refuses
 
 
 def resolve_device(device: str) -> torch.device:
@@ -78,7 +79,8 @@ def tune_memory(device: torch.device) -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")  # read when it compiles the first
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        if not libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):
+            libc.mallopt(M_MMAP_THRESHOLD, MOST_BYTES_BEFORE_2_35)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 
 TYPICAL_ROWS = 2048  # tokens of a batch, which the order of the weights is chosen for
-DTYPES = (torch.float32, torch.bfloat16)
 
 
 def pack_linear_layers(module: torch.nn.Module) -> None:
@@ -15,11 +14,17 @@ def pack_linear_layers(module: torch.nn.Module) -> None:
     The weights stay as they are beside the packed ones, for whoever looks at them. This is what torch.compile does
     to a frozen model on a CPU; bits stay those of the plain layer in bfloat16.
     """
-    if not torch._C._has_mkldnn or platform.machine().lower() not in ("x86_64", "amd64"):
-        return
+    dtypes = _dtypes()
     for layer in module.modules():
-        if type(layer) is torch.nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype in DTYPES:
+        if type(layer) is torch.nn.Linear and layer.weight.device.type == "cpu" and layer.weight.dtype in dtypes:
             layer.forward = _packed(layer)  # type: ignore[method-assign, assignment]
+
+
+def _dtypes() -> list[torch.dtype]:
+    """Return the number formats whose weights oneDNN packs here; bfloat16 takes more than AVX2."""
+    if not torch._C._has_mkldnn or platform.machine().lower() not in ("x86_64", "amd64"):
+        return []
+    return [torch.float32, torch.bfloat16] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else [torch.float32]
 
 
 def _packed(layer: torch.nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
