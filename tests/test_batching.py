@@ -18,6 +18,7 @@ from retune.batching import CPU_MIN_TOKENS, Batching, token_batches
 from retune.packed_linear import pack_linear_layers
 from retune.params.compute import Compute
 from retune.prepared_model import load_prepared
+from retune.stable_rows import STEP, least_stable_rows
 
 COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
 LENGTHS = [8, 24, 40, 64, 128, 256]
@@ -34,6 +35,9 @@ def test_batches_hold_every_text_once_within_the_budget() -> None:
 
 def test_last_batch_is_filled_to_512_tokens_on_a_cpu_and_to_the_budget_elsewhere() -> None:
     cpu, gpu = Batching(COMPUTE, torch.device("cpu")), Batching(COMPUTE, torch.device("cuda"))
+    assert len(cpu.fill([1, 2], 40)) == cpu.token_budget // 40  # until it is known that less is enough
+    for batching in (cpu, gpu):
+        batching.measure(torch.nn.Sequential())  # no layer that could mind
     assert cpu.token_budget == min(4096, 1024 * torch.get_num_threads())
     assert gpu.token_budget == 4096
     assert cpu.fill([1, 2], 40) == [1, 2] + [1] * 11  # 520 tokens
@@ -70,6 +74,35 @@ def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
     rows = data.draw(st.lists(st.integers(0, size - 1), min_size=-(-CPU_MIN_TOKENS // length), max_size=size))
     features = {"input_ids": ids[rows], "attention_mask": mask[rows]}
     torch.testing.assert_close(minilm(features)["sentence_embedding"], expected[rows], rtol=0, atol=0)
+
+
+class Blocks(torch.nn.Linear):
+    """Gives rows other bits where there are fewer than 700 of them."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return super().forward(values) + (1e-3 if len(values) < 700 else 0.0)
+
+
+def test_last_batch_is_filled_as_far_as_a_layer_needs() -> None:
+    layers = torch.nn.Sequential(torch.nn.Linear(8, 8), Blocks(8, 16))
+    least = least_stable_rows(layers, 512, 2048)
+    assert 700 <= least < 700 + 2 * STEP
+    batching = Batching(COMPUTE, torch.device("cpu"))
+    batching.measure(layers)
+    assert 700 <= len(batching.fill([1], 32)) * 32 < 800
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_wide_layers_give_a_row_the_same_bits_from_what_was_measured_on(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(768, 768).to(dtype)
+    pack_linear_layers(layer)
+    values = torch.randn(2048, 768).to(dtype)
+    expected = layer(values)
+    for count in range(least_stable_rows(layer, 512, 2048), 2048, 80):
+        rows = torch.randperm(2048)[:count]
+        torch.testing.assert_close(layer(values[rows]), expected[rows], rtol=0, atol=0)
 
 
 @torch.inference_mode()

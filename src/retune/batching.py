@@ -8,10 +8,11 @@ import torch
 
 from retune.errors import InputError
 from retune.params.compute import MIN_TOKEN_BUDGET, Compute
+from retune.stable_rows import least_stable_rows
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # a batch, for each thread: more is no faster
-CPU_MIN_TOKENS = 512  # a batch: from here on, on a CPU, a row has the same bits among any number of rows
+CPU_MIN_TOKENS = 512  # a batch: from here on, on a CPU, a row may have the same bits among any number of rows
 LOG = logging.getLogger(__name__)
 Row = TypeVar("Row")
 
@@ -28,16 +29,22 @@ class Batching:
         self._device = device
         most = CPU_TOKENS * torch.get_num_threads() if device.type == "cpu" else compute.token_budget
         self.token_budget = min(compute.token_budget, most)
+        self._least_tokens: int | None = None
+
+    def measure(self, model: torch.nn.Module) -> None:
+        """Find out once, on a CPU, how far the last batches of this model must be filled up."""
+        if self._device.type == "cpu" and self._least_tokens is None:
+            self._least_tokens = least_stable_rows(model, CPU_MIN_TOKENS, self.token_budget)
 
     def batches(self, lengths: Sequence[int]) -> list[tuple[list[int], int]]:
         """Return what `token_batches` does."""
         return token_batches(lengths, self.token_budget)
 
     def fill(self, rows: list[Row], length: int) -> list[Row]:
-        """Repeat the first row of the last batch of a length: up to the shape of the others, on a CPU to less."""
+        """Repeat the first row of the last batch of a length: to the shape of the others, or what `measure` found."""
         size = max(1, self.token_budget // length)
-        if self._device.type == "cpu":
-            size = min(size, -(-CPU_MIN_TOKENS // length))
+        if self._least_tokens is not None:
+            size = min(size, -(-self._least_tokens // length))
         return rows + rows[:1] * (size - len(rows))
 
     def halve(self, length: int) -> None:

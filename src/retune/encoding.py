@@ -154,6 +154,7 @@ class Encoder:
         """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
         if not all(token_ids):
             raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
+        self.batching.measure(self._model[0])
         batches = self.batching.batches([len(ids) for ids in token_ids])
         filled = (
             (self.batching.fill([token_ids[member] for member in members], length), length)

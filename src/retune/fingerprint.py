@@ -22,7 +22,7 @@ CARDS = {"README.md", "model-card.md", "provenance.json"}
 Role = Literal["queries", "documents"]
 ENCODER = [
     Path(__file__).with_name(f"{name}.py")
-    for name in ("batching", "encoding", "packed_linear", "prepared_model", "row_by_row", "tokenizing")
+    for name in ("batching", "encoding", "packed_linear", "prepared_model", "row_by_row", "stable_rows", "tokenizing")
 ]
 
 
