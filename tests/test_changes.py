@@ -52,7 +52,7 @@ def test_none_asked_for_reads_no_run_file(tmp_path: Path) -> None:
 
 def test_documents_not_found_have_no_rank_and_come_last(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
-    (table,) = read_score_tables(inputs.scores, ["base", "tuned"], ["home"], ["ndcg_at_10"])
+    (table,) = read_score_tables(inputs.scores, ["base", "tuned"], {"home": ["ndcg_at_10"]})
     relevant = pd.DataFrame([("q0", "d7"), ("q0", "d1"), ("q0", "d0")], columns=["query_id", "doc_id"])
     test = JudgedQueries(inputs.datasets / "home", pd.Series({"q0": "text"}), relevant, frozenset())
     first = query_changes(table, RUNS, test, inputs.run_files, params(changed_queries=1))[0]

@@ -11,6 +11,7 @@ from retune.comparison import by_model, gain_kept, summarise
 from retune.errors import InputError
 from retune.lineage import Run
 from retune.plots import plot_data
+from retune.records import read_table, write_table
 from retune.verdict import Cell
 
 
@@ -147,6 +148,20 @@ def test_metric_that_was_not_measured_is_named(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     with pytest.raises(InputError, match=r"home.parquet: expected 'map_at_5', got ndcg_at_10, recall_at_10; add its k"):
         concluded(inputs, metric="map_at_5")
+
+
+def test_metric_of_a_reference_is_read_on_its_data_set_alone(tmp_path: Path) -> None:
+    # as map without a cut, which only a data set of candidate lists has
+    inputs = write_project(tmp_path, SCORES)
+    for model in SCORES:
+        path = inputs.scores / model / "far.parquet"
+        write_table(path, read_table(path).assign(map=0.25))
+    given = {"dataset": "far", "source": "others", "values": {"map": 0.6}}
+    assert [table.scores.keys() for table in concluded(inputs, references=[given]).tables] == [
+        {"ndcg_at_10"},
+        {"ndcg_at_10", "map"},
+        {"ndcg_at_10"},
+    ]
 
 
 def test_models_measured_on_different_queries_are_refused(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_changes_are_those_of_the_part(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     scores = [0.7] * 30 + [0.4] * 10  # of 0.5 before
     write_scores(inputs.scores / "tuned/home.parquet", scores)
-    (table,) = read_score_tables(inputs.scores, ["base", "tuned"], ["home"], ["ndcg_at_10"])
+    (table,) = read_score_tables(inputs.scores, ["base", "tuned"], {"home": ["ndcg_at_10"]})
     first = np.arange(QUERIES) < 30
     changes = slice_changes(table, RUNS, [Part("half", "first", first), Part("half", "last", ~first)], params(), 13)
     assert [(change.value, change.queries, change.base_score, change.score, change.change) for change in changes] == [

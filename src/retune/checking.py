@@ -8,7 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from retune import converting, lineage
-from retune.compare_checks import compared_metrics, unguarded_runs, unknown_datasets
+from retune.compare_checks import (
+    compared_metrics,
+    too_few_resamples,
+    uncut_metrics,
+    unguarded_runs,
+    unknown_datasets,
+)
 from retune.errors import InputError
 from retune.metrics import UNCUT, parse_metric
 from retune.params.compare import Compare
@@ -110,12 +116,7 @@ def _metrics(project: Project) -> Iterator[str]:
     for where, metric in compared_metrics(project.compare):
         if metric not in UNCUT:
             yield from _metric(where, metric, project.eval.ks)
-    whole = sorted(set(project.eval.datasets) - set(project.eval.judged_only))
-    if project.compare.metric in UNCUT and whole:
-        yield (
-            f"compare.metric: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, "
-            f"got {project.compare.metric!r}; or list all of eval.datasets in eval.judged_only"
-        )
+    yield from uncut_metrics(project.compare, project.eval)
 
 
 def _metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
@@ -162,6 +163,7 @@ def _runs(project: Project) -> Iterator[str]:
     runs = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
     yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
     yield from unguarded_runs(project.compare, runs, project.eval)
+    yield from too_few_resamples(project.compare, runs, project.eval)
     for name, run in project.finetune.items():
         for recipe in lineage.recipes(run.data, project.mine, project.mix):
             if run.hard_negatives > project.mine[recipe].negatives:

@@ -1,8 +1,10 @@
 """What section `compare` asks of the other sections."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from retune.lineage import Run
+from retune.metrics import UNCUT
 from retune.params.compare import Compare
 from retune.params.eval import Eval
 
@@ -26,6 +28,24 @@ def unknown_datasets(params: Compare, datasets: Iterable[str]) -> Iterator[str]:
             yield f"{where}: expected one of eval.datasets ({', '.join(known)}), got {reference.dataset!r}"
 
 
+def uncut_metrics(params: Compare, listed: Eval) -> Iterator[str]:
+    """Yield metrics without a cut-off where a whole corpus is ranked, of which only the top is known."""
+    whole = [dataset for dataset in sorted(listed.datasets) if dataset not in listed.judged_only]
+    uses = [("compare.metric", params.metric, dataset, "all of eval.datasets") for dataset in whole[:1]]
+    uses += [
+        (f"compare.references.{number}.values", metric, reference.dataset, "it")
+        for number, reference in enumerate(params.references)
+        if reference.dataset in whole
+        for metric in reference.values
+    ]
+    for where, metric, dataset, remedy in uses:
+        if metric in UNCUT:
+            yield (
+                f"{where}: expected a metric at a k, as the whole corpus of {dataset!r} is ranked, "
+                f"got {metric!r}; or list {remedy} in eval.judged_only"
+            )
+
+
 def unguarded_runs(params: Compare, runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
     """Yield runs whose forgetting the gate limits and no data set measures."""
     if params.gate is None or params.gate.max_forgetting is None:
@@ -36,3 +56,13 @@ def unguarded_runs(params: Compare, runs: Mapping[str, Run], listed: Eval) -> It
                 f"compare.gate.max_forgetting: expected a data set besides {run.home!r} under eval.datasets, on which "
                 f"{name!r} may forget, got none; add one, or write null"
             )
+
+
+def too_few_resamples(params: Compare, runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
+    """Yield resamples with which not even the smallest p could be significant once it is corrected (Holm)."""
+    tests = sum(name in listed.models for name in runs) * len(listed.datasets)
+    if tests > params.significance * (1 + params.resamples):  # the smallest p is 1 / (1 + resamples)
+        yield (
+            f"compare.resamples: expected at least {math.ceil(tests / params.significance)}, so that one of {tests} "
+            f"tests can be significant at {params.significance:g}, got {params.resamples}"
+        )

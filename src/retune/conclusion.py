@@ -46,7 +46,8 @@ def conclude(inputs: Inputs, listed: Eval, runs: Mapping[str, Run], params: Comp
     Raises:
         InputError: What is to be compared is missing, broken, or of different queries.
     """
-    tables = read_score_tables(inputs.scores, listed.models, listed.datasets, params.metrics)
+    metrics = {dataset: params.metrics_on(dataset) for dataset in listed.datasets}
+    tables = read_score_tables(inputs.scores, listed.models, metrics)
     comparison = compare(tables, runs, params, seed)
     findings = judge_gate(comparison.cells, params.gate)
     return Conclusion(

@@ -1,6 +1,6 @@
 """Scores per query of all models on a data set, checked so that they can be paired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,19 @@ class ScoreTable:
         return round(float(self.of(model, metric).mean()), DECIMALS)
 
 
-def read_score_tables(
-    folder: Path, models: Sequence[str], datasets: Sequence[str], metrics: Sequence[str]
-) -> list[ScoreTable]:
+def read_score_tables(folder: Path, models: Sequence[str], metrics: Mapping[str, Sequence[str]]) -> list[ScoreTable]:
     """Read the scores of all models on every data set from `<model>/<dataset>.parquet` in a folder.
+
+    Args:
+        folder: Where they are.
+        models: The models.
+        metrics: By data set, what is read of it.
 
     Raises:
         InputError: A cell is missing or lacks a metric, a query is there twice or without a score, or models were
             evaluated on different queries.
     """
-    return [_read_score_table(folder, models, dataset, metrics) for dataset in datasets]
+    return [_read_score_table(folder, models, dataset, wanted) for dataset, wanted in metrics.items()]
 
 
 def _read_score_table(folder: Path, models: Sequence[str], dataset: str, metrics: Sequence[str]) -> ScoreTable:

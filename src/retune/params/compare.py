@@ -34,7 +34,7 @@ class Compare(Section):
     gate: Gate | None
     references: list[Reference]
 
-    @property
-    def metrics(self) -> list[str]:
-        """Return the metric compared, and those of the references."""
-        return list(dict.fromkeys([self.metric, *(metric for each in self.references for metric in each.values)]))
+    def metrics_on(self, dataset: str) -> list[str]:
+        """Return the metric compared, and those of the references on a data set."""
+        given = [metric for each in self.references if each.dataset == dataset for metric in each.values]
+        return list(dict.fromkeys([self.metric, *given]))
