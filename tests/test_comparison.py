@@ -69,6 +69,17 @@ def test_word_at_home_is_never_about_the_margin(tmp_path: Path) -> None:
     assert cell(found, "home", "worse").word == "worse"
 
 
+def test_significant_change_that_rounds_to_zero_is_neither_worse_nor_forgotten(tmp_path: Path) -> None:
+    values = [0.5] * QUERIES
+    better = [value + 4e-6 for value in values]  # every query, but less than the fifth decimal
+    scores: Scores = {"base": {"home": values, "far": values}, "tuned": {"home": better, "far": better}}
+    found = compared(tmp_path, scores, margin=0.0)
+    assert [(each.change, each.p_holm, each.word) for each in found.comparison.of("tuned")] == [
+        (0.0, 0.001, "no difference shown"),
+        (0.0, 0.001, "no difference shown"),
+    ]
+
+
 def test_loss_that_may_exceed_the_margin_is_no_non_inferiority(tmp_path: Path) -> None:
     far = noisy(0.5, 0.3)
     shifted = (np.array(far) + np.random.default_rng(6).choice([-0.2, 0.2], 200)).tolist()
@@ -207,6 +218,7 @@ def test_guard_without_test_queries_is_refused(tmp_path: Path) -> None:
         ("metrics/pair_scores/base/far.json", "expected the pair scores of base, found none; run dvc repro eval"),
         ("metrics/train/tuned.tsv", "expected the history of tuned, found none; run dvc repro finetune@tuned"),
         ("data/datasets/far/test/queries.parquet", "expected a Parquet file, found none"),
+        ("data/datasets/far/corpus.parquet", "expected a corpus, found none"),
     ],
 )
 def test_missing_file_is_named(path: str, line: str, tmp_path: Path) -> None:
