@@ -94,7 +94,8 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
         Texts by query id, or None without such a file.
 
     Raises:
-        InputError: There is it is no CSV or has no column but query_id, a query is unknown or there twice, or a column has too many values.
+        InputError: It is no CSV or has no column but query_id, a query is unknown or there twice, or a column has too
+            many values.
     """
     path = folder / f"{table.dataset}.csv"
     if not path.is_file():
