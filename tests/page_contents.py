@@ -132,7 +132,7 @@ def tiny() -> dict[str, Any]:
         "confidence": 0.95,
         **{name: [] for name in empty},
         "cells": _cell("small", None, 0.5)[:1],
-        "changes": {"documents": [], "rows": []},
+        "changes": {"documents": [], "rows": [], "left_out": 0},
     }
 
 
@@ -170,11 +170,12 @@ def changes(count: int, rng: np.random.Generator) -> dict[str, Any]:
                 "base_score": base,
                 "score": round(base + change, 5),
                 "change": change,
+                "relevant": 2,
                 "wanted": [[wanted[0], 3, 1], [wanted[1], None, 12]],
                 "found": [wanted[0], True] if change > 0 else [(wanted[0] + 1) % len(documents), False],
             }
         )
-    return {"documents": documents, "rows": rows}
+    return {"documents": documents, "rows": rows, "left_out": 0}
 
 
 def _words(rng: np.random.Generator, count: int) -> str:

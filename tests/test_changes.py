@@ -81,6 +81,13 @@ def test_document_found_twice_is_named(tmp_path: Path) -> None:
         look_up(tmp_path / "x.trec", wanted, pd.Index(["q"]))
 
 
+def test_document_found_twice_is_named_though_no_one_wanted_it(tmp_path: Path) -> None:
+    (tmp_path / "x.trec").write_text("q Q0 d 1 0.5 m\nq Q0 e 2 0.4 m\nq Q0 e 3 0.3 m\n")
+    wanted = pd.DataFrame({"query_id": ["q"], "doc_id": ["d"]})
+    with pytest.raises(InputError, match=r"x.trec: query 'q': expected each document once, got 'e' twice"):
+        look_up(tmp_path / "x.trec", wanted, pd.Index(["q"]))
+
+
 @pytest.mark.parametrize("line", ["q1 Q0 d1 1 0.5", "q1 Q0 d1 first 0.5 m"])
 def test_broken_run_file_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "x.trec").write_text(f"{line}\n")

@@ -298,6 +298,16 @@ WRONG = [
         "compare.gate.max_forgetting: expected a data set besides 'science' under eval.datasets, on which "
         "'minilm_science' may forget, got none; add one, or write null",
     ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map": 0.5}}]),
+        "compare.references.0.values: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'; "
+        "or list it in eval.judged_only",
+    ),
+    (
+        # 3 runs on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
+        put("compare.significance", 0.0005),
+        "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
+    ),
     (put("fetch", None), "fetch: expected dictionary, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
 ]
@@ -355,6 +365,12 @@ def test_missing_file_of_queries_is_named(
 def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> None:
     put("compare.metric", "map")(default_params)
     put("eval.judged_only", ["sympy", "science"])(default_params)
+    check(default_params)
+
+
+def test_reference_without_a_cut_needs_candidate_lists_on_its_data_set_alone(default_params: dict) -> None:
+    put("compare.references", [{"dataset": "sympy", "source": "x", "values": {"map": 0.5}}])(default_params)
+    put("eval.judged_only", ["sympy"])(default_params)
     check(default_params)
 
 

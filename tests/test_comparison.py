@@ -11,6 +11,7 @@ from retune.comparison import by_model, gain_kept, summarise
 from retune.errors import InputError
 from retune.lineage import Run
 from retune.plots import plot_data
+from retune.records import read_table, write_table
 from retune.verdict import Cell
 
 
@@ -66,6 +67,17 @@ def test_word_at_home_is_never_about_the_margin(tmp_path: Path) -> None:
     assert cell(found, "home").word == "no difference shown"
     assert cell(found, "far").word == "non-inferior"  # significantly worse, and shown to be within the margin
     assert cell(found, "home", "worse").word == "worse"
+
+
+def test_significant_change_that_rounds_to_zero_is_neither_worse_nor_forgotten(tmp_path: Path) -> None:
+    values = [0.5] * QUERIES
+    better = [value + 4e-6 for value in values]  # every query, but less than the fifth decimal
+    scores: Scores = {"base": {"home": values, "far": values}, "tuned": {"home": better, "far": better}}
+    found = compared(tmp_path, scores, margin=0.0)
+    assert [(each.change, each.p_holm, each.word) for each in found.comparison.of("tuned")] == [
+        (0.0, 0.001, "no difference shown"),
+        (0.0, 0.001, "no difference shown"),
+    ]
 
 
 def test_loss_that_may_exceed_the_margin_is_no_non_inferiority(tmp_path: Path) -> None:
@@ -149,6 +161,20 @@ def test_metric_that_was_not_measured_is_named(tmp_path: Path) -> None:
         concluded(inputs, metric="map_at_5")
 
 
+def test_metric_of_a_reference_is_read_on_its_data_set_alone(tmp_path: Path) -> None:
+    # as map without a cut, which only a data set of candidate lists has
+    inputs = write_project(tmp_path, SCORES)
+    for model in SCORES:
+        path = inputs.scores / model / "far.parquet"
+        write_table(path, read_table(path).assign(map=0.25))
+    given = {"dataset": "far", "source": "others", "values": {"map": 0.6}}
+    assert [table.scores.keys() for table in concluded(inputs, references=[given]).tables] == [
+        {"ndcg_at_10"},
+        {"ndcg_at_10", "map"},
+        {"ndcg_at_10"},
+    ]
+
+
 def test_models_measured_on_different_queries_are_refused(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     ids = [f"q{n}" for n in range(QUERIES - 1)]
@@ -192,6 +218,7 @@ def test_guard_without_test_queries_is_refused(tmp_path: Path) -> None:
         ("metrics/pair_scores/base/far.json", "expected the pair scores of base, found none; run dvc repro eval"),
         ("metrics/train/tuned.tsv", "expected the history of tuned, found none; run dvc repro finetune@tuned"),
         ("data/datasets/far/test/queries.parquet", "expected a Parquet file, found none"),
+        ("data/datasets/far/corpus.parquet", "expected a corpus, found none"),
     ],
 )
 def test_missing_file_is_named(path: str, line: str, tmp_path: Path) -> None:

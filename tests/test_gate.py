@@ -64,6 +64,18 @@ def test_no_gate_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert caplog.messages == ["gate: none, as compare.gate is null"]
 
 
+def test_verdict_without_a_run_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="retune")
+    pass_gate(write(tmp_path, BASE), gate(0.0, 0.02))
+    assert caplog.messages == [f"gate: {tmp_path}/verdict.json has no run, or compare.gate no rule, to judge by"]
+
+
+def test_run_that_was_not_measured_at_home_does_not_pass() -> None:
+    assert [finding.sentence for finding in judge_gate([BASE, FAR], gate(0.0, 0.05)) if not finding.holds] == [
+        "tuned: not measured on the data set it was tuned for"
+    ]
+
+
 def test_too_few_queries_do_not_pass() -> None:
     few = Cell("tuned", "home", 12, 0.7, None, None, "base", True, 0.6, 0.1, word="withheld")
     findings = judge_gate([few], gate(0.0, 0.02))

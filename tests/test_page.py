@@ -124,7 +124,16 @@ def test_data_in_scripts_is_read_back_as_it_was() -> None:
     )
     first = content["changes"]["rows"][0]
     assert parts["queries"][parts["rows"][0][1]][1:] == [first["query_id"], first["query"]]
-    assert parts["rows"][0][2:] == [first[key] for key in ("base_score", "score", "change", "wanted", "found")]
+    assert parts["rows"][0][2:] == [
+        first[key] for key in ("base_score", "score", "change", "wanted", "found", "relevant")
+    ]
+
+
+def test_changes_that_are_not_listed_are_counted() -> None:
+    content = page_contents.sample(30)
+    assert "changed less" not in page_html(content)
+    content["changes"]["left_out"] = 1234
+    assert "Listed are those that changed most; 1,234 more changed less." in page_html(content)
 
 
 def test_packed_queries_are_numbered_by_their_texts_and_pieces_are_small() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from compared import QUERIES, SCORES, compared, concluded, write_project
 
+from retune.files import write_json
 from retune.heatmap import heatmap_svg
 from retune.page import page_html
 from retune.page_content import page_content
@@ -57,6 +58,37 @@ def test_figures_of_others_stand_beside_ours(tmp_path: Path) -> None:
     assert "| a model \\| published | 0.5650 | 0.4000 |" in report
     assert "| another | 0.6000 |  |" in report
     assert "| `tuned` | 1.0000 | 0.7000 |" in report
+
+
+def test_text_of_others_is_no_markup(tmp_path: Path) -> None:
+    # a pipe after a backslash, a script, a picture: one cell each, and nothing but text
+    source = "a\\|b <script>x</script>\n![x](http://example.com)"
+    given = [{"dataset": "home", "source": source, "values": {"ndcg_at_10": 0.4}}]
+    report = markdown(compared(tmp_path, references=given), "x.svg")
+    assert r"| a\\\|b \<script\>x\</script\> !\[x\](http://example.com) | 0.4000 |" in report
+
+
+def test_values_of_a_users_slice_are_no_markup(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    inputs.slices.mkdir()
+    rows = "".join(f"q{n},{'<b>|' if n < 35 else 'c'}\n" for n in range(QUERIES))
+    (inputs.slices / "farther.csv").write_text(f"query_id,kind\n{rows}")
+    lines = markdown(concluded(inputs), "x.svg").splitlines()
+    assert "| `tuned` | farther | kind: \\<b\\>\\| | 35 | 0.6000 | -0.1000 | -0.1000 to -0.1000 |" in lines
+
+
+def test_p_below_what_is_printed_is_a_bound(tmp_path: Path) -> None:
+    # 40 queries changed alike: p is 1 / 20,001, times 3 tests 0.00015
+    report = markdown(compared(tmp_path, resamples=20_000), "x.svg")
+    assert "| +0.2000 to +0.2000 | < 0.0001 | 0.0001 |" in report
+
+
+def test_pairs_that_there_are_none_of_have_no_cosines(tmp_path: Path) -> None:
+    # every document answers every query: none is left to be drawn at random
+    inputs = write_project(tmp_path, SCORES)
+    path = inputs.pair_scores / "base/far.json"
+    write_json(path, json.loads(path.read_text()) | {"random_pairs": {}})
+    assert "| `base` | far | 0.5000 |  |  |" in markdown(concluded(inputs), "x.svg")
 
 
 def test_floors_of_scores_are_shown_base_against_tuned(tmp_path: Path) -> None:

@@ -92,6 +92,11 @@ def test_users_classes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        ("", "expected comma-separated values in UTF-8, got: No columns to parse"),
+        (
+            "query_id,topic\nq0,a\nq1,b,c\n",
+            "expected comma-separated values in UTF-8, got: .* Expected 2 fields in line 3",
+        ),
         ("query,topic\nq0,a\n", "expected columns query_id and one or more others, got query, topic"),
         ("query_id\nq0\n", "expected columns query_id and one or more others, got query_id"),
         ("query_id,topic\nq0,a\nq0,b\n", "expected each query once, got 'q0' twice"),

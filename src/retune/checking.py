@@ -8,7 +8,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from retune import converting, lineage
-from retune.compare_checks import compared_metrics, unguarded_runs, unknown_datasets
+from retune.compare_checks import (
+    compared_metrics,
+    too_few_resamples,
+    unguarded_runs,
+    unknown_datasets,
+)
 from retune.errors import InputError
 from retune.metrics import UNCUT, parse_metric
 from retune.params.compare import Compare
@@ -166,6 +171,7 @@ def _runs(project: Project) -> Iterator[str]:
     runs = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
     yield from lineage.unlisted({name: runs[name] for name in runs if name in project.eval.models}, project.eval)
     yield from unguarded_runs(project.compare, runs, project.eval)
+    yield from too_few_resamples(project.compare, runs, project.eval)
     for name, run in project.finetune.items():
         for recipe in lineage.recipes(run.data, project.mine, project.mix):
             if run.hard_negatives > project.mine[recipe].negatives:

@@ -1,5 +1,6 @@
 """What section `compare` asks of the other sections."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from retune.lineage import Run
@@ -36,3 +37,13 @@ def unguarded_runs(params: Compare, runs: Mapping[str, Run], listed: Eval) -> It
                 f"compare.gate.max_forgetting: expected a data set besides {run.home!r} under eval.datasets, on which "
                 f"{name!r} may forget, got none; add one, or write null"
             )
+
+
+def too_few_resamples(params: Compare, runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
+    """Yield resamples with which not even the smallest p could be significant once it is corrected (Holm)."""
+    tests = sum(name in listed.models for name in runs) * len(listed.datasets)
+    if tests > params.significance * (1 + params.resamples):  # the smallest p is 1 / (1 + resamples)
+        yield (
+            f"compare.resamples: expected at least {math.ceil(tests / params.significance)}, so that one of {tests} "
+            f"tests can be significant at {params.significance:g}, got {params.resamples}"
+        )

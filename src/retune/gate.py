@@ -49,6 +49,8 @@ def _judge_run(run: str, cells: Sequence[Cell], gate: Gate) -> Iterator[Finding]
     others = [cell for cell in cells if not cell.is_home]
     if gate.min_gain is not None:
         yield from (_min_gain(cell, gate.min_gain) for cell in cells if cell.is_home)
+        if len(others) == len(cells):
+            yield Finding(run, "", "min_gain", False, f"{run}: not measured on the data set it was tuned for")
     if gate.max_forgetting is not None:
         yield from (_max_forgetting(cell, gate.max_forgetting) for cell in others)
         if not others:
@@ -107,6 +109,8 @@ def pass_gate(verdict: Path, gate: Gate | None) -> None:
         logger.info("gate: none, as compare.gate is null")
         return
     findings = judge_gate(read_cells(verdict), gate)
+    if not findings:
+        logger.info("gate: %s has no run, or compare.gate no rule, to judge by", verdict)
     for finding in findings:
         if finding.holds:
             logger.info("gate: %s: holds", finding.sentence)

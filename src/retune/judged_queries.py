@@ -60,11 +60,13 @@ def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
         By `doc_id`: `characters`, and `text` cut to some hundred of them.
 
     Raises:
-        InputError: The corpus lacks one.
+        InputError: There is no corpus, or it lacks one.
     """
-    wanted = pd.Index(sorted(set(doc_ids)))
+    path, wanted = folder / "corpus.parquet", pd.Index(sorted(set(doc_ids)))
+    if not path.is_file():
+        raise InputError(f"{path}: expected a corpus, found none; run the stage that writes it")
     parts = [pd.DataFrame({"characters": pd.Series(dtype=int), "text": pd.Series(dtype=str)}, index=wanted[:0])]
-    with pq.ParquetFile(folder / "corpus.parquet") as file:
+    with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             rows = batch.to_pandas()
             rows = rows[rows["doc_id"].isin(wanted)]
@@ -74,7 +76,7 @@ def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
     documents = pd.concat(parts)
     if len(missing := wanted.difference(documents.index)):
         raise InputError(
-            f"{folder}/corpus.parquet: expected all documents that models found or should have, got no {missing[0]!r} "
+            f"{path}: expected all documents that models found or should have, got no {missing[0]!r} "
             f"and {len(missing) - 1} more; run dvc repro eval"
         )
     return documents

@@ -18,14 +18,16 @@ class Changes:
         models: Names, in the order in which they come first.
         datasets: Likewise.
         count: Of the rows.
+        left_out: Queries that changed less and are no rows.
         pieces: Pairs of a part (`queries`, `documents` or `rows`) and the JSON of some of its items. A query is
             `[dataset, query_id, text]`, sorted by text; a document is its text; a row is `[model, query, base_score,
-            score, change, wanted, found]` with numbers for model and query.
+            score, change, wanted, found, relevant]` with numbers for model and query.
     """
 
     models: list[str]
     datasets: list[str]
     count: int
+    left_out: int
     pieces: list[tuple[str, Markup]]
 
 
@@ -41,14 +43,14 @@ def pack(changes: Mapping[str, Any]) -> Changes:
         [
             models[row["model"]],
             numbers[row["dataset"], row["query_id"]],
-            *(row[key] for key in ("base_score", "score", "change", "wanted", "found")),
+            *(row[key] for key in ("base_score", "score", "change", "wanted", "found", "relevant")),
         ]
         for row in rows
     ]
     queries = [[datasets[dataset], query_id, text] for (dataset, query_id), text in ordered]
     parts = {"queries": queries, "documents": changes["documents"], "rows": packed}
     pieces = [(part, piece) for part, items in parts.items() for piece in _pieces(items)]
-    return Changes(list(models), list(datasets), len(rows), pieces)
+    return Changes(list(models), list(datasets), len(rows), changes["left_out"], pieces)
 
 
 def _numbered(names: Iterator[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The tables of the report, as Markdown."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ def cells(comparison: Comparison) -> list[str]:
         name = [f"`{cell.model}`", f"**{cell.dataset}**" if cell.is_home else cell.dataset, cell.word or ""]
         numbers = ["", "", "", ""]
         if cell.p is not None and cell.p_holm is not None:
-            numbers = [f"{cell.low:+.4f} to {cell.high:+.4f}", f"{cell.p:.4f}", f"{cell.p_holm:.4f}", f"{cell.mde:.4f}"]
+            chances = [_probability(cell.p), _probability(cell.p_holm)]
+            numbers = [f"{cell.low:+.4f} to {cell.high:+.4f}", *chances, f"{cell.mde:.4f}"]
         rows.append([*name, f"{cell.change or 0.0:+.4f}", *numbers, f"{cell.queries:,}"])
     return _table(headings, rows, num_texts=3)
 
@@ -76,7 +78,9 @@ def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str
         given = [each for each in comparison.params.references if each.dataset == table.dataset]
         if given:
             metrics = list(dict.fromkeys(metric for each in given for metric in each.values))
-            theirs = [[each.source, *(_number(each.values.get(metric)) for metric in metrics)] for each in given]
+            theirs = [
+                [_plain(each.source), *(_number(each.values.get(metric)) for metric in metrics)] for each in given
+            ]
             ours = [
                 [f"`{model}`", *(f"{table.mean(model, metric):.4f}" for metric in metrics)] for model in table.models
             ]
@@ -91,7 +95,7 @@ def slices(changes: Sequence[SliceChange], verdicts: Sequence[RunVerdict]) -> li
     for run in verdicts:
         sure = [change for change in changes if change.model == run.run and change.low is not None]
         for change in sorted(sure, key=lambda each: each.change)[:LEAST_SLICES]:
-            part = f"{change.slice}: {change.value}"
+            part = _plain(f"{change.slice}: {change.value}")
             numbers = [f"{change.queries:,}", f"{change.base_score:.4f}", f"{change.change:+.4f}"]
             interval = f"{change.low:+.4f} to {change.high:+.4f}"
             rows.append([f"`{run.run}`", change.dataset, part, *numbers, interval])
@@ -104,9 +108,13 @@ def floors(pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
     rows = []
     for (model, dataset), content in pair_scores.items():
         random_pairs = content["random_pairs"]
-        numbers = [content["positives"]["p50"], random_pairs["p50"], random_pairs["p95"]]
+        numbers = [content["positives"].get("p50"), random_pairs.get("p50"), random_pairs.get("p95")]
         rows.append([f"`{model}`", dataset, *(_number(number) for number in numbers)])
     return _table(headings, rows, num_texts=2) if rows else []
+
+
+def _probability(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _number(value: float | None) -> str:
@@ -116,5 +124,9 @@ def _number(value: float | None) -> str:
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, num_texts: int) -> list[str]:
     """Lay out a table whose first columns are texts and whose others are numbers."""
     rule = ["---"] * num_texts + ["---:"] * (len(headings) - num_texts)
-    escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in (headings, rule, *rows)]
-    return [f"| {' | '.join(row)} |" for row in escaped]
+    return [f"| {' | '.join(row)} |" for row in (headings, rule, *rows)]
+
+
+def _plain(text: str) -> str:
+    """Return someone's text as one line that is no Markdown: no markup, link, picture or new column."""
+    return re.sub(r"([\\`*\[\]<>|~])", r"\\\1", " ".join(text.split()))

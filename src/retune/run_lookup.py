@@ -35,7 +35,7 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
         query_ids: Whose first documents.
 
     Raises:
-        InputError: There is no such file, a line is not of six fields, or a query has a document twice.
+        InputError: There is no such file, a line is not of six fields, or a query asked for has a document twice.
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a run file, found none; run dvc repro eval")
@@ -44,15 +44,15 @@ def look_up(path: Path, wanted: pd.DataFrame, query_ids: pd.Index) -> Found:
     parts = [pa.schema(list(TYPES.items())).empty_table().to_pandas()]
     try:
         for batch in _batches(path):
-            parts.append(_rows(batch, asked, doc_ids).to_pandas())
+            lines = _asked_lines(batch, asked)
+            _check_unique(lines, path)
+            parts.append(lines.filter(_is_wanted(lines, doc_ids)).to_pandas())
     except pa.ArrowException as error:
         raise InputError(f"{path}: expected lines of {' '.join(COLUMNS)}, got: {error}; run dvc repro eval") from None
     run = pd.concat(parts, ignore_index=True)
+    _check_unique(pa.Table.from_pandas(run[["query_id", "doc_id"]]), path)  # also from one batch to the next
     first = run[run["rank"] == 1]
     ranks = run.merge(wanted, on=["query_id", "doc_id"])
-    if (twice := ranks.duplicated(["query_id", "doc_id"])).any():
-        query_id, doc_id = ranks.loc[twice, ["query_id", "doc_id"]].iloc[0]
-        raise InputError(f"{path}: query {query_id!r}: expected each document once, got {doc_id!r} twice")
     pairs = zip(ranks["query_id"], ranks["doc_id"], strict=True)
     return Found(
         {pair: int(rank) for pair, rank in zip(pairs, ranks["rank"], strict=True)},
@@ -73,14 +73,27 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _rows(batch: pa.RecordBatch, asked: pa.Array, doc_ids: pa.Array) -> pa.Table:
-    """Return the lines of the queries asked for that are first or of a document asked for."""
+def _asked_lines(batch: pa.RecordBatch, asked: pa.Array) -> pa.Table:
+    """Return the lines of the queries asked for."""
     queries = pc.run_end_encode(batch["query_id"])  # a query's lines follow each other
     is_asked = pc.is_in(_decoded(queries.values), asked).to_numpy(zero_copy_only=False)
     lines = batch.filter(pa.array(np.repeat(is_asked, np.diff(queries.run_ends, prepend=0))))
     columns = [_decoded(lines["query_id"]), _decoded(lines["doc_id"]), lines["rank"]]
-    table = pa.table(columns, names=list(TYPES))
-    return table.filter(pc.or_(pc.equal(table["rank"], 1), pc.is_in(table["doc_id"], doc_ids)))
+    return pa.table(columns, names=list(TYPES))
+
+
+def _check_unique(lines: pa.Table, path: Path) -> None:
+    """Refuse a document that a query has twice."""
+    counts = lines.group_by(["query_id", "doc_id"], use_threads=False).aggregate([([], "count_all")])
+    repeated = counts.filter(pc.greater(counts["count_all"], 1))
+    if len(repeated):
+        query_id, doc_id = (repeated[name][0].as_py() for name in ("query_id", "doc_id"))
+        raise InputError(f"{path}: query {query_id!r}: expected each document once, got {doc_id!r} twice")
+
+
+def _is_wanted(lines: pa.Table, doc_ids: pa.Array) -> pa.ChunkedArray:
+    """Mark lines that are first or of a document asked for."""
+    return pc.or_(pc.equal(lines["rank"], 1), pc.is_in(lines["doc_id"], doc_ids))
 
 
 def _decoded(ids: pa.Array) -> pa.Array:

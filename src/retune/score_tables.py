@@ -46,6 +46,11 @@ class ScoreTable:
 def read_score_table(folder: Path, models: Sequence[str], dataset: str, metrics: Sequence[str]) -> ScoreTable:
     """Read the scores of all models on a data set from `<model>/<dataset>.parquet` in a folder.
 
+    Args:
+        folder: Where they are.
+        models: The models.
+        metrics: By data set, what is read of it.
+
     Raises:
         InputError: A cell is missing or lacks a metric, a query is there twice or without a score, or models were
             evaluated on different queries.

@@ -94,12 +94,16 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
         Texts by query id, or None without such a file.
 
     Raises:
-        InputError: There is no column but query_id, a query is unknown or there twice, or a column has too many values.
+        InputError: It is no CSV or has no column but query_id, a query is unknown or there twice, or a column has too
+            many values.
     """
     path = folder / f"{table.dataset}.csv"
     if not path.is_file():
         return None
-    given = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        given = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # of pandas and of decoding
+        raise InputError(f"{path}: expected comma-separated values in UTF-8, got: {error}; mend it") from None
     if "query_id" not in given or len(given.columns) < 2:
         raise InputError(f"{path}: expected columns query_id and one or more others, got {', '.join(given.columns)}")
     if (twice := given["query_id"].duplicated()).any():

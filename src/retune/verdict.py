@@ -86,8 +86,9 @@ def _word(cell: Cell, is_significant: bool, margin: float) -> Word:
     change, low = cell.change or 0.0, cell.low or 0.0
     if is_significant and change > 0.0:
         return "improved"
-    if is_significant and cell.is_home:
+    is_worse = is_significant and change < 0.0  # a change that rounds to 0 is neither
+    if is_worse and cell.is_home:
         return "worse"
     if not cell.is_home and low > -margin:
         return "non-inferior"
-    return "forgot" if is_significant else "no difference shown"
+    return "forgot" if is_worse else "no difference shown"

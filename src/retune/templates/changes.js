@@ -71,13 +71,14 @@
   }
 
   function makeDetail(number) {
-    const [modelNumber, queryNumber, , , , wanted, first] = store.rows[number];
+    const [modelNumber, queryNumber, , , , wanted, first, relevant] = store.rows[number];
     const [datasetNumber, id, text] = store.queries[queryNumber];
     const rank = (value) => (value === null ? "not found" : `rank ${value}`);
     const told = element("div", "detail",
       element("p", "text", text),
       element("p", "origin", `query ${id} of ${datasets[datasetNumber]}, by ${models[modelNumber]}`),
-      element("h4", "", wanted.length === 1 ? "Wanted" : `Wanted: ${wanted.length} documents`),
+      element("h4", "", (relevant === 1 ? "Wanted" : `Wanted: ${relevant} documents`) +
+        (relevant > wanted.length ? `, of which the first ${wanted.length}` : "")),
       ...wanted.map(([document, before, after]) =>
         element("p", "text", element("b", "", `${rank(before)} → ${rank(after)}`), store.documents[document])));
     if (first) {
