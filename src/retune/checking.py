@@ -123,7 +123,7 @@ def _metrics(project: Project) -> Iterator[str]:
         elif whole := sorted(set(datasets) - set(project.eval.judged_only)):
             yield (
                 f"{where}: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, got {metric!r}; "
-                "or list all of eval.datasets in eval.judged_only"
+                f"or list {', '.join(whole)} in eval.judged_only"
             )
 
 

@@ -5,9 +5,7 @@ ids are percent-encoded, as a field ends at a space.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,6 @@ import pandas as pd
 from retune.errors import InputError
 from retune.files import atomic_file
 
-FIELDS = 6
 TO_ENCODE = re.compile(r"[\s%]")
 
 
@@ -63,51 +60,6 @@ def write_run(path: Path, run: pd.DataFrame, model: str) -> None:
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for query_id, doc_id, rank, score in zip(*columns, strict=True):
             file.write(f"{query_id} Q0 {doc_id} {rank} {score} {model}\n")
-
-
-def read_run(path: Path) -> pd.DataFrame:
-    """Read a run file as `run_table` returned it.
-
-    Raises:
-        InputError: There is none, a line has another number of fields or a rank that does not follow the one before, a
-            score is no finite number, or a query has a document twice.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a run file, found none; run the stage that writes it")
-    run = pd.DataFrame(_rows(path), columns=["query_id", "doc_id", "rank", "score"])
-    run = run.astype({"rank": np.int64, "score": np.float32})
-    _check_finite(run, str(path))
-    for column in ("query_id", "doc_id"):
-        run[column] = run[column].map({text: unquote(text) for text in run[column].unique()}).astype("str")
-    is_repeated = run.duplicated(["query_id", "doc_id"])
-    if is_repeated.any():
-        first = run[is_repeated].iloc[0]
-        raise InputError(
-            f"{path}: query {first['query_id']!r}: expected each document once, got {first['doc_id']!r} twice"
-        )
-    return run
-
-
-def _rows(path: Path) -> Iterator[tuple[str, str, int, float]]:
-    before, expected = "", 1
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.split()
-            if len(fields) != FIELDS:
-                raise InputError(f"{path}:{number}: expected {FIELDS} fields, got {len(fields)}")
-            query_id, _, doc_id, rank, score, _ = fields
-            expected = expected + 1 if query_id == before else 1
-            if rank != str(expected):
-                raise InputError(f"{path}:{number}: expected rank {expected} of query {query_id!r}, got {rank!r:.80}")
-            yield query_id, doc_id, expected, _number(score, f"{path}:{number}")
-            before = query_id
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{where}: expected a number as score, got {text!r:.80}") from None
 
 
 def _check_finite(run: pd.DataFrame, where: str) -> None:

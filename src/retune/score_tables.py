@@ -49,7 +49,8 @@ def read_score_table(folder: Path, models: Sequence[str], dataset: str, metrics:
     Args:
         folder: Where they are.
         models: The models.
-        metrics: By data set, what is read of it.
+        dataset: The data set.
+        metrics: What is read.
 
     Raises:
         InputError: A cell is missing or lacks a metric, a query is there twice or without a score, or models were
