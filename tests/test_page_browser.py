@@ -275,6 +275,7 @@ def test_dark_follows_the_system_until_a_reader_chooses(sample: Driver) -> None:
     light = sample.execute_script(colour), sample.execute_script(bar)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     sample.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    WebDriverWait(sample, 10).until(lambda driver: driver.execute_script(colour) != light[0])
     followed = sample.execute_script(colour), sample.execute_script(bar)
     assert followed[0] != light[0]
     assert followed[1] != light[1]

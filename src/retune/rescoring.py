@@ -124,8 +124,8 @@ class CrossEncoderScorer:
     def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their scores, until all are done or the device is out of memory."""
         tokens = self._tokenize([pairs[row] for row in rows])
-        self.batching.measure(self._model)
         for members, length in self.batching.batches([len(each["input_ids"]) for each in tokens]):
+            self.batching.measure(self._model)
             scores = self._forward_or_none([tokens[member] for member in members], length)
             if scores is None:
                 return self.batching.halve(length)
