@@ -7,13 +7,13 @@ STEP = 48  # rows between two numbers that are tried
 
 @torch.inference_mode()
 def least_stable_rows(module: torch.nn.Module, least: int, most: int) -> int:
-    """Find it out by trying each linear layer, of equal shapes one; a second or so for a model of 110 M parameters.
+    """Find it out by trying each linear layer, of equal shapes one; it takes a second or more.
 
     A library cuts a product of few rows into other blocks than one of many, and sums in another order.
 
     Args:
         module: The model, on a CPU, in the number format it computes in.
-        least: Rows that are known to be too few, minus one.
+        least: The fewest rows to try.
         most: Rows of a whole batch.
 
     Returns:
