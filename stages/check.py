@@ -9,7 +9,7 @@ from retune.params.section import read_all
 
 
 def main() -> None:
-    checking.check_raw(checking.check(read_all()))
+    checking.check_files(checking.check(read_all()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `eval`: measure one model on one data set's test split.
 
-python -m stages.eval --model DIR --dataset DIR --means FILE --scores FILE --trec FILE --pair-scores FILE
+python -m stages.eval --model DIR --dataset DIR --excluded DIR --means FILE --scores FILE --trec FILE
+  --pair-scores FILE
 """
 
 from pathlib import Path
@@ -12,8 +13,11 @@ from retune.params.eval import read_measuring
 from retune.params.section import read_value
 
 
-def main(*, model: Path, dataset: Path, means: Path, scores: Path, trec: Path, pair_scores: Path) -> None:
-    cell = measuring.measure(model, dataset, read_measuring(), Compute.read("compute"), seed=read_value("seed"))
+def main(
+    *, model: Path, dataset: Path, excluded: Path, means: Path, scores: Path, trec: Path, pair_scores: Path
+) -> None:
+    params, compute = read_measuring(), Compute.read("compute")
+    cell = measuring.measure(model, dataset, params, compute, excluded=excluded, seed=read_value("seed"))
     records.write_table(scores, cell.per_query)
     run_files.write_run(trec, cell.run, model.name)
     files.write_json(means, cell.means)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from retune.checking import check, check_raw
+from retune.checking import check, check_files
 from retune.errors import InputError
 from retune.params.section import read_all
 
@@ -343,7 +343,7 @@ def test_missing_raw_data_is_named(
     elif make == "file":
         (tmp_path / "requirements.txt").touch()
     with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
-        check_raw(check(default_params))
+        check_files(check(default_params))
 
 
 def test_missing_file_of_queries_is_named(
@@ -355,7 +355,21 @@ def test_missing_file_of_queries_is_named(
     with pytest.raises(
         InputError, match=r"^params.yaml: predict.x.queries: expected data at queries.tsv, found nothing"
     ):
-        check_raw(check(default_params))
+        check_files(check(default_params))
+
+
+def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.txt").write_text("numpy")
+    (tmp_path / "data/excluded").mkdir(parents=True)
+    for name in ("science", "scinece"):
+        (tmp_path / f"data/excluded/{name}.csv").write_text("query_id,doc_id\n")
+    with pytest.raises(InputError) as caught:
+        check_files(check(default_params))
+    assert str(caught.value) == (
+        "data/excluded/scinece.csv: expected the name of a data set under eval.datasets, got 'scinece'; "
+        "rename or remove it"
+    )
 
 
 def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> None:

@@ -48,7 +48,8 @@ def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
         splits = {"train": empty_split(), "dev": empty_split(), "test": test}
         write_dataset(tmp_path / "colours", Dataset(documents, splits))
         params = Measuring.parse("eval", MEASURING | changed)
-        return measure(tmp_path / model, tmp_path / "colours", params, COMPUTE, seed=13)
+        excluded = tmp_path / "excluded"
+        return measure(tmp_path / model, tmp_path / "colours", params, COMPUTE, excluded=excluded, seed=13)
 
     return call
 
@@ -69,7 +70,7 @@ def test_what_is_found_and_how_good_it_is(cell: Measure) -> None:
 
 def test_cell_is_what_the_dev_score_of_training_would_be(tiny_model: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path, Dataset(corpus(), {"train": empty_split(), "dev": empty_split(), "test": split()}))
-    measured = measure(tiny_model, tmp_path, Measuring.parse("eval", MEASURING), COMPUTE, seed=13)
+    measured = measure(tiny_model, tmp_path, Measuring.parse("eval", MEASURING), COMPUTE, excluded=tmp_path, seed=13)
     expected = evaluate(Encoder.load(tiny_model, COMPUTE), corpus(), split(), [1, 3])
     pd.testing.assert_frame_equal(measured.per_query, expected, check_dtype=False)
     assert measured.means == mean_scores(expected)
@@ -131,6 +132,42 @@ def test_document_of_the_query_s_own_id_is_not_found(cell: Measure) -> None:
 def test_own_document_is_left_out_of_a_corpus_that_is_found_whole(cell: Measure) -> None:
     result = cell(asked({"d0": "red"}, {"d0": {"d1": 1}}), documents=CORPUS.iloc[:2], exclude_same_id=True)
     assert found(result, "d0") == ["d1"]
+
+
+def exclude(folder: Path, *pairs: str) -> None:
+    (folder / "excluded").mkdir()
+    (folder / "excluded/colours.csv").write_text("\n".join(["query_id,doc_id", *pairs]))
+
+
+def test_documents_on_a_query_s_list_are_not_found(cell: Measure, tmp_path: Path) -> None:
+    test = asked({"d0": "red", "q": "red"}, {"d0": {"d2": 1}, "q": {"d1": 1}})
+    exclude(tmp_path, "d0,d1", "q,d0", "q,d1", "q,d2", "q,d0")
+    result = cell(test)
+    assert found(result, "d0") == ["d0", "d2", "d3"]
+    assert found(result, "q") == ["d3", "d4", "d5"]  # as many as without a list
+    assert result.per_query["recall_at_3"].tolist() == [1.0, 0.0]  # what is relevant and on the list stays relevant
+    assert found(cell(test, exclude_same_id=True), "d0") == ["d2", "d3", "d4"]
+
+
+def test_candidates_on_a_query_s_list_are_not_ranked(cell: Measure, tmp_path: Path) -> None:
+    exclude(tmp_path, "q,d1")
+    assert found(cell(LISTS, judged_only=["colours"]), "q") == ["d2", "d5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("query_id,doc_id\nq,d9\nq,d8\n", "doc_id: expected documents of colours, got 'd9' and 1 more; remove them"),
+        ("query_id,doc_id\nz,d1\n", "query_id: expected test queries of colours, got 'z' and 0 more; remove them"),
+        ("query_id,document\nq,d1\n", "expected the columns query_id and doc_id, got query_id, document"),
+        ("", "expected comma-separated values in UTF-8, got: No columns to parse from file; mend it"),
+    ],
+)
+def test_wrong_list_is_refused(cell: Measure, tmp_path: Path, text: str, line: str) -> None:
+    exclude(tmp_path)
+    (tmp_path / "excluded/colours.csv").write_text(text)
+    with pytest.raises(InputError, match=f"excluded/colours.csv: {line}"):
+        cell(RED)
 
 
 LISTS = asked(

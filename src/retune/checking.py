@@ -83,11 +83,11 @@ def check(params: Mapping[str, Any]) -> Project:
     return project
 
 
-def check_raw(project: Project) -> None:
-    """Check that the raw data of every data set, and every file of queries to predict for, is there.
+def check_files(project: Project) -> None:
+    """Check the files that are a user's own: raw data, queries to predict for, lists of excluded documents.
 
     Raises:
-        InputError: One line per missing or empty path.
+        InputError: One line per path that is missing or empty, or list that belongs to no data set evaluated.
     """
     paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
     paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
@@ -95,6 +95,11 @@ def check_raw(project: Project) -> None:
         f"params.yaml: {key}: expected data at {path}, found {found}; put it there"
         for key, path in paths.items()
         if (found := _found(Path(path)))
+    ]
+    findings += [
+        f"{path}: expected the name of a data set under eval.datasets, got {path.stem!r}; rename or remove it"
+        for path in sorted(Path("data/excluded").glob("*.csv"))
+        if path.stem not in project.eval.datasets
     ]
     if findings:
         raise InputError("\n".join(findings))

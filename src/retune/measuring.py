@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from retune.candidate_lists import contested, rank_candidates
 from retune.errors import InputError
+from retune.exclusions import drop, read_excluded, same_ids, without
 from retune.metrics import DECIMALS, mean_scores, score_lists, score_ranking
 from retune.pair_scores import pair_scores
 from retune.params.compute import Compute
@@ -35,7 +35,7 @@ class Cell:
     pair_scores: dict[str, Any]
 
 
-def measure(model: Path, dataset: Path, params: Measuring, compute: Compute, *, seed: int) -> Cell:
+def measure(model: Path, dataset: Path, params: Measuring, compute: Compute, *, excluded: Path, seed: int) -> Cell:
     """Rank the corpus, or each query's own candidates, for every test query, and score the ranking.
 
     Args:
@@ -43,22 +43,26 @@ def measure(model: Path, dataset: Path, params: Measuring, compute: Compute, *, 
         dataset: A data set's folder; its name is looked for in `judged_only`.
         params: Cut-offs and how to rank.
         compute: For encoding.
+        excluded: Folder of a user's lists of documents that a query may not find.
         seed: Of random pairs and of the sample that measures a search.
 
     Raises:
-        InputError: There is nothing to rank, or the model, the search or a cut-off do not fit.
+        InputError: There is nothing to rank, or the model, the search, a cut-off or a list do not fit.
     """
     corpus, test = read_corpus(dataset), read_split(dataset, "test")
     if test.queries.empty:
         raise InputError(f"{dataset.name}: expected test queries, got none; give it some (convert.{dataset.name}.test)")
+    forbidden = read_excluded(excluded, dataset.name, test.queries["query_id"], corpus["doc_id"])
+    if params.exclude_same_id:
+        forbidden = pd.concat([forbidden, same_ids(test.queries["query_id"], corpus["doc_id"])]).drop_duplicates()
     is_listed = dataset.name in params.judged_only
-    asked = _with_lists(test, dataset.name, params) if is_listed else test
+    asked = _with_lists(test, dataset.name, forbidden) if is_listed else test
     retriever = load_retriever(model, corpus, asked.queries, compute, dims=params.dims)
     doc_ids = corpus["doc_id"]
     if is_listed:
         found = rank_candidates(retriever, doc_ids, asked)
     else:
-        found = rank_corpus(retriever, doc_ids, asked.queries["query_id"], params, seed=seed)
+        found = _rank_corpus(retriever, doc_ids, asked.queries["query_id"], forbidden, params, seed)
     judged = replace(asked, qrels=test.qrels)  # also what may not be found counts as relevant
     per_query = (score_lists if is_listed else score_ranking)(found.positions, doc_ids, judged, params.ks)
     means = mean_scores(per_query)
@@ -75,30 +79,24 @@ def measure(model: Path, dataset: Path, params: Measuring, compute: Compute, *, 
     )
 
 
-def rank_corpus(
-    retriever: Retriever, doc_ids: pd.Series, query_ids: pd.Series, params: Measuring, *, seed: int
+def _rank_corpus(
+    retriever: Retriever,
+    doc_ids: pd.Series,
+    query_ids: pd.Series,
+    forbidden: pd.DataFrame,
+    params: Measuring,
+    seed: int,
 ) -> Found:
-    """Find each query's documents up to the last cut-off; never its own, where ids that are equal mean that."""
-    found = retriever.top_k(params.depth, params.search, seed=seed)
-    if not params.exclude_same_id:
-        return found
-    own = pd.Index(doc_ids).get_indexer(pd.Index(query_ids))
-    is_own = (found.positions == own[:, None]) & (own[:, None] >= 0)
-    order = np.argsort(is_own, axis=1, kind="stable")[:, : max(params.ks)]  # its own go last
-    scores, positions = np.where(is_own, -np.inf, found.scores), np.where(is_own, -1, found.positions)
-    return Found(
-        np.take_along_axis(scores, order, axis=1).astype(np.float32),
-        np.take_along_axis(positions, order, axis=1),
-        found.recall,
-    )
+    """Find each query's documents up to the last cut-off, but for those it may not find."""
+    depth = max(params.ks)
+    most = int(forbidden["query_id"].value_counts().max()) if len(forbidden) else 0
+    found = retriever.top_k(depth + most, params.search, seed=seed)
+    return drop(found, forbidden, query_ids, doc_ids, depth) if most else found
 
 
-def _with_lists(test: Split, dataset: str, params: Measuring) -> Split:
+def _with_lists(test: Split, dataset: str, forbidden: pd.DataFrame) -> Split:
     """Return the queries that have a list with something to tell apart, and these lists as judgments."""
-    qrels = test.qrels
-    if params.exclude_same_id:
-        qrels = qrels[qrels["query_id"] != qrels["doc_id"]]
-    asked = contested(replace(test, qrels=qrels))
+    asked = contested(replace(test, qrels=without(test.qrels, forbidden)))
     if asked.queries.empty:
         raise InputError(
             f"params.yaml: eval.judged_only: expected data sets whose test queries have documents judged irrelevant "
