@@ -17,13 +17,13 @@ from retune.params.section import read_value
 def main(*, data: Path, metrics: Path, reports: Path) -> None:
     inputs, listed = Inputs.under(data, metrics), Eval.read("eval")
     found = conclude(inputs, listed, lineage.read_runs(listed), Compare.read("compare"), read_value("seed"))
+    files.write_text(reports / "index.html", page.page_html(page_content.page_content(found, inputs)))  # reads on
     files.write_json(metrics / "summary.json", comparison.summarise(found.comparison))
     files.write_json(metrics / "verdict.json", run_verdicts.verdict_json(found.comparison, found.findings, found.runs))
     files.write_json_directory(metrics / "by_model", comparison.by_model(found.comparison))
     files.write_json_directory(metrics / "plots", plots.plot_data(found.comparison, found.runs, found.curves))
     files.write_text(reports / "forgetting.svg", heatmap.heatmap_svg(found.comparison))
     files.write_text(reports / "compare.md", report.markdown(found, "forgetting.svg"))
-    files.write_text(reports / "index.html", page.page_html(page_content.page_content(found, inputs)))
 
 
 if __name__ == "__main__":

@@ -214,7 +214,7 @@ def _cell(model: str, base: str | None, start: float) -> list[dict[str, Any]]:
 
 def _verdict() -> list[dict[str, Any]]:
     rule = "max_forgetting: expected at most 0.02, got 0.0312 on general"
-    common = {"base": "small", "gate": "passed", "failures": []}
+    common = {"base": "small", "gate": "passed", "failures": [], "gain_kept": None, "backward_transfer": -0.0114}
     return [
         common
         | {
@@ -236,6 +236,7 @@ def _verdict() -> list[dict[str, Any]]:
         | {
             "run": "small_both",
             "home": "legal",
+            "gain_kept": 0.327,
             "word": "no difference shown",
             "sentence": "The change at home may be chance: 0.0203, and tests of this size detect 0.0305.",
         },

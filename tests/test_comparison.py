@@ -97,6 +97,12 @@ def test_family_of_the_correction_is_all_runs_on_all_datasets(tmp_path: Path) ->
     assert [cell(found, dataset).p_holm for dataset in ("home", "farther", "far")] == [0.0015, 0.0015, 1.0]
 
 
+def test_no_effect_is_called_detectable_where_all_queries_changed_alike(tmp_path: Path) -> None:
+    scores = SCORES | {"tuned": SCORES["base"]}
+    found = cell(compared(tmp_path, scores), "home")
+    assert (found.change, found.p, found.mde) == (0.0, 1.0, None)
+
+
 def test_statistics_are_withheld_below_thirty_queries(tmp_path: Path) -> None:
     few = {model: {name: values[:29] for name, values in datasets.items()} for model, datasets in SCORES.items()}
     found = compared(tmp_path / "few", few)

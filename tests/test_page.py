@@ -82,6 +82,8 @@ def test_verdict_tells_the_word_the_gate_and_the_rule_that_failed(rendered: str)
     assert "small_legal ✗ gate failed small, tuned for legal ▼ forgot gain at home +0.0621" in text
     assert "max_forgetting: expected at most 0.02, got 0.0312 on general" in text
     assert "small_both ✓ gate passed small, tuned for legal ○ no difference shown" in text
+    assert text.count("backward transfer −0.0114") == 3
+    assert text.count("of the best gain 33 %") == text.count("of the best gain") == 1
 
 
 def test_same_content_is_the_same_bytes(rendered: str) -> None:

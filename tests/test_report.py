@@ -36,7 +36,7 @@ def test_matrix_marks_what_is_significant(tmp_path: Path) -> None:
     assert "| `base` | 0.5000 | 0.4000 | 0.6000 |" in report
     assert "| `tuned` | **0.7000 (+0.2000 ▲)** | 0.4000 (+0.0000 ≈) | 0.5000 (-0.1000 ▼) |" in report
     assert "| `tuned` | `base` | home | +0.2000 |  | +0.0500 | +0.1000 | 40 / 0 |" in report
-    assert "| `tuned` | **home** | improved | +0.2000 | +0.2000 to +0.2000 | 0.0005 | 0.0015 | 0.0000 | 40 |" in report
+    assert "| `tuned` | **home** | improved | +0.2000 | +0.2000 to +0.2000 | 0.0005 | 0.0015 |  | 40 |" in report
     assert "](forgetting.svg)" in report
     assert "and 82 of 82 changed queries with what was wanted" in report  # 40 at home, 2 and 40 elsewhere
 

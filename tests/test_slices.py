@@ -99,6 +99,10 @@ def test_users_classes_are_read(tmp_path: Path) -> None:
         ),
         ("query,topic\nq0,a\n", "expected columns query_id and one or more others, got query, topic"),
         ("query_id\nq0\n", "expected columns query_id and one or more others, got query_id"),
+        (
+            "query_id,query length\nq0,a\n",
+            "expected columns of other names than retune's own, got 'query length'; rename it",
+        ),
         ("query_id,topic\nq0,a\nq0,b\n", "expected each query once, got 'q0' twice"),
         ("query_id,topic\nq0,a\nz,b\n", "expected test queries of home, got 'z' and 0 more; remove them"),
         (

@@ -101,7 +101,7 @@ def _cells(table: ScoreTable, runs: Mapping[str, Run], params: Compare, seed: in
             cell = _against_base(cell, runs[model], table.mean(runs[model].base, params.metric), differences[:, row])
             if statistics:
                 low, high = statistics.ends(len(table.models) + row)
-                cell = replace(cell, low=low, high=high, p=statistics.p[row], mde=printed(statistics.effects[row]))
+                cell = replace(cell, low=low, high=high, p=statistics.p[row], mde=statistics.effect(row))
         cells.append(cell)
     return cells
 
@@ -130,6 +130,10 @@ class _Statistics:
 
     def ends(self, column: int) -> tuple[float, float]:
         return printed(self.low[column]), printed(self.high[column])
+
+    def effect(self, row: int) -> float | None:
+        """Return the smallest change that would be found; None where all queries changed alike."""
+        return printed(self.effects[row]) or None
 
 
 def _statistics(dataset: str, scores: np.ndarray, differences: np.ndarray, params: Compare, seed: int) -> _Statistics:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retune.errors import InputError
+from retune.given_tables import read_given
 from retune.retrieval import Found
 
 COLUMNS = ["query_id", "doc_id"]
@@ -29,10 +30,7 @@ def read_excluded(folder: Path, dataset: str, query_ids: pd.Series, doc_ids: pd.
     path = folder / f"{dataset}.csv"
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
-    try:
-        pairs = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:  # of pandas and of decoding
-        raise InputError(f"{path}: expected comma-separated values in UTF-8, got: {error}; mend it") from None
+    pairs = read_given(path)
     if sorted(pairs.columns) != sorted(COLUMNS):
         raise InputError(f"{path}: expected the columns query_id and doc_id, got {', '.join(pairs.columns)}")
     for column, known, kind in (("query_id", query_ids, "test queries"), ("doc_id", doc_ids, "documents")):

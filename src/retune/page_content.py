@@ -39,6 +39,7 @@ def page_content(found: Conclusion, inputs: Inputs) -> dict[str, Any]:
         "verdict": [
             {"run": run.run, "base": run.base, "home": run.home, "word": run.word, "sentence": run.sentence}
             | {"gate": run.gate, "failures": run.failures, "gain_kept": run.gain_kept}
+            | {"backward_transfer": run.backward_transfer}
             for run in found.runs
         ],
         "cells": [_cell(asdict(cell)) for cell in found.comparison.cells],

@@ -66,7 +66,7 @@ def cells(comparison: Comparison) -> list[str]:
         numbers = ["", "", "", ""]
         if cell.p is not None and cell.p_holm is not None:
             chances = [_probability(cell.p), _probability(cell.p_holm)]
-            numbers = [f"{cell.low:+.4f} to {cell.high:+.4f}", *chances, f"{cell.mde:.4f}"]
+            numbers = [f"{cell.low:+.4f} to {cell.high:+.4f}", *chances, "" if cell.mde is None else f"{cell.mde:.4f}"]
         rows.append([*name, f"{cell.change or 0.0:+.4f}", *numbers, f"{cell.queries:,}"])
     return _table(headings, rows, num_texts=3)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from retune.errors import InputError
+from retune.given_tables import read_given
 from retune.judged_queries import JudgedQueries
 from retune.lineage import Run
 from retune.params.compare import Compare
@@ -19,6 +20,7 @@ from retune.seeds import generator
 from retune.verdict import FEWEST, printed
 
 MOST_VALUES = 20  # of a user's column
+OWN_SLICES = ("query length", "relevant document length", "relevant documents", "relevant documents trained on")
 POSITIVES = ((1, "1"), (5, "2 to 5"), (np.inf, "6 or more"))
 
 logger = logging.getLogger(__name__)
@@ -76,12 +78,13 @@ def divide(test: JudgedQueries, characters: "pd.Series[int]", given: pd.DataFram
     ).groupby("query_id")
     count = relevant.size().reindex(ids, fill_value=0)
     trained = relevant["trained"].mean().reindex(ids, fill_value=0.0)
-    classes = {
-        "query length": _by_length(test.queries.str.len()),
-        "relevant document length": _by_length(relevant["characters"].mean().reindex(ids)),
-        "relevant documents": count.map(lambda each: next(name for most, name in POSITIVES if each <= most)),
-        "relevant documents trained on": trained.map(lambda share: {0.0: "none", 1.0: "all"}.get(share, "some")),
-    }
+    own = (
+        _by_length(test.queries.str.len()),
+        _by_length(relevant["characters"].mean().reindex(ids)),
+        count.map(lambda each: next(name for most, name in POSITIVES if each <= most)),
+        trained.map(lambda share: {0.0: "none", 1.0: "all"}.get(share, "some")),
+    )
+    classes = dict(zip(OWN_SLICES, own, strict=True))
     if given is not None:
         classes |= {str(name): given[name].reindex(ids, fill_value="not given") for name in given}
     return [part for name, values in classes.items() for part in _parts(name, values)]
@@ -100,12 +103,11 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
     path = folder / f"{table.dataset}.csv"
     if not path.is_file():
         return None
-    try:
-        given = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:  # of pandas and of decoding
-        raise InputError(f"{path}: expected comma-separated values in UTF-8, got: {error}; mend it") from None
+    given = read_given(path)
     if "query_id" not in given or len(given.columns) < 2:
         raise InputError(f"{path}: expected columns query_id and one or more others, got {', '.join(given.columns)}")
+    if taken := sorted(set(OWN_SLICES) & set(given)):
+        raise InputError(f"{path}: expected columns of other names than retune's own, got {taken[0]!r}; rename it")
     if (twice := given["query_id"].duplicated()).any():
         raise InputError(f"{path}: expected each query once, got {given['query_id'][twice].iloc[0]!r} twice")
     unknown = given["query_id"][~given["query_id"].isin(table.query_ids)]

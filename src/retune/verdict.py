@@ -32,7 +32,7 @@ class Cell:
         high: Its upper end.
         p: Of the paired randomisation test.
         p_holm: The same, corrected for the number of cells tested.
-        mde: Minimum detectable effect: the change that would be found with a power of 80 %.
+        mde: Minimum detectable effect: the change that would be found with a power of 80 %; None if all changed alike.
         better: Queries that score higher than with the base.
         worse: Queries that score lower.
         word: The verdict.

@@ -5,7 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from retune.errors import InputError
 from retune.params.section import Section
+
+SOURCES = ("package", "hub", "path", "bm25")
 
 
 class Encoding(Section):
@@ -51,7 +54,9 @@ class Lexical(Section):
 
 def parse_entry(key: str, value: object) -> Fetch | Lexical:
     """Check an entry read from `key`; its source says which parameters it has."""
-    source = value.get("source") if isinstance(value, Mapping) else None
+    source = value.get("source", "package") if isinstance(value, Mapping) else "package"
+    if source not in SOURCES:
+        raise InputError(f"params.yaml: {key}.source: expected one of {', '.join(SOURCES)}, got {source!r}")
     return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value)
 
 
