@@ -1,4 +1,4 @@
-"""The model written lies between the base and the tuned one, is the one scored, and survives a kill."""
+"""The model written lies between the base and the tuned one or those of a run, is the one scored, survives a kill."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from test_training import LORA, scripted, train
 from training_task import params
 
-from retune.interpolation import move_towards
+from retune.checkpoints import CHECKPOINTS
+from retune.interpolation import RunningMean, move_towards
 from retune.model_directory import load_model
 
 
@@ -44,6 +45,55 @@ def test_killed_run_keeps_the_share_of_its_first_base(
 ) -> None:
     changes = {"base_share": 0.5, "keep": "last"}
     test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
+
+
+def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [0.1, 0.2, 0.3, 0.4]
+    passed = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, "last", keep="last", epochs=4)
+    scored = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, keep="last", epochs=4, average_from=2)
+    first, second, third, fourth = passed
+    expected = [first, second, (second + third) / 2, (second + third + fourth) / 3]
+    torch.testing.assert_close(scored, expected)
+    assert not torch.allclose(third, fourth)
+    assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
+
+
+def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
+    train(tiny_model, tmp_path, "last", keep="last")
+    scored = scripted(monkeypatch, [0.1, 0.2])
+    train(tiny_model, tmp_path, keep="last", average_from=1, base_share=0.5)
+    torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
+
+
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_killed_run_averages_as_if_it_had_not_been(
+    step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"average_from": 1, "keep": "last"}
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, changes, tiny_model, tmp_path, monkeypatch)
+
+
+def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> None:
+    model, mean = torch.nn.Linear(2, 2), RunningMean(tmp_path)
+    for step in (2, 4, 6, 8):
+        if step == 8:
+            checkpoint = tmp_path / CHECKPOINTS / "checkpoint-5"
+            checkpoint.mkdir(parents=True)
+            (checkpoint / "trainer_state.json").write_text("{}")
+        mean.add(model, step)
+        assert (tmp_path / f"means/{step}.safetensors").exists()
+    assert sorted(path.stem for path in (tmp_path / "means").iterdir()) == ["4", "6", "8"]
+
+
+@pytest.mark.parametrize("changes", [LORA | {"average_from": 1}, {"average_from": 3}])
+def test_epochs_that_cannot_be_averaged_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="average_from: expected null with method lora or icl, else null or an"):
+        params(**changes)
 
 
 def test_share_of_the_base_is_not_for_adapters() -> None:

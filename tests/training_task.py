@@ -41,6 +41,7 @@ PARAMS = {
     "gradient_caching": False,
     "dropout": 0.0,
     "base_share": 0.0,
+    "average_from": None,
     "processes": 1,
     "attention": "auto",
     "checkpoint_minutes": 5.0,

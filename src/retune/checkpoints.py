@@ -54,11 +54,16 @@ def newest_checkpoint(scratch: Path) -> Path | None:
     whole: dict[int, Path] = {}
     for path in (scratch / CHECKPOINTS).glob("checkpoint-*"):
         if _is_whole(path):
-            whole[int(path.name.rpartition("-")[2])] = path
+            whole[step_of(path)] = path
         else:
             LOG.info("%s: half-written, deleted", path)
             shutil.rmtree(path)
     return whole[max(whole)] if whole else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the number of the step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _is_whole(checkpoint: Path) -> bool:

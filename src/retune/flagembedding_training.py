@@ -217,7 +217,7 @@ class _EpochScores(ProgressCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         epoch = round(state.epoch)
         save_adapter(self._model, self._scratch / ADAPTERS / f"epoch_{epoch}")
-        score = self._evaluator(self._model, epoch=epoch)["dev"]
+        score = self._evaluator(self._model, epoch=epoch, steps=state.global_step)["dev"]
         state.log_history.append({DEV: score, "step": state.global_step, "epoch": epoch})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:

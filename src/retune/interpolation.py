@@ -1,16 +1,65 @@
-"""Weights between those of the base and those tuned (WiSE-FT: Wortsman et al., arXiv:2109.01903)."""
+"""Weights between those of several models: base and tuned (WiSE-FT), or those that one run passes through (SWA)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
+
+from retune.checkpoints import newest_checkpoint, step_of
+from retune.files import atomic_file
+
+MEANS = "means"  # in the scratch directory
 
 
 @torch.no_grad()
 def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_share: float) -> None:
-    """Set each weight, in place, to base_share * base + (1 - base_share) * its value; one of two names moves once."""
-    moved = set()
+    """Set each weight, in place, to base_share * base + (1 - base_share) * its value (Wortsman et al., 2109.01903)."""
+    for name, values in _weights(model):
+        values.lerp_(base[name].to(values.device), base_share)
+
+
+class RunningMean:
+    """The mean of a run's weights at its dev scores (stochastic weight averaging: Izmailov et al., arXiv:1803.05407).
+
+    It is a file for each score; a run that is taken up at a checkpoint before it writes the same file again.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        """Take the run's scratch directory."""
+        self._scratch, self._folder = scratch, scratch / MEANS
+
+    def add(self, model: SentenceTransformer, step: int) -> None:
+        """Take the weights after a step into the mean, and set the model's, in place, to it."""
+        self._folder.mkdir(exist_ok=True)
+        if earlier := [each for each in self._steps() if each < step]:
+            mean = load_file(self._path(earlier[-1]))
+            count = int(mean.pop("count"))
+            move_towards(model, mean, count / (count + 1))
+        weights = {name: values.contiguous() for name, values in _weights(model)}
+        with atomic_file(self._path(step)) as partial:
+            save_file(weights | {"count": torch.tensor(count + 1 if earlier else 1)}, partial)
+        self._forget(step)
+
+    def _forget(self, step: int) -> None:
+        """Delete what no checkpoint goes back to."""
+        checkpoint = newest_checkpoint(self._scratch)
+        needed = [each for each in self._steps() if checkpoint and each <= step_of(checkpoint)]
+        for each in needed[:-1]:
+            self._path(each).unlink()
+
+    def _steps(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob("*.safetensors"))
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"{step}.safetensors"
+
+
+def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each floating-point tensor of a model's state; one of two names once."""
+    seen = set()
     for name, values in model.state_dict().items():
-        if values.is_floating_point() and values.data_ptr() not in moved:
-            moved.add(values.data_ptr())
-            values.lerp_(base[name].to(values.device), base_share)
+        if values.is_floating_point() and values.data_ptr() not in seen:
+            seen.add(values.data_ptr())
+            yield name, values

@@ -18,7 +18,7 @@ from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
 from retune.history import DEV, HistoryRow, read_log
-from retune.interpolation import move_towards
+from retune.interpolation import RunningMean, move_towards
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
@@ -50,8 +50,8 @@ class Trainer(ProcessTrainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score in the main process; the others wait for it."""
-        model, evaluator = self.whole_model(), cast(Any, self.evaluator)
-        scores: dict[str, float] = from_main(lambda: evaluator(model, epoch=self.state.epoch))
+        model, evaluator, state = self.whole_model(), cast(Any, self.evaluator), self.state
+        scores: dict[str, float] = from_main(lambda: evaluator(model, epoch=state.epoch, steps=state.global_step))
         metrics = {f"eval_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -108,10 +108,11 @@ class DevEvaluator(BaseEvaluator):
         keep: Callable[[SentenceTransformer, SentenceTransformer], None],
         params: Finetune,
         base: SentenceTransformer,
+        mean: RunningMean,
     ) -> None:
-        """Take what scores a model, what keeps one, from that in training and its copy that is whole, and the base."""
+        """Take what scores a model, what keeps one, from that in training and its copy that is whole, base and mean."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._score, self._keep, self._params = score, keep, params
+        self._score, self._keep, self._params, self._mean = score, keep, params, mean
         self._base = {name: values.clone() for name, values in base.state_dict().items()} if params.base_share else {}
         self.trainer: Any = None  # which has history_rows()
 
@@ -121,6 +122,8 @@ class DevEvaluator(BaseEvaluator):
         """Return the dev score."""
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
+        if self._params.average_from is not None and epoch >= self._params.average_from:
+            self._mean.add(whole, steps)
         if self._base:
             move_towards(whole, self._base, self._params.base_share)
         score = self._score(whole)

@@ -18,6 +18,7 @@ from retune.flagembedding_training import train_with_flagembedding
 from retune.guiding import Guide
 from retune.hardware import resolve_device, resolve_dtype, tune_memory
 from retune.history import HistoryRow, write_history
+from retune.interpolation import RunningMean
 from retune.kept_model import KEPT, keep_model
 from retune.launching import start, to_start
 from retune.losses import RankingLoss
@@ -99,6 +100,7 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
         lambda model, whole: keep_model(model, whole, encoding, scratch / KEPT, plan.documents[:NUM_PARITY_TEXTS]),
         params,
         model,
+        RunningMean(scratch),
     )
     if params.engine == "flagembedding":
         return train_with_flagembedding(task, plan, model, args, evaluator, scratch)

@@ -62,6 +62,7 @@ class Finetune(Section):
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
+    average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
     processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: eager on a CPU, else as transformers does
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
@@ -87,6 +88,11 @@ class Finetune(Section):
         if self.method in ("lora", "icl") and self.base_share:
             raise ValueError(
                 f"base_share: expected 0 with method {self.method} (lower alpha instead), got {self.base_share}"
+            )
+        if self.average_from is not None and (self.method in ("lora", "icl") or self.average_from > self.epochs):
+            raise ValueError(
+                f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
+                f"({self.epochs}), got {self.average_from} with {self.method}"
             )
         if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
