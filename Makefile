@@ -15,7 +15,7 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	@echo "Report: $(CURDIR)/reports/index.html"
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
-	pytest -n 2 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE pytest -n 2 --dist loadfile  # threads that wait leave the core to the other process
 
 check: $(INSTALLED)  ## lint, types, parameters
 	ruff check

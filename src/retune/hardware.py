@@ -67,16 +67,16 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
 
 
-def tune_memory(device: torch.device) -> None:
+def tune_memory(device: torch.device, num_kernels: int = 16) -> None:
     """Let this process keep the memory of freed tensors for the next ones, where they are on a CPU under glibc.
 
     glibc gives large blocks back to the system at once, which then clears every page again: a tenth to a quarter of
     the time of a forward pass. The most memory ever held is the same. oneDNN in turn keeps the last thousand kernels
-    it compiled, some 70 MB; batches come sorted by length, and so need the last few alone.
+    it compiled, some 70 MB; batches that come sorted by length need the last few alone.
     """
     if device.type != "cpu":
         return
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")  # read when it compiles the first
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(num_kernels))  # read when it compiles the first
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         if not libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):

@@ -1,13 +1,15 @@
 """The loss of one batch: contrastive, or learnt from scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from contextlib import nullcontext
+from typing import Any, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.checkpoint import checkpoint
 
 from retune.batching import token_batches
+from retune.packing import pack, packable, packed_attention, packed_batches
 from retune.params.finetune import Finetune
 from retune.processes import gather, num_processes, rank, shares
 
@@ -15,8 +17,9 @@ from retune.processes import gather, num_processes, rank, shares
 class RankingLoss(torch.nn.Module):
     """A loss on the logits of a batch: cosine similarities of queries and documents, divided by the temperature.
 
-    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147) it is the mean over vectors cut to each. Texts run in
-    batches of similar length; padding to the longest of all would cost twice the time.
+    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147) it is the mean over vectors cut to each. Texts run
+    packed in rows where the model can, else in batches of similar length; padding to the longest of all would cost
+    twice the time.
     """
 
     def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
@@ -25,6 +28,7 @@ class RankingLoss(torch.nn.Module):
         self.model = model
         self.params = params
         self.token_budget = token_budget
+        self.config = packable(model) if params.attention == "auto" else None  # of a model that takes packed rows
         self.pads_left = model.tokenizer.padding_side == "left"
         self.num_tokens = 0  # encoded so far, padding and second passes apart
         self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with their positive alone
@@ -75,18 +79,23 @@ class RankingLoss(torch.nn.Module):
         return gather(torch.cat(parts), ordered)
 
     def _passes(self, share: Sequence[int], lengths: Sequence[int]) -> list[tuple[list[int], int]]:
-        """Return the forward passes of a process: positions of texts, and the length they are padded to."""
-        batches = token_batches([lengths[position] for position in share], self.token_budget)
+        """Return the forward passes of a process: positions of texts, and the length of the rows."""
+        batches = (packed_batches if self.config else token_batches)([lengths[i] for i in share], self.token_budget)
         return [([share[member] for member in members], length) for members, length in batches]
 
     def _pass(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int) -> torch.Tensor:
-        inputs = self._stack(rows, length)
+        if self.config is None:
+            ids, masks = self._stack(rows, length)
+            inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": masks}
+        else:
+            inputs = pack([ids[mask.bool()] for ids, mask in rows], length, self.config)
         if self.params.gradient_caching:
-            return cast(torch.Tensor, checkpoint(self._forward, *inputs, use_reentrant=False))
-        return self._forward(*inputs)
+            return cast(torch.Tensor, checkpoint(self._forward, inputs, use_reentrant=False))[: len(rows)]
+        return self._forward(inputs)[: len(rows)]
 
-    def _forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        features = self.model({"input_ids": input_ids, "attention_mask": attention_mask})
+    def _forward(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+        with packed_attention(self.config) if self.config else nullcontext():
+            features = self.model(dict(inputs))
         return cast(torch.Tensor, features["sentence_embedding"])
 
     def _stack(

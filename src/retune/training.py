@@ -85,7 +85,7 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     """Train, leave the model to write in `scratch`, and return what the history tells."""
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
-    tune_memory(device)
+    tune_memory(device, num_kernels=1024)  # a step needs all it has, again and again
     encoding = read_encoding(task.base)
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
