@@ -11,6 +11,7 @@ from retune.errors import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 KEPT_BYTES = 2**30
+FEW_KERNELS, ALL_KERNELS = 16, 1024
 MOST_BYTES_BEFORE_2_35 = 2**25  # that glibc takes as M_MMAP_THRESHOLD; it leaves 128 KB if it refuses
 
 
@@ -67,12 +68,16 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
 
 
-def tune_memory(device: torch.device, num_kernels: int = 16) -> None:
+def tune_memory(device: torch.device, num_kernels: int = FEW_KERNELS) -> None:
     """Let this process keep the memory of freed tensors for the next ones, where they are on a CPU under glibc.
 
     glibc gives large blocks back to the system at once, which then clears every page again: a tenth to a quarter of
     the time of a forward pass. The most memory ever held is the same. oneDNN in turn keeps the last thousand kernels
     it compiled, some 70 MB; batches that come sorted by length need the last few alone.
+
+    Args:
+        device: Where the tensors are.
+        num_kernels: Most that oneDNN keeps; what the process says first holds.
     """
     if device.type != "cpu":
         return

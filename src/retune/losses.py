@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 from torch.utils.checkpoint import checkpoint
 
 from retune.batching import token_batches
-from retune.packing import pack, packable, packed_attention, packed_batches
+from retune.packing import config_to_pack, pack, packed_attention, packed_batches
 from retune.params.finetune import Finetune
 from retune.processes import gather, num_processes, rank, shares
 
@@ -28,7 +28,7 @@ class RankingLoss(torch.nn.Module):
         self.model = model
         self.params = params
         self.token_budget = token_budget
-        self.config = packable(model) if params.attention == "auto" else None  # of a model that takes packed rows
+        self.packed_config = config_to_pack(model, params)  # None: texts are padded
         self.pads_left = model.tokenizer.padding_side == "left"
         self.num_tokens = 0  # encoded so far, padding and second passes apart
         self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with their positive alone
@@ -74,27 +74,29 @@ class RankingLoss(torch.nn.Module):
         own = plans[rank()]
         parts = [self._pass([rows[member] for member in members], length) for members, length in own]
         for _ in range(max(map(len, plans)) - len(own)):  # DDP and FSDP want as many passes of each process
-            parts.append(self._pass(rows[:1], lengths[0])[:0])
+            parts.append(self._pass(rows[:1], self._passes([0], lengths)[0][1])[:0])
         ordered = [[member for members, _ in passes for member in members] for passes in plans]
         return gather(torch.cat(parts), ordered)
 
     def _passes(self, share: Sequence[int], lengths: Sequence[int]) -> list[tuple[list[int], int]]:
         """Return the forward passes of a process: positions of texts, and the length of the rows."""
-        batches = (packed_batches if self.config else token_batches)([lengths[i] for i in share], self.token_budget)
+        batches = (packed_batches if self.packed_config else token_batches)(
+            [lengths[i] for i in share], self.token_budget
+        )
         return [([share[member] for member in members], length) for members, length in batches]
 
     def _pass(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int) -> torch.Tensor:
-        if self.config is None:
+        if self.packed_config is None:
             ids, masks = self._stack(rows, length)
             inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": masks}
         else:
-            inputs = pack([ids[mask.bool()] for ids, mask in rows], length, self.config)
+            inputs = pack([ids[mask.bool()] for ids, mask in rows], length, self.packed_config)
         if self.params.gradient_caching:
             return cast(torch.Tensor, checkpoint(self._forward, inputs, use_reentrant=False))[: len(rows)]
         return self._forward(inputs)[: len(rows)]
 
     def _forward(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        with packed_attention(self.config) if self.config else nullcontext():
+        with packed_attention(self.packed_config) if self.packed_config else nullcontext():
             features = self.model(dict(inputs))
         return cast(torch.Tensor, features["sentence_embedding"])
 

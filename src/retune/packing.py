@@ -19,9 +19,13 @@ from torch.nn.functional import pad
 from transformers import AttentionInterface, PreTrainedConfig
 from transformers.masking_utils import AttentionMaskInterface
 
+from retune.launching import is_sharded
+from retune.params.finetune import Finetune
+
 PACKED = "packed"  # our attention code, as transformers names it
 WITH_OFFSET = {"bert": False, "roberta": True, "xlm-roberta": True}  # do positions start behind the padding token's id?
-LENGTH_STEP = 32  # attention runs over texts padded to a multiple of this many tokens
+CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # training arguments: two names of one thing
+ATTENTION_STEP = 32  # attention runs over texts padded to a multiple of this many tokens
 ROW_STEP = 512  # rows are filled up to a multiple of this many tokens
 
 
@@ -42,13 +46,20 @@ class Group:
     mask: torch.Tensor | None
 
 
-def packable(model: SentenceTransformer) -> PreTrainedConfig | None:
-    """Return the configuration of a model that takes packed rows: of BERT's kind, on a CPU, with pooling; else None."""
-    transformer, pooling, *_ = [*model, None]
-    if model.device.type != "cpu" or not isinstance(transformer, Transformer) or not isinstance(pooling, Pooling):
+def config_to_pack(model: SentenceTransformer, params: Finetune) -> PreTrainedConfig | None:
+    """Return the configuration of a model that runs packed rows in this run, else None.
+
+    It is of BERT's kind, with pooling, and trains on a CPU; its attention is left to us, and none but gradient caching
+    runs passes again in backward.
+    """
+    transformer, pooling, *_ = [*model, None]  # some models are one module
+    if not isinstance(transformer, Transformer) or not isinstance(pooling, Pooling):
         return None
     config: PreTrainedConfig = transformer.model.config
-    return config if config.model_type in WITH_OFFSET and not config.is_decoder else None
+    is_encoder = config.model_type in WITH_OFFSET and not config.is_decoder
+    stays_on_cpu = model.device.type == "cpu" and not is_sharded(params)
+    is_free = params.attention == "auto" and not any(params.trainer.get(name) for name in CHECKPOINTING)
+    return config if is_encoder and stays_on_cpu and is_free else None
 
 
 def packed_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[int], int]]:
@@ -56,7 +67,7 @@ def packed_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list
 
     Args:
         lengths: Each text's length in tokens.
-        token_budget: Most tokens in a row; a longer text has one of its own.
+        token_budget: Most tokens in a row before it is filled up; a longer text has one of its own.
 
     Returns:
         Rows: their texts' positions, longest first, and how many tokens they have when filled up.
@@ -78,19 +89,27 @@ def pack(texts: Sequence[torch.Tensor], num_tokens: int, config: PreTrainedConfi
     Args:
         texts: Token ids of each, (length,), in descending order of length.
         num_tokens: Of the row, filled up.
-        config: Of the model, which names its first position.
+        config: Of the model.
     """
-    first = config.pad_token_id + 1 if WITH_OFFSET[config.model_type] else 0
     lengths = list(map(len, texts))
     missing = num_tokens - sum(lengths)
     starts = list(itertools.accumulate(lengths, initial=0))
-    positions = torch.cat([torch.arange(first, first + length) for length in lengths])
+    positions = torch.cat([_positions(ids, config) for ids in texts])
     return {
         "input_ids": pad(torch.cat(list(texts)), (0, missing), value=int(texts[0][0]))[None],
-        "position_ids": pad(positions, (0, missing), value=first)[None],
+        "position_ids": pad(positions, (0, missing), value=int(positions[0]))[None],
         "cu_seq_lens_q": torch.tensor(starts + [num_tokens] * (missing > 0)),  # for Pooling
         "groups": _groups(lengths),  # for attention
     }
+
+
+def _positions(ids: torch.Tensor, config: PreTrainedConfig) -> torch.Tensor:
+    """Return the positions of a text's tokens as the model itself numbers them."""
+    if not WITH_OFFSET[config.model_type]:
+        return torch.arange(len(ids))
+    padding = int(config.pad_token_id)
+    is_token = (ids != padding).long()  # a text may spell it out
+    return is_token.cumsum(0) * is_token + padding
 
 
 @contextmanager
@@ -106,8 +125,8 @@ def packed_attention(config: PreTrainedConfig) -> Iterator[None]:
 
 def _groups(lengths: Sequence[int]) -> list[Group]:
     groups = []
-    for steps, members in itertools.groupby(lengths, key=lambda length: -(-length // LENGTH_STEP)):
-        each, length = torch.tensor(list(members)), steps * LENGTH_STEP
+    for steps, members in itertools.groupby(lengths, key=lambda length: -(-length // ATTENTION_STEP)):
+        each, length = torch.tensor(list(members)), steps * ATTENTION_STEP
         is_token = torch.arange(length) < each[:, None]
         mask = None if is_token.all() else torch.zeros(is_token.shape).masked_fill(~is_token, -torch.inf)
         mask = mask if mask is None else mask[:, None, None]

@@ -21,7 +21,7 @@ def log_profile(loss: RankingLoss, args: TrainingArguments, num_batches: int) ->
         "training on %s: %s, %s attention, dropout %g, %d tokens a forward pass, %d data workers, %d batches an epoch",
         describe_device(loss.model.device),
         "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
-        PACKED if loss.config else getattr(config, "_attn_implementation", "no"),
+        PACKED if loss.packed_config else getattr(config, "_attn_implementation", "no"),
         loss.params.dropout,
         loss.token_budget,
         args.dataloader_num_workers,

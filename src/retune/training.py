@@ -16,7 +16,7 @@ from retune.files import atomic_directory
 from retune.fingerprint import machine
 from retune.flagembedding_training import train_with_flagembedding
 from retune.guiding import Guide
-from retune.hardware import resolve_device, resolve_dtype, tune_memory
+from retune.hardware import ALL_KERNELS, resolve_device, resolve_dtype, tune_memory
 from retune.history import HistoryRow, write_history
 from retune.interpolation import RunningMean
 from retune.kept_model import KEPT, keep_model
@@ -85,7 +85,7 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
     """Train, leave the model to write in `scratch`, and return what the history tells."""
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
-    tune_memory(device, num_kernels=1024)  # a step needs all it has, again and again
+    tune_memory(device, ALL_KERNELS)  # a step needs all it has, again and again
     encoding = read_encoding(task.base)
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)

@@ -64,7 +64,7 @@ class Finetune(Section):
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
     processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: eager on a CPU, else as transformers does
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: packed or eager on a CPU
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
     trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
 
