@@ -1,5 +1,6 @@
 """What a run writes: the model kept, its history, the same bytes again, also after it was killed."""
 
+import gc
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
 
 from retune import checkpoints, dev_scoring, kept_model, trainer, training, training_arguments
+from retune.adapters import copy_whole
 from retune.checkpoints import newest_checkpoint, scratch_directory
 from retune.encoding import Encoder
 from retune.errors import InputError
@@ -108,6 +111,27 @@ def test_dev_scores_by_steps_and_after_each_epoch(
     scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
     history = train(tiny_model, tmp_path, evaluate_steps=2)
     assert history["global_step"][history["dev_ndcg_at_3"].notna()].tolist() == [2, 3, 4, 6]
+
+
+def test_copies_made_for_dev_scores_do_not_pile_up(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[weakref.ref[SentenceTransformer]] = []
+    alive = []
+
+    def copied(model: SentenceTransformer) -> SentenceTransformer:
+        alive.append(sum(copy() is not None for copy in copies))
+        whole = copy_whole(model)
+        copies.append(weakref.ref(whole))
+        return whole
+
+    monkeypatch.setattr(trainer, "copy_whole", copied)
+    gc.disable()  # as good as: large models are few objects, so that it seldom looks for them
+    try:
+        train(tiny_model, tmp_path, epochs=4)
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0, 0]
 
 
 def test_dev_corpus_is_what_is_named_and_some_at_random() -> None:

@@ -1,5 +1,6 @@
 """The trainer of sentence-transformers, with our batches, our loss, dev scores by the encoder of `eval`, and resume."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -130,6 +131,8 @@ class DevEvaluator(BaseEvaluator):
         keep = self._params.keep
         if keep in ("last", epoch) or (keep == "best" and score > max(earlier, default=float("-inf"))):
             self._keep(model, whole)
+        del whole
+        gc.collect()  # models refer to themselves: their copies would pile up, one a score
         return {"dev": score}
 
 
