@@ -19,7 +19,7 @@ SHARED: dict[str, Any] = {
     "everything_in": None, "split_by": "query", "dev": 0.0, "test": "given",
     "leaks": {"policy": "report", "near_duplicate": 0.7, "min_words": 4},
 }  # fmt: skip
-EEDI = {"format": "eedi", "prompt": None, "example": None, "with_subject": False, "merge_queries": False}
+EEDI = {"format": "eedi", "prompt": None, "example": None, "merge_queries": False}
 COLUMNS: dict[str, Any] = {
     "format": "table", "query_id": None, "positive_id": None, "negatives": [], "score": None,
     "relevant_from": None, "answer": None, "prompt": None, "group": None, "split": None,

@@ -261,7 +261,7 @@ WRONG = [
     ),
     (
         put("predict", {"x": PREDICT | {"layout": "kaggle"}}),
-        "predict.x.layout: expected 'eedi', 'eedi_with_subject' or 'queries', got 'kaggle'",
+        "predict.x.layout: expected 'eedi' or 'queries', got 'kaggle'",
     ),
     (put("predict", {"x": PREDICT | {"k": 0}}), "predict.x.k: expected greater than 0, got 0"),
     (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected string to match pattern"),

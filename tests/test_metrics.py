@@ -130,14 +130,7 @@ def test_list_is_scored_whole() -> None:
 
 @pytest.mark.skipif(not (SHARED_DATA / "eedi").is_dir(), reason="real Eedi data is not beside the repository")
 def test_means_are_sentence_transformers_to_six_decimals(tmp_path: Path) -> None:
-    values = {
-        "prompt": None,
-        "example": None,
-        "with_subject": False,
-        "rule": "files",
-        "test": "given",
-        "split_by": "group",
-    }
+    values = {"prompt": None, "example": None, "rule": "files", "test": "given", "split_by": "group"}
     data = convert_raw(SHARED_DATA / "eedi/raw_data/validation_v2", tmp_path / "eedi", "eedi", **values)
     test, doc_ids = data.splits["test"], data.corpus["doc_id"]
     # small whole numbers, so that products are exact in float32 and both sides see the same ties

@@ -25,14 +25,13 @@ def params(layout: str, *, prompt: str | None = None, k: int = 2) -> Predict:
     return Predict(model="words", dataset="eedi", queries="x", layout=layout, prompt=prompt, k=k)
 
 
-@pytest.mark.parametrize(("layout", "subject"), [("eedi", ""), ("eedi_with_subject", "Subject: Numbers\n")])
-def test_every_wrong_answer_is_a_query(layout: str, subject: str, tmp_path: Path) -> None:
+def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
     path = tmp_path / "test.csv"
     path.write_text(HEADER + '1869,5,Multiply,9,Numbers,B,"What is\n\\(2\\)?",5, 6 ,-6,1\n')
-    queries = read_queries(path, params(layout, prompt="Find: "))
+    queries = read_queries(path, params("eedi", prompt="Find: "))
     assert queries["query_id"].tolist() == ["1869_A", "1869_C", "1869_D"]
     text = "Question: What is\n\\(2\\)?\nHint: Multiply\nCorrect answer: 6\nWrong answer: 5"
-    assert queries["text"][0] == subject + text  # as the data set's own queries read
+    assert queries["text"][0] == text  # as the data set's own queries read
     assert queries["prompt"].tolist() == ["Find: "] * 3
 
 
@@ -72,8 +71,8 @@ def test_wrong_queries_are_refused(layout: str, name: str, text: str, message: s
 def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrieval.Encoder, "load", lambda *_: KeywordEncoder("red", "green"))
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["red", "green"], "prompt": None})
-    found = predict(tmp_path, CORPUS, queries, params("eedi_with_subject"), COMPUTE)
-    write(tmp_path / "out", found, queries, params("eedi_with_subject"))
+    found = predict(tmp_path, CORPUS, queries, params("eedi"), COMPUTE)
+    write(tmp_path / "out", found, queries, params("eedi"))
     assert (tmp_path / "out/submission.csv").read_text() == (
         "QuestionId_Answer,MisconceptionId\n1_A,7 12\n1_C,30 12\n"  # red: 1, 0.707, 0; green: 0, 0.707, 1
     )

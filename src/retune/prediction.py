@@ -25,8 +25,8 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
     """Return the queries of a file in the layout of `params`, in its order.
 
     Args:
-        path: `eedi` and `eedi_with_subject`: test.csv, every wrong answer of which is a query; `queries`: .jsonl or
-            .csv with `query_id` (or `_id`) and `text`, or .tsv of these two, with a header or not.
+        path: `eedi`: test.csv, every wrong answer of which is a query; `queries`: .jsonl or .csv with `query_id` (or
+            `_id`) and `text`, or .tsv of these two, with a header or not.
         params: Name the layout, and what is put before each query.
 
     Returns:
@@ -36,7 +36,7 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
         InputError: Names file and line of what cannot be read; an id is given twice, or there is no query.
     """
     queries: dict[str, Query] = {}
-    for query in _listed(path) if params.layout == "queries" else _eedi(path, params):
+    for query in _eedi(path) if params.layout == "eedi" else _listed(path):
         query = query._replace(prompt=params.prompt or None)
         check_record(query)
         if query.query_id in queries:
@@ -61,7 +61,7 @@ def write(out: Path, run: pd.DataFrame, queries: pd.DataFrame, params: Predict) 
     """Write run.trec, and submission.csv where the layout is that of a competition, atomically."""
     with atomic_directory(out) as partial:
         write_run(partial / "run.trec", run, params.model)
-        if params.layout != "queries":
+        if params.layout == "eedi":
             write_text(partial / "submission.csv", _submission(run, queries["query_id"]))
 
 
@@ -72,14 +72,12 @@ def _submission(run: pd.DataFrame, query_ids: Iterable[str]) -> str:
     return "QuestionId_Answer,MisconceptionId\n" + "".join(rows)
 
 
-def _eedi(path: Path, params: Predict) -> Iterator[Query]:
+def _eedi(path: Path) -> Iterator[Query]:
     """Yield every wrong answer, whether a misconception is known for it or not."""
-    with_subject = params.layout == "eedi_with_subject"
     for where, row in eedi.read_questions(path, []):
         for letter in eedi.LETTERS:
             if letter != row["CorrectAnswer"]:
-                text = eedi.query_text(row, letter, where, with_subject)
-                yield Query(f"{row['QuestionId']}_{letter}", text, where)
+                yield Query(f"{row['QuestionId']}_{letter}", eedi.query_text(row, letter), where)
 
 
 def _listed(path: Path) -> Iterator[Query]:

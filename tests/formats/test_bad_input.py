@@ -114,8 +114,8 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("list for a corpus' description", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b"[]"}, {"file": "train.json"}, r"merlin_metadata.json: expected a JSON object, got list"),
     ("number for a corpus' instruction", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b'{"corpus_id": "c", "query_instruction": 5}'}, {"file": "train.json"}, r"merlin_metadata.json: query_instruction: expected text or null, got 5"),
     ("number for an instruction", "mteb", {"corpus.jsonl": BEIR["corpus.jsonl"], "queries.jsonl": BEIR["queries.jsonl"], "qrels/train.jsonl": lines({"query-id": "q1", "corpus-id": "d1", "score": 1}), "instruction.jsonl": lines({"query-id": "q1", "instruction": 5})}, {"subset": None, "nano_beir": False}, r"instruction.jsonl:1: instruction: expected text or null, got 5"),
-    ("question without a number", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"abc,n,A,t,1,2,3,4,,1,1,1\n"}, {"prompt": None, "example": None, "with_subject": False, "rule": "validation_v2"}, r"train.csv:2: QuestionId: expected a whole number that no other row has, got 'abc'"),
-    ("question given twice", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"7,n,A,t,1,2,3,4,,1,1,1\n" * 10}, {"prompt": None, "example": None, "with_subject": False, "rule": "cross_validation"}, r"train.csv:3: QuestionId: .* no other row has, got '7'"),
+    ("question without a number", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"abc,n,A,t,1,2,3,4,,1,1,1\n"}, {"prompt": None, "example": None, "rule": "validation_v2"}, r"train.csv:2: QuestionId: expected a whole number that no other row has, got 'abc'"),
+    ("question given twice", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": EEDI_HEADER + b"7,n,A,t,1,2,3,4,,1,1,1\n" * 10}, {"prompt": None, "example": None, "rule": "cross_validation"}, r"train.csv:3: QuestionId: .* no other row has, got '7'"),
     ("line end in an id", "rag_json", {"a.json": b'{"queries": {"q\\nx": ""}, "corpus": {"d": "x"}, "relevant_docs": {}}'}, {"val_is_test": True}, r"queries.'q\\nx': query_id|queries.'q\\nx': text"),
     ("line end in a column's name", "table", {"a.csv": b'"q\nz",k\nx,y\n'}, TABLE, r"expected q, p, got the columns 'q\\nz', k"),
     # ids and texts
@@ -146,7 +146,7 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("column missing", "table", {"a.csv": b"query,p\nx,y\n"}, TABLE, r"a.csv.*: expected q,? .*got the columns query, p"),
     ("field with a tab", "table", {"a.tsv": b"q\tp\nx\ty\tz\n"}, TABLE, r"a.tsv:2: expected 2 fields, got 3"),
     ("quote never closed", "table", {"a.csv": b'q,p\nx,y\n"z,w\n'}, TABLE, r"a.csv:3: expected CSV, got: unexpected end of data"),
-    ("field too few in a question", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": b"QuestionId,ConstructName\n1\n"}, {"prompt": None, "example": None, "with_subject": False, "rule": "files"}, r"train.csv:2: expected 2 fields, got 1"),
+    ("field too few in a question", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": b"QuestionId,ConstructName\n1\n"}, {"prompt": None, "example": None, "rule": "files"}, r"train.csv:2: expected 2 fields, got 1"),
     ("suffix of no known kind", "table", {"a.xlsx": b"PK"}, TABLE, r"a\.xlsx|expected"),
     # splits and use
     ("split asked for that the source lacks", "beir", BEIR, {"dev": "given"}, r"dev: the source has no dev split"),

@@ -10,15 +10,7 @@ from conversion import Converted, convert_raw
 
 from retune.errors import InputError
 
-EEDI = {
-    "prompt": None,
-    "example": None,
-    "with_subject": False,
-    "rule": "files",
-    "dev": 0.0,
-    "test": "given",
-    "split_by": "group",
-}
+EEDI = {"prompt": None, "example": None, "rule": "files", "dev": 0.0, "test": "given", "split_by": "group"}
 HEADER = (
     "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"
     "AnswerAText,AnswerBText,AnswerCText,AnswerDText,"
@@ -51,17 +43,6 @@ def test_every_labelled_wrong_answer_is_a_query(tmp_path: Path) -> None:
     assert result.texts() == {"7": "Adds, not multiplies", "12": "Forgets the sign"}
     assert result.splits["train"].qrels["doc_id"].tolist() == ["7", "12"]
     assert result.statistics["dropped"] == {"wrong answer without a misconception": 2}
-
-
-def test_query_begins_with_its_subject_where_it_is_to(tmp_path: Path) -> None:
-    raw, values = write_eedi(tmp_path / "eedi"), EEDI | {"with_subject": True}
-    result = convert_raw(raw, tmp_path / "out", "eedi", **values)
-    assert result.queries()["1_A"].startswith("Subject: Numbers\nQuestion: What is\n")
-    for name in ("train.csv", "test.csv"):
-        (raw / name).write_text((raw / name).read_text().replace("SubjectName", "Topic"))
-    assert len(convert_raw(raw, tmp_path / "without", "eedi", **EEDI).queries()) == 2
-    with pytest.raises(InputError, match=r"train.csv:2: expected SubjectName, got the columns "):
-        convert_raw(raw, tmp_path / "refused", "eedi", **values)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ SOURCES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "infgrad": ("infgrad", {"a.json": [{"Query": "why", "Positive Document": "x", "Hard Negative Document": "y"}]}, {}),
     "documents": ("documents", {"a.jsonl": DOCUMENT}, {"chunk_words": 5, "overlap_words": 0, "min_words": 1}),
     "t2_ranking": ("t2_ranking", {"collection.tsv": "pid\tpassage\n{}\t{}\n", "queries.train.tsv": "qid\tquery\n{}\t{}\n", "qrels.train.tsv": "{}\t0\td\t{}\n"}, {"graded": True}),
-    "eedi": ("eedi", {"misconception_mapping.csv": "MisconceptionId,MisconceptionName\n{},{}\n", "train.csv": "QuestionId,ConstructName,CorrectAnswer,QuestionText,AnswerAText,AnswerBText,AnswerCText,AnswerDText,MisconceptionAId,MisconceptionBId,MisconceptionCId,MisconceptionDId\n{},n,{},t,1,2,3,4,,{},1,1\n"}, {"prompt": None, "example": None, "with_subject": False, "rule": "cross_validation"}),
+    "eedi": ("eedi", {"misconception_mapping.csv": "MisconceptionId,MisconceptionName\n{},{}\n", "train.csv": "QuestionId,ConstructName,CorrectAnswer,QuestionText,AnswerAText,AnswerBText,AnswerCText,AnswerDText,MisconceptionAId,MisconceptionBId,MisconceptionCId,MisconceptionDId\n{},n,{},t,1,2,3,4,,{},1,1\n"}, {"prompt": None, "example": None, "rule": "cross_validation"}),
 }  # fmt: skip
 
 

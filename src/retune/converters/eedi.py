@@ -39,7 +39,6 @@ class Params(Convert):
     prompt: str | None  # a query's own, put before the model's prefix
     example: Annotated[str, AfterValidator(_is_template)] | None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
-    with_subject: bool  # whether a query begins with the subject of its question
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -103,7 +102,7 @@ def _pairs(row: dict[str, Any], where: str, split: str, params: Params, names: M
     """Yield a query and its judgment for every labelled wrong answer."""
     topics = _topics(row, where) if params.example else ()
     for letter in _wrong_answers(row):
-        query_id, text = f"{row['QuestionId']}_{letter}", query_text(row, letter, where, params.with_subject)
+        query_id, text = f"{row['QuestionId']}_{letter}", query_text(row, letter)
         doc_id = _whole_number(row[f"Misconception{letter}Id"], where)
         example = params.example and params.example.format(query=text, misconception=names.get(doc_id, ""))
         yield Query(query_id, text, where, split, params.prompt, None, row["QuestionId"], topics, example)
@@ -117,14 +116,11 @@ def _topics(row: dict[str, str], where: str) -> tuple[tuple[str, str], ...]:
     return ("subject and construct", f"{subject} {construct}"), ("subject", subject)
 
 
-def query_text(row: dict[str, str], letter: str, where: str, with_subject: bool) -> str:
-    """Return the query of a wrong answer; the subject is what only some need, so only then the row must have it."""
-    if with_subject:
-        columns_in(row, ["SubjectName"], where)
-    subject = f"Subject: {row['SubjectName'].strip()}\n" if with_subject else ""
+def query_text(row: dict[str, str], letter: str) -> str:
+    """Return the query of a wrong answer."""
     correct = row[f"Answer{row['CorrectAnswer']}Text"]
     return (
-        f"{subject}Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"
+        f"Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"
         f"Correct answer: {correct.strip()}\nWrong answer: {row[f'Answer{letter}Text'].strip()}"
     )
 

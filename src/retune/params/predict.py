@@ -14,6 +14,6 @@ class Predict(Section):
     model: Name
     dataset: Name  # whose corpus is ranked
     queries: RawPath
-    layout: Literal["eedi", "eedi_with_subject", "queries"]  # of Kaggle's test.csv, as converted; or ids and texts
+    layout: Literal["eedi", "queries"]  # eedi: Kaggle's test.csv; queries: ids and texts
     prompt: str | None  # put before every query, and before the model's own prefix
     k: PositiveInt  # documents of a query
