@@ -79,6 +79,30 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     assert faults["keep"] < faults["plain"] / 10
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
+def test_memory_that_nothing_uses_goes_back_to_the_system() -> None:
+    code = """
+import psutil, torch
+from retune.hardware import release_memory, tune_memory
+class Circle:
+    def __init__(self):
+        self.me, self.tensor = self, torch.ones(10 * 2**20)  # of 40 MB
+def resident_mb():
+    return psutil.Process().memory_info().rss / 2**20
+tune_memory(torch.device("cpu"))
+circles = [Circle() for _ in range(10)]
+last = torch.ones(10 * 2**20)  # the end of the heap, above what will be free
+full = resident_mb()
+del circles
+kept = resident_mb()
+release_memory(torch.device("cpu"))
+print(full - kept, full - resident_mb(), last.sum().item())
+"""
+    output = subprocess.check_output([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, cwd=REPOSITORY)
+    before, after, _ = map(float, output.split())
+    assert before < 50 and after > 350
+
+
 @pytest.fixture
 def mallopt(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     """Stand in for a glibc before 2.35, which refuses to keep blocks of more than 32 MB."""

@@ -1,6 +1,7 @@
 """What the machine can do: device and number format, chosen by looking."""
 
 import ctypes
+import gc
 import os
 import platform
 from pathlib import Path
@@ -87,6 +88,17 @@ def tune_memory(device: torch.device, num_kernels: int = FEW_KERNELS) -> None:
         if not libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):
             libc.mallopt(M_MMAP_THRESHOLD, MOST_BYTES_BEFORE_2_35)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give memory that nothing uses back to the system, though `tune_memory` keeps it; to be called now and then.
+
+    Models refer to themselves, so that only Python's collector frees them; and blocks of ever other sizes break glibc's
+    heap up: over hundreds of training steps the peak would rise by half.
+    """
+    gc.collect()
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _has_fast_bfloat16(device: torch.device) -> bool:

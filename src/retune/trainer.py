@@ -1,6 +1,5 @@
 """The trainer of sentence-transformers, with our batches, our loss, dev scores by the encoder of `eval`, and resume."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from transformers import ProgressCallback, TrainerCallback
 from retune.adapters import copy_whole
 from retune.encoding import query_inputs
 from retune.errors import InputError
+from retune.hardware import release_memory
 from retune.history import DEV, HistoryRow, read_log
 from retune.interpolation import RunningMean, move_towards
 from retune.params.fetch import Encoding
@@ -132,7 +132,7 @@ class DevEvaluator(BaseEvaluator):
         if keep in ("last", epoch) or (keep == "best" and score > max(earlier, default=float("-inf"))):
             self._keep(model, whole)
         del whole
-        gc.collect()  # models refer to themselves: their copies would pile up, one a score
+        release_memory(self.trainer.args.device)
         return {"dev": score}
 
 
