@@ -42,6 +42,7 @@ PARAMS = {
     "dropout": 0.0,
     "base_share": 0.0,
     "average_from": None,
+    "soup_size": 1,
     "processes": 1,
     "attention": "auto",
     "checkpoint_minutes": 5.0,

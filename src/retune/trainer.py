@@ -11,6 +11,7 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import ProgressCallback, TrainerCallback
 
@@ -25,6 +26,7 @@ from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
 from retune.processes import from_main
 from retune.progress import Progress
+from retune.soup import BaseAgain, epoch_from_base, repeat_schedule
 from retune.tokenizing import Tokenizer, pad
 from retune.training_plan import Plan
 
@@ -38,16 +40,27 @@ class Trainer(ProcessTrainer):
 
     def __init__(self, *, plan: Plan, params: Finetune, **options: Any) -> None:
         """Take the plan, and what the library's trainer takes besides its data."""
-        numbers = Dataset.from_dict({"batch": list(range(params.epochs * plan.num_batches))})
+        numbers = Dataset.from_dict({"batch": list(range(params.all_epochs * plan.num_batches))})
         super().__init__(params, train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
         self.remove_callback(ProgressCallback)
         for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
+        self._soup_size = params.soup_size
+        if params.soup_size > 1:
+            self.add_callback(BaseAgain(options["model"], params.soup_size))
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
         """Return the numbers of batches, whatever is asked for."""
         return _EpochSampler(self._num_batches)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
+        """Return the schedule of a model's steps, begun again for each of a soup."""
+        num_steps = num_training_steps // self._soup_size
+        scheduler = super().create_scheduler(num_steps, optimizer)
+        if self._soup_size > 1:
+            repeat_schedule(cast(LambdaLR, scheduler), num_steps)  # others need the library's own evaluation
+        return scheduler
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score in the main process; the others wait for it."""
@@ -123,7 +136,8 @@ class DevEvaluator(BaseEvaluator):
         """Return the dev score."""
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
-        if self._params.average_from is not None and epoch >= self._params.average_from:
+        average_from = self._params.average_from
+        if average_from is not None and epoch_from_base(epoch, self._params) >= average_from:
             self._mean.add(whole, steps)
         if self._base:
             move_towards(whole, self._base, self._params.base_share)

@@ -27,7 +27,7 @@ def training_arguments(
     """Return the library's arguments: those of the run, and those it passes through."""
     own: dict[str, Any] = {
         "output_dir": str(folder),
-        "num_train_epochs": params.epochs,
+        "num_train_epochs": params.all_epochs,
         "max_steps": -1,
         "per_device_train_batch_size": 1,  # a row is a whole batch
         "learning_rate": params.learning_rate,

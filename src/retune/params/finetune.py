@@ -9,7 +9,7 @@ from retune.params.section import Name, Section, Share
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
-    "guide_margin": None, "processes": 1,
+    "guide_margin": None, "soup_size": 1, "processes": 1,
 }  # fmt: skip
 
 
@@ -63,6 +63,7 @@ class Finetune(Section):
     dropout: Share  # 0 trains twice as fast on a CPU
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
+    soup_size: PositiveInt  # times to train from the base, with other batches each; the mean is over all of them
     processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: packed or eager on a CPU
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
@@ -94,9 +95,24 @@ class Finetune(Section):
                 f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
                 f"({self.epochs}), got {self.average_from} with {self.method}"
             )
-        if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
+        if isinstance(self.keep, int) and (self.keep > self.all_epochs or self.patience is not None):
             raise ValueError(
-                f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
+                f"keep: expected best, last, or without patience an epoch up to {self.all_epochs}, got {self.keep}"
+            )
+        return self
+
+    @property
+    def all_epochs(self) -> int:
+        """Return how often a run goes through its data, each time it trains from the base."""
+        return self.epochs * self.soup_size
+
+    @model_validator(mode="after")
+    def _soup_is_averaged(self) -> Self:
+        sharded = {"deepspeed", "fsdp"} & set(self.trainer)
+        if self.soup_size > 1 and (self.average_from is None or self.patience is not None or sharded):
+            raise ValueError(
+                f"soup_size: expected 1 unless average_from is an epoch, patience is null and trainer has no deepspeed "
+                f"or fsdp, got {self.soup_size}"
             )
         return self
 
