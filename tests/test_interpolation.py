@@ -7,15 +7,11 @@ import test_training
 import torch
 from pydantic import ValidationError
 from test_training import LORA, scripted, train
-from training_task import params
+from training_task import first_weights, params
 
 from retune.checkpoints import CHECKPOINTS
 from retune.interpolation import RunningMean, move_towards
 from retune.model_directory import load_model
-
-
-def first_weights(model: Path) -> torch.Tensor:
-    return next(iter(load_model(model, "cpu").parameters())).detach()
 
 
 def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def test_run_tells_what_it_uses_and_what_it_took(
     train(tiny_model, tmp_path, attention="sdpa", dropout=0.25, trainer={"dataloader_num_workers": 1})
     profile, end = (next(line for line in caplog.messages if line.startswith(start)) for start in ("training", "train"))
     assert profile.startswith("training on cpu (")
-    threads = f"threads: {torch.get_num_threads()}): float32, sdpa attention, dropout 0.25, 512 tokens a forward pass"
-    assert profile.endswith(f"{threads}, 1 data workers, 3 batches an epoch")
+    threads = f"threads: {torch.get_num_threads()}): float32, sdpa attention, 1 data workers, dropout 0.25"
+    assert profile.endswith(f"{threads}, 512 tokens a forward pass, 3 batches an epoch")
     bar = capfd.readouterr().err
     assert "tokens_s=" in bar
     assert "memory_gb=" in bar

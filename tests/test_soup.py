@@ -7,36 +7,49 @@ import test_training
 import torch
 from pydantic import ValidationError
 from test_training import LORA, scripted, train
-from training_task import params
+from training_task import first_weights, params
 
 from retune.model_directory import load_model
-from retune.soup import epoch_from_base
+from retune.soup import epoch_of_model
 from retune.training_plan import Plan
 
-SOUP = {"soup_size": 2, "average_from": 2, "keep": "last"}
+SOUP: dict[str, object] = {"soup_size": 2, "average_from": 2, "keep": "last"}
 
 
-def first_weights(model: Path) -> torch.Tensor:
-    return next(iter(load_model(model, "cpu").parameters())).detach()
-
-
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"trainer": {"gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}, "weight_decay": 0.1},
+        {"trainer": {"optim": "sgd", "optim_args": "momentum=0.9"}, "dropout": 0.0, "gradient_caching": True},
+    ],
+)
 def test_soup_is_the_mean_over_runs_of_their_own(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zeros = [0.0] * 4
-    passed = scripted(monkeypatch, zeros)
-    first = train(tiny_model, tmp_path, "first", keep="last")
+    first = train(tiny_model, tmp_path, "first", keep="last", **changes)
     batch = Plan.batch
     with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
         patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
-        second = train(tiny_model, tmp_path, "second", keep="last")
-    scored = scripted(monkeypatch, zeros)
-    history = train(tiny_model, tmp_path, **SOUP)
+        second = train(tiny_model, tmp_path, "second", keep="last", **changes)
+    history = train(tiny_model, tmp_path, **SOUP, **changes)
     assert history["lr"].tolist() == [*first["lr"], *second["lr"]]
     assert history["loss"].tolist() == [*first["loss"], *second["loss"]]
-    one, two, three, four = passed
-    assert not torch.allclose(two, four)
-    torch.testing.assert_close(scored, [one, two, three, (two + four) / 2])
+    one, other, soup = (load_model(tmp_path / name, "cpu").state_dict() for name in ("first", "second", "model"))
+    assert any(not torch.allclose(one[name], other[name]) for name in one)
+    for name, values in soup.items():
+        torch.testing.assert_close(values, (one[name] + other[name]) / 2)
+
+
+def test_dev_scores_of_a_soup_are_of_the_mean_so_far(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
+    train(tiny_model, tmp_path, "last", keep="last")
+    scored = scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    history = train(tiny_model, tmp_path, **SOUP, base_share=0.5)
+    torch.testing.assert_close(scored[:2], [(base + weights) / 2 for weights in passed])
+    assert history["dev_ndcg_at_3"].dropna().tolist() == [0.1, 0.2, 0.3, 0.4]
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
 
 
@@ -44,26 +57,30 @@ def test_soup_is_the_mean_over_runs_of_their_own(
 def test_killed_soup_is_taken_up_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, SOUP, tiny_model, tmp_path, monkeypatch)
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
+        step, SOUP | {"evaluate_steps": None}, tiny_model, tmp_path, monkeypatch
+    )
 
 
 @pytest.mark.parametrize(
     ("epoch", "own"), [(0.5, 0.5), (1.0, 1.0), (3.0, 3.0), (3.25, 0.25), (4.0, 1.0), (6.0, 3.0), (6.5, 0.5)]
 )
 def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) -> None:
-    assert epoch_from_base(epoch, params(epochs=3, average_from=1, soup_size=3)) == own
+    assert epoch_of_model(epoch, 3) == own
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"average_from": None}, {"patience": 1}, {"trainer": {"fsdp": "full_shard"}}, LORA | {"average_from": None}],
+    ("changes", "message"),
+    [
+        ({"average_from": None}, "keep and average_from: expected last and an epoch .*, got last and None"),
+        ({"keep": "best"}, "keep and average_from: expected last and an epoch .*, got best and 2"),
+        ({"patience": 1}, "patience: expected null with a soup_size above 1, got 1"),
+        ({"evaluate_steps": 2}, "evaluate_steps: expected null with a soup_size above 1, got 2"),
+        ({"trainer": {"fsdp": "full_shard"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
+        ({"trainer": {"optim": "adalomo"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
+        (LORA, "average_from: expected null with method lora or icl"),
+    ],
 )
-def test_soup_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="soup_size: expected 1 unless average_from is an epoch, patience is nul"):
-        params(**SOUP | {"keep": "best"} | changes)
-
-
-def test_any_epoch_of_a_soup_may_be_kept() -> None:
-    assert params(**SOUP | {"keep": 4}).all_epochs == 4
-    with pytest.raises(ValidationError, match="keep: expected best, last, or without patience an epoch up to 4, got 5"):
-        params(**SOUP | {"keep": 5})
+def test_soup_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        params(**SOUP | changes)

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from peft import PeftModel
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
 
 from retune import checkpoints, dev_scoring, kept_model, trainer, training, training_arguments
 from retune.adapters import copy_whole
@@ -179,7 +182,7 @@ def test_patience_that_ends_between_epochs_scores_once(
 
 @pytest.mark.parametrize("options", [{"keep": 3}, {"keep": 1, "patience": 1}])
 def test_epoch_that_may_not_come_cannot_be_kept(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="keep: expected best, last, or without patience an epoch up to 2, got"):
+    with pytest.raises(ValueError, match="keep: expected best, last, or without patience an epoch up to epochs"):
         params(**options)
 
 
@@ -213,7 +216,7 @@ class KilledError(Exception):
 def test_killed_run_is_taken_up_with_the_same_bytes(
     step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {**changes, "dropout": 0.1, "checkpoint_minutes": 1e-9, "evaluate_steps": 2}
+    options = {"evaluate_steps": 2, **changes, "dropout": 0.1, "checkpoint_minutes": 1e-9}
     train(tiny_model, tmp_path, "undisturbed", **options)
     killed = task(tiny_model, tmp_path, **options)
     report = trainer.Progress.on_log
@@ -239,10 +242,11 @@ def test_killed_run_is_taken_up_with_the_same_bytes(
     assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
 
 
+@pytest.mark.parametrize("changes", [{}, LORA])
 def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
-    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    changes: dict[str, object], tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = {"epochs": 40, "checkpoint_minutes": 1e-9}
+    options = {"epochs": 40, "checkpoint_minutes": 1e-9, **changes}
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY / 'tests'), str(REPOSITORY / 'src')]!r}\n"
@@ -419,6 +423,32 @@ def test_reporter_that_is_not_installed_is_named(
         InputError, match=r"trainer.report_to: expected none or what is installed \(mlflow\), got wandb"
     ):
         train(tiny_model, tmp_path, trainer={"report_to": ["mlflow", "wandb"]})
+
+
+def test_reporter_is_told_of_steps_and_dev_scores(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[dict[str, float]] = []
+
+    class Reporter(TrainerCallback):
+        def on_log(self, *args: object, logs: dict[str, float], **kwargs: object) -> None:
+            reported.append(logs)
+
+    monkeypatch.setattr(training_arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "mlflow", Reporter)
+    history = train(tiny_model, tmp_path, trainer={"report_to": ["mlflow"]})
+    assert [log["loss"] for log in reported if "loss" in log] == pytest.approx(history["loss"].tolist(), abs=1e-5)
+    assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
+
+
+def test_log_tells_how_far_a_run_is(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "retune")
+    history = train(tiny_model, tmp_path)
+    lines = [line for line in caplog.messages if line.startswith("step ")]
+    assert len(lines) == 2
+    for line, dev, step in zip(lines, history["dev_ndcg_at_3"].dropna(), (3, 6), strict=True):
+        assert line.startswith(f"step {step} of 6: dev {dev:.4f}; steps take 0:00:")
+        assert re.search(r" more, [\d,]+ tokens/s, peak memory [\d.]+ GB$", line)
 
 
 def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
+import torch
 from conftest import WORDS
 
+from retune.model_directory import load_model
 from retune.params.compute import Compute
 from retune.params.finetune import Finetune
 from retune.records import Dataset, Mined, Split, empty_split, write_dataset, write_mined
@@ -52,6 +54,10 @@ PARAMS = {
 
 def params(**changes: object) -> Finetune:
     return Finetune(**PARAMS | changes)
+
+
+def first_weights(model: Path) -> torch.Tensor:
+    return next(iter(load_model(model, "cpu").parameters())).detach()
 
 
 def corpus() -> pd.DataFrame:

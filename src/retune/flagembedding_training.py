@@ -34,6 +34,7 @@ from retune.model_directory import read_encoding
 from retune.params.fetch import Encoding
 from retune.params.finetune import Finetune
 from retune.processes import num_processes
+from retune.progress import describe_profile
 from retune.task import Task
 from retune.trainer import DevEvaluator
 from retune.training_plan import Plan
@@ -70,7 +71,7 @@ def train_with_flagembedding(
         trainer.add_callback(callback)
     num_left = len(plan.query_ids) % params.batch_size
     batches = f"{len(dataset)} batches an epoch, {num_left} queries of each left out for whole batches"
-    LOG.info("training by FlagEmbedding on %s, dropout %g, %s", args.device, params.dropout, batches)
+    LOG.info("training by FlagEmbedding on %s, dropout %g, %s", describe_profile(model, args), params.dropout, batches)
     try:
         trainer.train()
     except (RuntimeError, MemoryError) as error:
@@ -219,6 +220,7 @@ class _EpochScores(ProgressCallback):
         save_adapter(self._model, self._scratch / ADAPTERS / f"epoch_{epoch}")
         score = self._evaluator(self._model, epoch=epoch, steps=state.global_step)["dev"]
         state.log_history.append({DEV: score, "step": state.global_step, "epoch": epoch})
+        LOG.info("step %d of %d: dev %.4f", state.global_step, state.max_steps, score)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" not in logs:

@@ -2,31 +2,27 @@
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any
 
+from sentence_transformers import SentenceTransformer
 from transformers import ProgressCallback, TrainingArguments
 
 from retune.hardware import describe_device
+from retune.history import DEV
 from retune.losses import RankingLoss
 from retune.memory import peak_gb
-from retune.packing import PACKED
 
 LOG = logging.getLogger(__name__)
 
 
-def log_profile(loss: RankingLoss, args: TrainingArguments, num_batches: int) -> None:
-    """Log what was chosen for this machine."""
-    config = getattr(getattr(loss.model[0], "model", None), "config", None)
-    LOG.info(
-        "training on %s: %s, %s attention, dropout %g, %d tokens a forward pass, %d data workers, %d batches an epoch",
-        describe_device(loss.model.device),
-        "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
-        PACKED if loss.packed_config else getattr(config, "_attn_implementation", "no"),
-        loss.params.dropout,
-        loss.token_budget,
-        args.dataloader_num_workers,
-        num_batches,
-    )
+def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, attention: str | None = None) -> str:
+    """Return what was chosen for this machine; attention as the model's config says if none is given."""
+    config = getattr(getattr(model[0], "model", None), "config", None)
+    dtype = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
+    attention = attention or getattr(config, "_attn_implementation", "no")
+    workers = args.dataloader_num_workers
+    return f"{describe_device(args.device)}: {dtype}, {attention} attention, {workers} data workers"
 
 
 class Progress(ProgressCallback):
@@ -50,6 +46,15 @@ class Progress(ProgressCallback):
         self._seconds += time.perf_counter() - self._started
         if state.is_world_process_zero and self.training_bar is not None:
             self.training_bar.set_postfix(loss=logs["loss"], tokens_s=self._speed(), memory_gb=self._memory())
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Tell how far the run is, where a bar cannot be seen, with each dev score."""
+        super().on_evaluate(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        if not self._num_steps:  # taken up at the end of an epoch
+            return
+        left = timedelta(seconds=round((state.max_steps - state.global_step) * self._seconds / self._num_steps))
+        told = state.global_step, state.max_steps, metrics[DEV], left, self._speed(), self._memory()
+        LOG.info("step %d of %d: dev %.4f; steps take %s more, %s tokens/s, peak memory %s GB", *told)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the bar and tell what training took."""

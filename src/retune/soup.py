@@ -1,47 +1,38 @@
 """Model soups (Wortsman et al., arXiv:2203.05482) in one run: it trains from the base more than once."""
 
+import copy
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from transformers import TrainerCallback
 
-from retune.params.finetune import Finetune
 
-
-class BaseAgain(TrainerCallback):
-    """Sets the weights to those of the base and forgets the optimizer's state, where the next model begins."""
+class RestartFromBase(TrainerCallback):
+    """Lets weights, optimizer and schedule begin again where the next model of a soup does."""
 
     def __init__(self, model: SentenceTransformer, soup_size: int) -> None:
-        """Take the model before it is trained, or taken up at a checkpoint."""
+        """Take the model before it is trained, or taken up at a checkpoint; its weights are kept on the CPU."""
         self._soup_size = soup_size
-        self._base = {name: values.detach().clone() for name, values in model.named_parameters()}
+        self._base = {name: values.detach().cpu().clone() for name, values in model.state_dict().items()}
+        self._optimizer: dict[str, Any] = {}
+        self._schedule: dict[str, Any] = {}
 
-    @torch.no_grad()
-    def on_epoch_begin(
-        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
-    ) -> None:
-        """The trainer calls it, also within an epoch that a run is taken up in."""
+    def remember(self, optimizer: Optimizer, scheduler: LRScheduler) -> None:
+        """Take the optimizer and the schedule of one model's steps before the first of them."""
+        self._optimizer, self._schedule = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Restart if a model of the soup has just ended; a run taken up within an epoch calls this as well."""
         if state.global_step == 0 or state.global_step % (state.max_steps // self._soup_size):
             return
-        for name, values in model.named_parameters():
-            values.copy_(self._base[name])
-        optimizer.state.clear()
+        model.load_state_dict(self._base)
+        kwargs["optimizer"].load_state_dict(copy.deepcopy(self._optimizer))
+        kwargs["lr_scheduler"].load_state_dict(copy.deepcopy(self._schedule))
 
 
-def repeat_schedule(scheduler: LambdaLR, num_steps: int) -> None:
-    """Let a schedule begin again after each `num_steps` steps, in place."""
-    scheduler.lr_lambdas = [partial(_repeated, share, num_steps) for share in scheduler.lr_lambdas]
-
-
-def epoch_from_base(epoch: float, params: Finetune) -> float:
-    """Return the epoch, above 0 and up to `params.epochs`, since a model of the soup began, of that of the run."""
-    return epoch - (math.ceil(epoch) - 1) // params.epochs * params.epochs
-
-
-def _repeated(share: Callable[[int], float], num_steps: int, step: int) -> float:
-    return share(step % num_steps)
+def epoch_of_model(epoch: float, epochs: int) -> float:
+    """Return an epoch of the run, above 0, counted from the start of its model of the soup: above 0, up to `epochs`."""
+    return epoch - (math.ceil(epoch) - 1) // epochs * epochs

@@ -11,7 +11,8 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import ProgressCallback, TrainerCallback
 
@@ -26,7 +27,7 @@ from retune.params.finetune import Finetune
 from retune.process_trainer import ProcessTrainer
 from retune.processes import from_main
 from retune.progress import Progress
-from retune.soup import BaseAgain, epoch_from_base, repeat_schedule
+from retune.soup import RestartFromBase, epoch_of_model
 from retune.tokenizing import Tokenizer, pad
 from retune.training_plan import Plan
 
@@ -47,19 +48,19 @@ class Trainer(ProcessTrainer):
         for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
         self._soup_size = params.soup_size
-        if params.soup_size > 1:
-            self.add_callback(BaseAgain(options["model"], params.soup_size))
+        if self._soup_size > 1:
+            self._restart = RestartFromBase(options["model"], self._soup_size)
+            self.add_callback(self._restart)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
         """Return the numbers of batches, whatever is asked for."""
         return _EpochSampler(self._num_batches)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
-        """Return the schedule of a model's steps, begun again for each of a soup."""
-        num_steps = num_training_steps // self._soup_size
-        scheduler = super().create_scheduler(num_steps, optimizer)
+        """Return the schedule of the steps from the base."""
+        scheduler = super().create_scheduler(num_training_steps // self._soup_size, optimizer)
         if self._soup_size > 1:
-            repeat_schedule(cast(LambdaLR, scheduler), num_steps)  # others need the library's own evaluation
+            self._restart.remember(cast(Optimizer, self.optimizer), scheduler)
         return scheduler
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -137,7 +138,7 @@ class DevEvaluator(BaseEvaluator):
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
         average_from = self._params.average_from
-        if average_from is not None and epoch_from_base(epoch, self._params) >= average_from:
+        if average_from is not None and epoch_of_model(epoch, self._params.epochs) >= average_from:
             self._mean.add(whole, steps)
         if self._base:
             move_towards(whole, self._base, self._params.base_share)

@@ -25,8 +25,9 @@ from retune.losses import RankingLoss
 from retune.memory import is_out_of_memory, memory_advice
 from retune.model_card import CARD, write_card
 from retune.model_directory import read_encoding
+from retune.packing import PACKED
 from retune.processes import from_main, joined, num_processes, rank, wait
-from retune.progress import log_profile
+from retune.progress import describe_profile
 from retune.records import read_mined
 from retune.task import Task
 from retune.trainer import Collator, DevEvaluator, Trainer
@@ -114,7 +115,9 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
         evaluator=evaluator,
         data_collator=Collator(plan, model.tokenizer, encoding),
     )
-    log_profile(loss, args, plan.num_batches)
+    profile = describe_profile(model, args, attention=PACKED if loss.packed_config else None)
+    told = profile, params.dropout, compute.token_budget, plan.num_batches
+    LOG.info("training on %s, dropout %g, %d tokens a forward pass, %d batches an epoch", *told)
     checkpoint = from_main(lambda: newest_checkpoint(scratch))
     if checkpoint:
         LOG.info("going on from %s", checkpoint)

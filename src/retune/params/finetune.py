@@ -58,7 +58,7 @@ class Finetune(Section):
     matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None  # the loss is the mean over these
     gradient_caching: bool  # batches of any size in the memory of one token budget, for a second forward pass
     learning_rate: PositiveFloat
-    warmup_ratio: Share  # of all steps, rising linearly; then falling linearly to 0
+    warmup_ratio: Share  # of the steps from the base, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
     dropout: Share  # 0 trains twice as fast on a CPU
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
@@ -68,6 +68,11 @@ class Finetune(Section):
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: packed or eager on a CPU
     checkpoint_minutes: PositiveFloat  # what a killed run loses at most
     trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
+
+    @property
+    def all_epochs(self) -> int:
+        """Return the epochs of all models of the soup together."""
+        return self.epochs * self.soup_size
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -95,24 +100,29 @@ class Finetune(Section):
                 f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
                 f"({self.epochs}), got {self.average_from} with {self.method}"
             )
-        if isinstance(self.keep, int) and (self.keep > self.all_epochs or self.patience is not None):
+        if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
             raise ValueError(
-                f"keep: expected best, last, or without patience an epoch up to {self.all_epochs}, got {self.keep}"
+                f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
             )
         return self
 
-    @property
-    def all_epochs(self) -> int:
-        """Return how often a run goes through its data, each time it trains from the base."""
-        return self.epochs * self.soup_size
-
     @model_validator(mode="after")
-    def _soup_is_averaged(self) -> Self:
-        sharded = {"deepspeed", "fsdp"} & set(self.trainer)
-        if self.soup_size > 1 and (self.average_from is None or self.patience is not None or sharded):
+    def _soup_is_the_mean_of_like_models(self) -> Self:
+        if self.soup_size == 1:
+            return self
+        for name in ("evaluate_steps", "patience"):
+            if (value := getattr(self, name)) is not None:
+                raise ValueError(f"{name}: expected null with a soup_size above 1, got {value}")
+        if self.keep != "last" or self.average_from is None:
             raise ValueError(
-                f"soup_size: expected 1 unless average_from is an epoch, patience is null and trainer has no deepspeed "
-                f"or fsdp, got {self.soup_size}"
+                f"keep and average_from: expected last and an epoch with a soup_size above 1, got {self.keep} and "
+                f"{self.average_from}"
+            )
+        optimizer = str(self.trainer.get("optim", ""))
+        if self.trainer.get("deepspeed") or self.trainer.get("fsdp") or "lomo" in optimizer or "layerwise" in optimizer:
+            raise ValueError(
+                "trainer: expected neither deepspeed, fsdp nor an optim by layers with a soup_size above 1, got "
+                f"{self.trainer}"
             )
         return self
 
