@@ -41,15 +41,21 @@ def test_soup_is_the_mean_over_runs_of_their_own(
         torch.testing.assert_close(values, (one[name] + other[name]) / 2)
 
 
-def test_dev_scores_of_a_soup_are_of_the_mean_so_far(
+def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
-    train(tiny_model, tmp_path, "last", keep="last")
-    scored = scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    base, scores = first_weights(tiny_model), [0.1, 0.2, 0.3, 0.4]
+    batch = Plan.batch
+    passed = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, "first", keep="last")
+    with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
+        patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
+        train(tiny_model, tmp_path, "second", keep="last")
+    scored = scripted(monkeypatch, scores)
     history = train(tiny_model, tmp_path, **SOUP, base_share=0.5)
-    torch.testing.assert_close(scored[:2], [(base + weights) / 2 for weights in passed])
-    assert history["dev_ndcg_at_3"].dropna().tolist() == [0.1, 0.2, 0.3, 0.4]
+    expected = [*passed[:3], (passed[1] + passed[3]) / 2]
+    torch.testing.assert_close(scored, [(base + weights) / 2 for weights in expected])
+    assert history["dev_ndcg_at_3"].dropna().tolist() == scores
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
 
 
