@@ -57,7 +57,7 @@ RUN: dict[str, Any] = {
     "random_negatives": 0, "in_batch_negatives": True, "guide": "minilm", "guide_margin": None,
     "learning_rate": RATE, "warmup_ratio": 0.1, "weight_decay": 0.0, "loss": "infonce",
     "temperature": TEMPERATURE, "teacher_temperature": None, "matryoshka_dims": None, "gradient_caching": False,
-    "dev_documents": None,
+    "dev_documents": None, "frozen_layers": 0,
     "dropout": 0.0, "base_share": 0.0, "average_from": None, "soup_size": 1, "attention": "auto", "processes": 1,
     "checkpoint_minutes": 60.0, "trainer": {},
 }  # fmt: skip

@@ -41,6 +41,7 @@ PARAMS = {
     "teacher_temperature": None,
     "matryoshka_dims": None,
     "gradient_caching": False,
+    "frozen_layers": 0,
     "dropout": 0.0,
     "base_share": 0.0,
     "average_from": None,

@@ -1,6 +1,7 @@
 """The base as a run trains it: number format, attention code, dropout, adapter."""
 
 import importlib.util
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -23,7 +24,7 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
 
     Raises:
         InputError: 4-bit loading or the attention code is not to be had here, no layer is of a name to adapt, or
-            Matryoshka dimensions are more than the model has.
+            Matryoshka dimensions or frozen layers are more than the model has.
     """
     params = task.params
     lora = params.lora if params.method in ("lora", "icl") else None
@@ -43,10 +44,27 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
     dim = int(model.get_embedding_dimension() or 0)
     if params.matryoshka_dims and max(params.matryoshka_dims) > dim:
         raise InputError(f"matryoshka_dims: expected at most the model's {dim}, got {max(params.matryoshka_dims)}")
+    if params.frozen_layers:
+        _freeze(model, params.frozen_layers)
     if lora:
         add_lora(model, lora, base=task.base.name, seed=task.seed)
     model.model_card_data.generate_widget_examples = False
     return model
+
+
+def _freeze(model: SentenceTransformer, num_layers: int) -> None:
+    """Leave the lowest layers, and all that a model defines before them, out of training."""
+    transformer: Any = model[0]
+    depth = transformer.model.config.num_hidden_layers
+    lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == depth)
+    layers = next(lists, [])  # none where layers share their weights
+    if num_layers >= len(layers):
+        raise InputError(f"frozen_layers: expected fewer than the model's {len(layers)} layers, got {num_layers}")
+    first_trained = next(layers[num_layers].parameters())
+    for parameter in model.parameters():
+        if parameter is first_trained:
+            return
+        parameter.requires_grad = False
 
 
 def _four_bit(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:

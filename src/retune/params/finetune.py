@@ -60,6 +60,7 @@ class Finetune(Section):
     learning_rate: PositiveFloat
     warmup_ratio: Share  # of the steps from the base, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
+    frozen_layers: NonNegativeInt  # the lowest, with the token embeddings below them, stay as the base's; 0: none
     dropout: Share  # 0 trains twice as fast on a CPU
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
@@ -89,6 +90,14 @@ class Finetune(Section):
                 f"teacher_temperature: expected a number with loss kl and null else, got {self.teacher_temperature} "
                 f"with {self.loss}"
             )
+        if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
+            raise ValueError(
+                f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _suits_method(self) -> Self:
         if (self.method in ("lora", "icl")) > (self.lora is not None):
             raise ValueError(f"lora: expected a section as in docs/finetune.md with method {self.method}, got null")
         if self.method in ("lora", "icl") and self.base_share:
@@ -100,10 +109,8 @@ class Finetune(Section):
                 f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
                 f"({self.epochs}), got {self.average_from} with {self.method}"
             )
-        if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
-            raise ValueError(
-                f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
-            )
+        if self.frozen_layers and self.method != "full":
+            raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
         return self
 
     @model_validator(mode="after")
