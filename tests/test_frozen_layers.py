@@ -7,11 +7,13 @@ import test_training
 import torch
 from decoders import KINDS, fetch_decoder
 from pydantic import ValidationError
+from test_packing import encoder
 from test_training import LORA, train
 from training_task import params
 
 from retune.errors import InputError
 from retune.model_directory import load_model
+from retune.training_model import freeze_layers
 
 
 def trained_weights(base: Path, model: Path) -> set[str]:
@@ -37,6 +39,7 @@ def upper_weights(base: Path, layers: str) -> set[str]:
         {"trainer": {"gradient_checkpointing": True}},
         {"base_share": 0.3, "average_from": 1, "keep": "last"},
         {"soup_size": 2, "average_from": 1, "keep": "last"},
+        {"processes": 2},
         {"engine": "flagembedding"},
     ],
 )
@@ -66,12 +69,30 @@ def test_killed_run_is_taken_up_with_the_same_bytes(
     )
 
 
+@pytest.mark.parametrize("kind", ["mpnet", "deberta-v2"])
+def test_position_weights_that_frozen_layers_share_with_others_stay_too(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    options = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]} if kind == "deberta-v2" else {}
+    model = encoder(kind, tiny_model, tmp_path / kind, **options)
+    freeze_layers(model, 1)
+    trained = {name for name, values in model.named_parameters() if values.requires_grad and "pooler" not in name}
+    assert trained == {name for name, _ in model.named_parameters() if "encoder.layer.1." in name}
+
+
+def test_layers_that_share_all_weights_cannot_be_frozen(tiny_model: Path, tmp_path: Path) -> None:
+    model = encoder("albert", tiny_model, tmp_path / "albert", embedding_size=16)
+    with pytest.raises(InputError, match="frozen_layers: expected 0, as the model has no list of its layers, got 1"):
+        freeze_layers(model, 1)
+
+
 def test_a_layer_must_be_left_to_train(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="frozen_layers: expected fewer than the model's 2 layers, got 2"):
         train(tiny_model, tmp_path, frozen_layers=2)
     assert not (tmp_path / "model").exists()
 
 
-def test_adapters_freeze_all_layers_themselves() -> None:
+def test_frozen_layers_beside_adapters_are_refused() -> None:
     with pytest.raises(ValidationError, match="frozen_layers: expected 0 with method lora, got 1"):
         params(frozen_layers=1, **LORA)
+    assert params(frozen_layers=1, method="none").frozen_layers == 1  # to compare tuned with untuned

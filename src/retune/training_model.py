@@ -1,8 +1,6 @@
 """The base as a run trains it: number format, attention code, dropout, adapter."""
 
 import importlib.util
-from typing import Any
-
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers import BitsAndBytesConfig
@@ -24,7 +22,7 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
 
     Raises:
         InputError: 4-bit loading or the attention code is not to be had here, no layer is of a name to adapt, or
-            Matryoshka dimensions or frozen layers are more than the model has.
+            Matryoshka dimensions are more than the model has, or frozen layers are all of its layers.
     """
     params = task.params
     lora = params.lora if params.method in ("lora", "icl") else None
@@ -45,26 +43,41 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
     if params.matryoshka_dims and max(params.matryoshka_dims) > dim:
         raise InputError(f"matryoshka_dims: expected at most the model's {dim}, got {max(params.matryoshka_dims)}")
     if params.frozen_layers:
-        _freeze(model, params.frozen_layers)
+        freeze_layers(model, params.frozen_layers)
     if lora:
         add_lora(model, lora, base=task.base.name, seed=task.seed)
     model.model_card_data.generate_widget_examples = False
     return model
 
 
-def _freeze(model: SentenceTransformer, num_layers: int) -> None:
-    """Leave the lowest layers, and all that a model defines before them, out of training."""
-    transformer: Any = model[0]
-    depth = transformer.model.config.num_hidden_layers
+def freeze_layers(model: SentenceTransformer, num_layers: int) -> None:
+    """Leave the lowest layers out of training, in place, and whatever else the input of the next one depends on.
+
+    Args:
+        model: Its first module is a transformer.
+        num_layers: 1 or more.
+
+    Raises:
+        InputError: It has no layer above these, or no list of layers that each have their own weights.
+    """
+    config = getattr(getattr(model[0], "model", None), "config", None)
+    depth = getattr(config, "num_hidden_layers", None)
     lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == depth)
-    layers = next(lists, [])  # none where layers share their weights
+    layers = next(lists, None)
+    if layers is None:
+        raise InputError(f"frozen_layers: expected 0, as the model has no list of its layers, got {num_layers}")
     if num_layers >= len(layers):
         raise InputError(f"frozen_layers: expected fewer than the model's {len(layers)} layers, got {num_layers}")
-    first_trained = next(layers[num_layers].parameters())
-    for parameter in model.parameters():
-        if parameter is first_trained:
-            return
-        parameter.requires_grad = False
+    inputs: list[torch.Tensor] = []
+    hook = layers[num_layers].register_forward_pre_hook(
+        lambda layer, args, kwargs: inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
+    )
+    model(dict(model.tokenizer(["a"], return_tensors="pt").to(model.device)))
+    hook.remove()
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(inputs[0].sum(), parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad = gradient is None
 
 
 def _four_bit(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:

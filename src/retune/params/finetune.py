@@ -60,7 +60,7 @@ class Finetune(Section):
     learning_rate: PositiveFloat
     warmup_ratio: Share  # of the steps from the base, rising linearly; then falling linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)]
-    frozen_layers: NonNegativeInt  # the lowest, with the token embeddings below them, stay as the base's; 0: none
+    frozen_layers: NonNegativeInt  # the lowest, with the embeddings below them, stay as the base's; 0: none
     dropout: Share  # 0 trains twice as fast on a CPU
     base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
     average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
@@ -109,7 +109,7 @@ class Finetune(Section):
                 f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
                 f"({self.epochs}), got {self.average_from} with {self.method}"
             )
-        if self.frozen_layers and self.method != "full":
+        if self.frozen_layers and self.method in ("lora", "icl"):
             raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
         return self
 
