@@ -1,6 +1,7 @@
 """The base as a run trains it: number format, attention code, dropout, adapter."""
 
 import importlib.util
+
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers import BitsAndBytesConfig
