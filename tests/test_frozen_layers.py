@@ -70,14 +70,20 @@ def test_killed_run_is_taken_up_with_the_same_bytes(
 
 
 @pytest.mark.parametrize("kind", ["mpnet", "deberta-v2"])
-def test_position_weights_that_frozen_layers_share_with_others_stay_too(
-    kind: str, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_position_weights_that_all_layers_read_stay_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
     options = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]} if kind == "deberta-v2" else {}
     model = encoder(kind, tiny_model, tmp_path / kind, **options)
     freeze_layers(model, 1)
     trained = {name for name, values in model.named_parameters() if values.requires_grad and "pooler" not in name}
     assert trained == {name for name, _ in model.named_parameters() if "encoder.layer.1." in name}
+
+
+def test_weights_that_a_model_never_trains_are_left_alone(tiny_model: Path, tmp_path: Path) -> None:
+    model = encoder("bert", tiny_model, tmp_path / "bert")
+    fixed = model[0].model.embeddings.position_embeddings.weight.requires_grad_(False)
+    freeze_layers(model, 1)
+    assert not fixed.requires_grad
+    assert not model[0].model.embeddings.word_embeddings.weight.requires_grad
 
 
 def test_layers_that_share_all_weights_cannot_be_frozen(tiny_model: Path, tmp_path: Path) -> None:

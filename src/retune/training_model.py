@@ -75,10 +75,11 @@ def freeze_layers(model: SentenceTransformer, num_layers: int) -> None:
     )
     model(dict(model.tokenizer(["a"], return_tensors="pt").to(model.device)))
     hook.remove()
-    parameters = list(model.parameters())
+    parameters = [values for values in model.parameters() if values.requires_grad]  # sines of positions do not
     gradients = torch.autograd.grad(inputs[0].sum(), parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.requires_grad = gradient is None
+        if gradient is not None:
+            parameter.requires_grad = False
 
 
 def _four_bit(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:
