@@ -57,7 +57,7 @@ def _convert(folder: Path, shape: str) -> tuple[float, float]:
 
 def convert(folder: str, shape: str) -> None:
     """Convert what `folder` holds, as stage `convert` does."""
-    from retune import converting
+    from retune.datasets import convert as converting
 
     own = {"negatives": True} if shape == "mldr" else {}
     raw = Path(folder, "raw")

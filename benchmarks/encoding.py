@@ -25,13 +25,15 @@ import torch
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import measure, write_results
 from benchmarks.public_data import SETS, SHARED
-from retune import converting, fetching, records
-from retune.encoding import Encoder
-from retune.metrics import mean_scores, score_ranking
-from retune.model_directory import read_encoding
-from retune.params.compute import Cache, Compute
+from retune.core import records
+from retune.datasets import convert
+from retune.encoding.compute import Cache, Compute
+from retune.encoding.encoder import Encoder
+from retune.evaluation.metrics import mean_scores, score_ranking
+from retune.fetching import fetch
+from retune.models.directory import read_encoding
 from retune.params.fetch import Fetch
-from retune.search import top_k
+from retune.retrieval.exact import top_k
 
 SAMPLE = 400  # documents, and queries, of each data set
 SLOW_S = 180.0  # a peer that takes longer runs once
@@ -82,7 +84,7 @@ NUMBERS = ("ours", "peer", "ratio")
 
 def _prepare(work: Path, data: Path, sample: int | None) -> None:
     """Write the model and the texts: documents first, nfcorpus's in the front."""
-    fetching.fetch(MINILM, work / "model", where="benchmark")
+    fetch.fetch(MINILM, work / "model", where="benchmark")
     texts: list[str] = []
     for name in ("nfcorpus", "eedi, validation_v2"):
         place, own = SETS[name]
@@ -94,8 +96,8 @@ def _prepare(work: Path, data: Path, sample: int | None) -> None:
 
 
 def _texts(out: Path, raw: Path, own: dict[str, Any], sample: int | None) -> list[str]:
-    params = converting.parse_params("convert.x", SHARED | {"raw": str(raw)} | own)
-    converting.convert(params, raw, out, seed=13, where="convert.x")
+    params = convert.parse_params("convert.x", SHARED | {"raw": str(raw)} | own)
+    convert.convert(params, raw, out, seed=13, where="convert.x")
     documents = records.document_texts(records.read_corpus(out))
     return list(documents)[:sample] + records.read_split(out, "test").queries["text"].tolist()[:sample]
 

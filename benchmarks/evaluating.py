@@ -17,8 +17,8 @@ import pytrec_eval
 
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import write_results
-from retune.metrics import score_ranking
-from retune.records import Split
+from retune.core.records import Split
+from retune.evaluation.metrics import score_ranking
 
 QUERIES, DEPTH, DOCUMENTS, RELEVANT = 100_000, 100, 1_000_000, 4
 KS = [1, 3, 5, 10, 25, 100]

@@ -171,8 +171,8 @@ def run_simulated(num_documents: int) -> None:
     import torch
 
     from benchmarks.mining_sets import SEED, answered
-    from retune.mining import mine
-    from retune.mining_inputs import gather
+    from retune.mining.inputs import gather
+    from retune.mining.mine import mine
     from retune.params.mine import Mine
 
     class Given:
@@ -209,9 +209,11 @@ def _print_report(start: float) -> None:
 def _retune(recipe: dict[str, Any]) -> peers.Mine:
     """Mine as stage `mine` does, with a cache of vectors in the folder."""
     import stages  # noqa: F401  puts src/ on the path
-    from retune import files, mining, mining_audit, records
-    from retune.mining_inputs import load_models, read_inputs
-    from retune.params.compute import Compute
+    from retune.core import files, records
+    from retune.encoding.compute import Compute
+    from retune.mining import audit
+    from retune.mining import mine as mining
+    from retune.mining.inputs import load_models, read_inputs
     from retune.params.mine import Mine
 
     def mine(folder: Path, model: Path, out: Path) -> None:
@@ -221,8 +223,8 @@ def _retune(recipe: dict[str, Any]) -> peers.Mine:
         inputs = read_inputs(dataset, dataset, params)
         models = load_models(model, model, compute)
         mined, outcome = mining.mine(inputs, *models, params, seed=0)
-        records.write_mined(out, mined, suspects=mining_audit.suspects(inputs, outcome))
-        files.write_json(out.with_suffix(".json"), mining_audit.audit(inputs, outcome, params))
+        records.write_mined(out, mined, suspects=audit.suspects(inputs, outcome))
+        files.write_json(out.with_suffix(".json"), audit.audit(inputs, outcome, params))
 
     return mine
 

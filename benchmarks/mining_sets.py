@@ -9,10 +9,10 @@ import pandas as pd
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks import peers
 from benchmarks.public_data import EEDI, NFCORPUS, SHARED
-from retune import converting
-from retune.fetching import fetch
+from retune.core.records import Dataset, Split, document_texts, empty_split, read_corpus, read_split, write_dataset
+from retune.datasets import convert
+from retune.fetching.fetch import fetch
 from retune.params.fetch import Fetch
-from retune.records import Dataset, Split, document_texts, empty_split, read_corpus, read_split, write_dataset
 
 SEED = 13
 WORDS_A_DOCUMENT, QUERY_CHARACTERS = 20, 60
@@ -58,8 +58,8 @@ def fetch_model(out: Path) -> None:
 def prepare(name: str, data: Path, out: Path, is_full: bool) -> None:
     """Convert a data set and write its train split, or a sample of it, for all methods."""
     source = SOURCES[name]
-    params = converting.parse_params("convert.x", SHARED | source.params)
-    converting.convert(params, raw_place(name, data), out / "all", seed=SEED, where="convert.x")
+    params = convert.parse_params("convert.x", SHARED | source.params)
+    convert.convert(params, raw_place(name, data), out / "all", seed=SEED, where="convert.x")
     corpus, train = read_corpus(out / "all"), read_split(out / "all", "train")
     limits = (None, None) if is_full else (source.queries, source.documents)
     write(out, *sample(corpus, train, *limits))

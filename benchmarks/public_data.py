@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import stages  # noqa: F401  puts src/ on the path
-from retune import converting
+from retune.datasets import convert
 
 SHARED: dict[str, Any] = {
     "raw": "raw", "licence": "theirs", "source": "public", "use": "any", "merge_queries": True, "max_unusable": 0.02,
@@ -58,9 +58,9 @@ def main(folder: Path) -> None:
         raw = folder / place
         if not raw.exists():
             continue
-        params = converting.parse_params("convert.x", SHARED | own)
+        params = convert.parse_params("convert.x", SHARED | own)
         with tempfile.TemporaryDirectory() as out:
-            statistics, _ = converting.convert(params, raw, Path(out, "set"), seed=13, where="convert.x")
+            statistics, _ = convert.convert(params, raw, Path(out, "set"), seed=13, where="convert.x")
         splits = statistics["splits"].values()
         queries = " / ".join(f"{split['queries']:,}" for split in splits)
         judged = sum(split["relevant"] + split["judged_irrelevant"] for split in splits)

@@ -22,9 +22,9 @@ from sentence_transformers.util import semantic_search
 
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import case, measure, write_results
-from retune.hardware import resolve_device
+from retune.encoding.hardware import resolve_device
 from retune.params.search import Flat, Graph, InvertedLists, Search, Torch
-from retune.vector_index import build_index, recall
+from retune.retrieval.index import build_index, recall
 
 DIM, K, CENTRES = 384, 200, 1000
 SIDE, REPEATS = 4096, 5  # of the matrix product that gives the machine's rate

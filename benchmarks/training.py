@@ -29,15 +29,16 @@ from benchmarks.machine import measure, write_results
 from benchmarks.mining_sets import PYTHON_DOCS, fetch_model, raw_place
 from benchmarks.peers import MAX_LENGTH
 from benchmarks.public_data import EEDI, SHARED
-from retune import converting, records
-from retune.encoding import Encoder
-from retune.evaluation import evaluate
-from retune.metrics import mean_scores
-from retune.model_directory import read_encoding
-from retune.params.compute import Compute
+from retune.core import records
+from retune.datasets import convert
+from retune.encoding.compute import Compute
+from retune.encoding.encoder import Encoder
+from retune.evaluation.metrics import mean_scores
+from retune.models.directory import read_encoding
 from retune.params.finetune import Finetune
-from retune.task import Task
-from retune.training import finetune
+from retune.training.dev_scoring import evaluate
+from retune.training.finetune import finetune
+from retune.training.spec import Task
 
 STEPS, SKIPPED = 8, 2
 SEEDS = 3
@@ -97,8 +98,8 @@ def _prepare(work: Path, data: Path, num_queries: int | None) -> None:
     fetch_model(work / "model")
     name = "eedi" if raw_place("eedi", data).exists() else "python_docs"
     own = EEDI | {"rule": "cross_validation", "dev": 0.1} if name == "eedi" else PYTHON_DOCS | {"dev": 0.1}
-    params = converting.parse_params("convert.x", SHARED | own)
-    converting.convert(params, raw_place(name, data), work / "dataset", seed=13, where="convert.x")
+    params = convert.parse_params("convert.x", SHARED | own)
+    convert.convert(params, raw_place(name, data), work / "dataset", seed=13, where="convert.x")
     corpus, train = records.read_corpus(work / "dataset"), records.read_split(work / "dataset", "train")
     rng = np.random.default_rng(13)
     pairs = train.qrels[train.qrels["relevance"] > 0].drop_duplicates("query_id").sample(frac=1, random_state=13)

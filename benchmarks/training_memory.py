@@ -14,9 +14,9 @@ from pathlib import Path
 
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.training import COMPUTE, RUN, _prepare
-from retune import records
-from retune.files import write_json
-from retune.model_directory import SETTINGS, read_encoding
+from retune.core import records
+from retune.core.files import write_json
+from retune.models.directory import SETTINGS, read_encoding
 
 BATCHES, STEPS, DEV_QUERIES = (32, 64, 128, 256), 1, 10
 LENGTHS = {"query_max_length": 64, "document_max_length": 128}
@@ -59,8 +59,8 @@ def _shorten(work: Path) -> None:
 def train(work: Path, batch: int, caching: bool) -> None:
     """Train for a few steps; dev queries are ranked against few documents, so that training takes the most."""
     from retune.params.finetune import Finetune
-    from retune.task import Task
-    from retune.training import finetune
+    from retune.training.finetune import finetune
+    from retune.training.spec import Task
 
     params = Finetune(**RUN | {"batch_size": batch, "gradient_caching": caching, "dev_documents": 0})
     finetune(Task(work / "model", work / "mined", work / "dataset", params, COMPUTE, 1), work / "out", work / "h.tsv")

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 import stages  # noqa: F401  puts src/ on the path
-from retune.batching import token_batches
-from retune.model_directory import load_model
-from retune.tokenizing import pad
+from retune.encoding.batching import token_batches
+from retune.encoding.tokenizing import pad
+from retune.models.directory import load_model
 
 MODEL = Path("models/minilm")
 MAX_LENGTH, TEXTS, BUDGET = 128, 128, 4096

@@ -3,13 +3,13 @@
 python -m stages.cache show|prune|empty
 """
 
-from retune import cache_folder
-from retune.cli import run
-from retune.params.compute import Compute
+from retune.core.cli import run
+from retune.encoding import cache_store
+from retune.encoding.compute import Compute
 
 
 def main(command: str) -> None:
-    print(cache_folder.manage(command, Compute.read("compute")))
+    print(cache_store.manage(command, Compute.read("compute")))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 python -m stages.check
 """
 
-from retune import checking
-from retune.cli import run
-from retune.params.section import read_all
+from retune.check import checking
+from retune.core.cli import run
+from retune.core.section import read_all
 
 
 def main() -> None:

@@ -5,15 +5,16 @@ python -m stages.convert NAME --raw PATH --out DIR --metrics FILE --lengths FILE
 
 from pathlib import Path
 
-from retune import converting, files
-from retune.cli import run
-from retune.params.section import read_value
+from retune.core import files
+from retune.core.cli import run
+from retune.core.section import read_value
+from retune.datasets import convert
 
 
 def main(name: str, *, raw: Path, out: Path, metrics: Path, lengths: Path) -> None:
     key = f"convert.{name}"
-    params = converting.read_params(key)
-    statistics, percentiles = converting.convert(params, raw, out, seed=read_value("seed"), where=key)
+    params = convert.read_params(key)
+    statistics, percentiles = convert.convert(params, raw, out, seed=read_value("seed"), where=key)
     files.write_json(metrics, statistics)
     files.write_text(lengths, percentiles.to_csv(sep="\t", index=False, lineterminator="\n"))
 

@@ -6,20 +6,22 @@ python -m stages.eval --model DIR --dataset DIR --excluded DIR --means FILE --sc
 
 from pathlib import Path
 
-from retune import files, measuring, records, run_files
-from retune.cli import run
-from retune.params.compute import Compute
+from retune.core import files, records
+from retune.core.cli import run
+from retune.core.section import read_value
+from retune.encoding.compute import Compute
+from retune.evaluation import evaluate
 from retune.params.eval import read_measuring
-from retune.params.section import read_value
+from retune.retrieval import trec_runs
 
 
 def main(
     *, model: Path, dataset: Path, excluded: Path, means: Path, scores: Path, trec: Path, pair_scores: Path
 ) -> None:
     params, compute = read_measuring(), Compute.read("compute")
-    cell = measuring.measure(model, dataset, params, compute, excluded=excluded, seed=read_value("seed"))
+    cell = evaluate.measure(model, dataset, params, compute, excluded=excluded, seed=read_value("seed"))
     records.write_table(scores, cell.per_query)
-    run_files.write_run(trec, cell.run, model.name)
+    trec_runs.write_run(trec, cell.run, model.name)
     files.write_json(means, cell.means)
     files.write_json(pair_scores, cell.pair_scores)
 

@@ -5,8 +5,8 @@ python -m stages.export_data LAYOUT --dataset DIR --out DIR
 
 from pathlib import Path
 
-from retune import exporting
-from retune.cli import run
+from retune.core.cli import run
+from retune.layouts import exporting
 
 
 def main(layout: str, *, dataset: Path, out: Path) -> None:

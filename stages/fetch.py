@@ -5,15 +5,15 @@ python -m stages.fetch NAME --out DIR
 
 from pathlib import Path
 
-from retune import fetching
-from retune.cli import run
+from retune.core.cli import run
+from retune.core.section import read_value
+from retune.fetching import fetch
 from retune.params.fetch import parse_entry
-from retune.params.section import read_value
 
 
 def main(name: str, *, out: Path) -> None:
     key = f"fetch.{name}"
-    fetching.fetch(parse_entry(key, read_value(key)), out, where=f"params.yaml: {key}")
+    fetch.fetch(parse_entry(key, read_value(key)), out, where=f"params.yaml: {key}")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ python -m stages.finetune NAME --base DIR --mined DIR --dev DIR --guide DIR --ou
 
 from pathlib import Path
 
-from retune import training
-from retune.cli import run
-from retune.params.compute import Compute
+from retune.core.cli import run
+from retune.core.section import read_value
+from retune.encoding.compute import Compute
 from retune.params.finetune import Finetune
-from retune.params.section import read_value
-from retune.task import Task
+from retune.training import finetune
+from retune.training.spec import Task
 
 
 def main(name: str, *, base: Path, mined: Path, dev: Path, guide: Path, out: Path, history: Path) -> None:
@@ -23,7 +23,7 @@ def main(name: str, *, base: Path, mined: Path, dev: Path, guide: Path, out: Pat
         seed=read_value("seed"),
         guide=guide,
     )
-    training.finetune(task, out, history)
+    finetune.finetune(task, out, history)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ python -m stages.gate --verdict FILE
 
 from pathlib import Path
 
-from retune import gate
-from retune.cli import run
+from retune.comparison import gate
+from retune.core.cli import run
 from retune.params.compare import Compare
 
 

@@ -5,8 +5,9 @@ python -m stages.mix NAME --first DIR --second DIR --out DIR --metrics FILE
 
 from pathlib import Path
 
-from retune import files, mixing, records
-from retune.cli import run
+from retune.core import files, records
+from retune.core.cli import run
+from retune.mining import mixing
 from retune.params.mix import Mix
 
 

@@ -5,10 +5,11 @@ python -m stages.predict NAME --model DIR --dataset DIR --queries FILE --out DIR
 
 from pathlib import Path
 
-from retune import prediction, records
-from retune.cli import run
-from retune.params.compute import Compute
+from retune.core import records
+from retune.core.cli import run
+from retune.encoding.compute import Compute
 from retune.params.predict import Predict
+from retune.retrieval import prediction
 
 
 def main(name: str, *, model: Path, dataset: Path, queries: Path, out: Path) -> None:

@@ -5,15 +5,16 @@ python -m stages.synthesize NAME --dataset DIR --out DIR --metrics FILE
 
 from pathlib import Path
 
-from retune import files, provenance, records, synthesis
-from retune.cli import run
-from retune.params.section import read_value
+from retune.core import files, provenance, records
+from retune.core.cli import run
+from retune.core.section import read_value
 from retune.params.synthesize import Synthesize
+from retune.synthesis import inverse_cloze
 
 
 def main(name: str, *, dataset: Path, out: Path, metrics: Path) -> None:
     params = Synthesize.read(f"synthesize.{name}")
-    synthetic, rejected, statistics = synthesis.synthesize(
+    synthetic, rejected, statistics = inverse_cloze.synthesize(
         records.read_corpus(dataset), params, seed=read_value("seed")
     )
     records.write_dataset(out, synthetic)

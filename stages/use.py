@@ -5,8 +5,8 @@ python -m stages.use NAME --presets DIR --params FILE
 
 from pathlib import Path
 
-from retune.cli import run
-from retune.presets import use
+from retune.check.presets import use
+from retune.core.cli import run
 
 
 def main(name: str, *, presets: Path, params: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 import pytrec_eval
 
 from benchmarks import evaluating, mining, mining_sets, peers, training
-from retune.metrics import score_ranking
-from retune.mining_inputs import read_inputs
+from retune.core.records import Split
+from retune.evaluation.metrics import score_ranking
+from retune.mining.inputs import read_inputs
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
-from retune.records import Split
 
 
 @pytest.fixture

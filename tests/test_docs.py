@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from conftest import REPOSITORY, succeed
-from conversion import SHARED, convert_raw
 
-from retune import converters, converting
+from retune import formats
+from retune.comparison.verdict import Word
+from retune.core.section import Section
+from retune.datasets import convert
 from retune.params.compare import Compare, Gate, Reference
 from retune.params.eval import Eval
 from retune.params.mix import Mix
 from retune.params.predict import Predict
-from retune.params.section import Section
-from retune.verdict import Word
+from tests.support.conversion import SHARED, convert_raw
+from tests.support.repository import REPOSITORY, succeed
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -88,9 +89,9 @@ def test_locks_pin_every_package_and_differ_by_accelerator() -> None:
 
 def test_every_format_and_its_parameters_are_on_the_page_of_convert() -> None:
     page = (REPOSITORY / "docs/convert.md").read_text(encoding="utf-8")
-    for name in converting.formats():
+    for name in convert.formats():
         assert f"| `{name}` |" in page, name
-        fields = importlib.import_module(f"retune.converters.{name}").Params.model_fields
+        fields = importlib.import_module(f"retune.formats.{name}").Params.model_fields
         assert all(f"`{field}`" in page for field in fields), name
 
 
@@ -101,7 +102,7 @@ def test_format_shown_on_the_page_of_convert_works_in_under_forty_lines(
     code = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1]
     assert len(code.splitlines()) < 40
     (tmp_path / "tickets.py").write_text(code)
-    monkeypatch.setattr(converters, "__path__", [*converters.__path__, str(tmp_path)])
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
     rows = [
         {"id": f"t{n}", "question": f"how {n}?", "article_id": f"a{n}", "headline": "H", "article": f"so {n}"}
         for n in "12"

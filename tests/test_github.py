@@ -7,7 +7,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from conftest import REPOSITORY, clone, run, succeed
+
+from tests.support.repository import REPOSITORY, clone, run, succeed
 
 GITHUB = REPOSITORY / ".github"
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")

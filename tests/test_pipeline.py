@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import WORDS, clone, run, succeed, write_params
-from conversion import SHARED
-from eval_section import MEASURING
-from mining_recipe import recipe
-from training_task import PARAMS
+
+from tests.support.conversion import SHARED
+from tests.support.eval_section import MEASURING
+from tests.support.mining_recipe import recipe
+from tests.support.repository import WORDS, clone, run, succeed, write_params
+from tests.support.training_task import PARAMS
 
 DATASETS = ("first", "second")
 

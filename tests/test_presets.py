@@ -7,13 +7,13 @@ from typing import Any
 
 import dvc.api
 import pytest
-from conftest import REPOSITORY, clone, succeed
 from ruamel.yaml import YAML
 
-from retune.checking import check
-from retune.hub import SUFFIX, read_pins
+from retune.check.checking import check
+from retune.core.section import NAME
+from retune.datasets.hub_pins import SUFFIX, read_pins
 from retune.params.fetch import Fetch
-from retune.params.section import NAME
+from tests.support.repository import REPOSITORY, clone, succeed
 
 PRESETS = sorted((REPOSITORY / "presets").glob("*.yaml"))
 MODELS: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "docs/models.yaml")

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
-from imports import import_closure
 from ruamel.yaml import YAML
+
+from tests.support.imports import import_closure
+from tests.support.repository import REPOSITORY
 
 GITHUB = REPOSITORY / ".github"
 SCRIPTS = sorted((GITHUB / "scripts").glob("*.sh"))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 CORPUS = [{"id": f"doc-{number}", "text": text} for number, text in enumerate(["liver", "heart", "lung"])]
 QUERIES = [{"id": "q-1", "text": "What filters blood?"}, {"id": "q-2", "text": "What pumps blood?"}]

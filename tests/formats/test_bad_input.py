@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conversion import convert_raw
 
-from retune import reading
-from retune.errors import InputError
+from retune.core.errors import InputError
+from retune.reading import lines as reading
+from tests.support.conversion import convert_raw
 
 GUARD = {"near_duplicate": 0.8, "min_words": 4}
 TABLE: dict[str, Any] = {

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import SHARED_DATA
-from conversion import convert_raw
 
-from retune.errors import InputError
-from retune.tables import read_qrels
+from retune.core.errors import InputError
+from retune.reading.tables import read_qrels
+from tests.support.conversion import convert_raw
+from tests.support.repository import SHARED_DATA
 
 
 def write_beir(folder: Path, **files: str) -> Path:

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conversion import SHARED, Converted, convert_raw
 
-from retune.converters.documents import read
-from retune.converting import parse_params
-from retune.errors import InputError
+from retune.core.errors import InputError
+from retune.datasets.convert import parse_params
+from retune.formats.documents import read
+from tests.support.conversion import SHARED, Converted, convert_raw
 
 GUIDE = """Intro words before any heading stand alone.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SHARED_DATA
-from conversion import Converted, convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import Converted, convert_raw
+from tests.support.repository import SHARED_DATA
 
 EEDI = {"prompt": None, "example": None, "rule": "files", "dev": 0.0, "test": "given", "split_by": "group"}
 HEADER = (

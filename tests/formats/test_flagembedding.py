@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED_DATA
-from conversion import Converted, convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import Converted, convert_raw
+from tests.support.repository import SHARED_DATA
 
 EXAMPLES = SHARED_DATA / "flagembedding_examples"
 ROW = {

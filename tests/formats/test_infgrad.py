@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 
 def row(query: str, positive: str, negative: str) -> dict[str, str]:

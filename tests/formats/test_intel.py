@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED_DATA
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
+from tests.support.repository import SHARED_DATA
 
 REAL = SHARED_DATA / "intel_embedding_finetune"
 

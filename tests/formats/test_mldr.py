@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 CORPUS = [
     {"docid": f"doc-{number}", "text": f"A long text about {what}."} for number, what in enumerate(["moss", "fern"])

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 TEXTS = {"d_1": "Rust eats iron.", "d_2": "Copper turns green.", "d_3": "Gold stays bright."}
 

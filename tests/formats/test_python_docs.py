@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
-from conversion import Converted, convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import Converted, convert_raw
+from tests.support.repository import REPOSITORY
 
 
 def read_docs(lock: Path, out: Path, **values: Any) -> Converted:

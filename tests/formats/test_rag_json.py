@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 CONTENT = {
     "queries": {"q-0": "first", "q-1": "second"},

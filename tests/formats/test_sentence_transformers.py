@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conversion import Converted, convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import Converted, convert_raw
 
 
 def converted(tmp_path: Path, *rows: dict[str, Any], relevant_from: float | None = None) -> Converted:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conversion import convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import convert_raw
 
 FILES = {
     "collection.tsv": 'pid\tpassage\n0\t"quoted\n1\tone\ttab and two\ttabs\n2\t\n3\t <b>bold</b>\n4\t  \n',

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import SHARED_DATA
-from conversion import Converted, convert_raw
 
-from retune.errors import InputError
+from retune.core.errors import InputError
+from tests.support.conversion import Converted, convert_raw
+from tests.support.repository import SHARED_DATA
 
 COLUMNS = {
     "query": "q",

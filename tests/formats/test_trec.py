@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SHARED_DATA
-from conversion import convert_raw
 
-from retune.errors import InputError
-from retune.tables import read_qrels
+from retune.core.errors import InputError
+from retune.reading.tables import read_qrels
+from tests.support.conversion import convert_raw
+from tests.support.repository import SHARED_DATA
 
 FILES = {
     "docs.tsv": "d1\tone\nd2\ttwo\nd3\tthree\n",

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from retune.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled, write_lines
-from retune.files import write_text
-from retune.records import Dataset
+from retune.core.files import write_text
+from retune.core.records import Dataset
+from retune.layouts.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled, write_lines
 
 LACKS = (SCORES, UNANSWERED)
 

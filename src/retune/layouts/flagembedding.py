@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retune.exported import (
+from retune.core.records import Dataset
+from retune.layouts.exported import (
     EQUAL_TEXTS,
     TITLES,
     UNANSWERED,
@@ -16,7 +17,6 @@ from retune.exported import (
     text_by_id,
     write_lines,
 )
-from retune.records import Dataset
 
 LACKS = (TITLES, UNANSWERED)
 

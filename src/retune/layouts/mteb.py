@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retune.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled
-from retune.files import write_text
-from retune.records import PARQUET, Dataset
+from retune.core.files import write_text
+from retune.core.records import PARQUET, Dataset
+from retune.layouts.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled
 
 LACKS = (SCORES, UNANSWERED)
 

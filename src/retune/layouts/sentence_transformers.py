@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from retune.errors import InputError
-from retune.exported import (
+from retune.core.errors import InputError
+from retune.core.records import Dataset
+from retune.layouts.exported import (
     ANSWERS,
     EQUAL_TEXTS,
     GRADES,
@@ -17,7 +18,6 @@ from retune.exported import (
     text_by_id,
     write_lines,
 )
-from retune.records import Dataset
 
 LACKS = (TITLES, PROMPTS, ANSWERS, GRADES, SCORES, UNANSWERED)
 

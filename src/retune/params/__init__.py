@@ -1,1 +1,1 @@
-"""The sections of params.yaml: one module per stage, each the single place where its values are checked."""
+"""What may a person choose? One module per section of params.yaml."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
-from retune.params.section import Name, Section
+from retune.core.section import Name, Section
 
 
 class Gate(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from retune.params.section import Section, Share
+from retune.core.section import RawPath, Section, Share
 
 
 def _is_share_or_given(value: float | str) -> float | str:
@@ -15,9 +15,6 @@ def _is_share_or_given(value: float | str) -> float | str:
 
 Cut = Annotated[float | str, AfterValidator(_is_share_or_given)]
 """Where a split comes from: the share of train queries cut off for it, or `given` by the source."""
-
-RawPath = Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]
-"""A file or folder; no spaces, quotes or shell signs."""
 
 
 class Leaks(Section):

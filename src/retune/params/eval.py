@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from retune.core.section import Name, Section, read_value
 from retune.params.search import Graph, Search
-from retune.params.section import Name, Section, read_value
 
 
 class Measuring(Section):

@@ -3,24 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from retune.errors import InputError
-from retune.params.section import Section
+from retune.core.errors import InputError
+from retune.core.section import Section
+from retune.models.encoding_settings import Encoding
 
 SOURCES = ("package", "hub", "path", "bm25")
-
-
-class Encoding(Section):
-    """How texts become vectors; written into the model directory as retune.json."""
-
-    query_prefix: str  # before the text; a query's own prompt comes before it
-    query_suffix: str  # after the text; survives truncation
-    document_prefix: str
-    query_max_length: PositiveInt  # tokens
-    document_max_length: PositiveInt  # tokens
-    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: the model folder says
-    dtype: Literal["auto", "float32", "bfloat16", "float16"]  # of the vectors' computation
 
 
 class Fetch(Encoding):

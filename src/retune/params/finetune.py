@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from retune.params.section import Name, Section, Share
+from retune.core.section import Name, Section, Share
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
     "guide_margin": None, "soup_size": 1, "processes": 1,
 }  # fmt: skip
+
+
+SHARDING = ("deepspeed", "fsdp")  # training arguments that divide the state of training among processes
 
 
 class Lora(Section):
@@ -74,6 +77,11 @@ class Finetune(Section):
     def all_epochs(self) -> int:
         """Return the epochs of all models of the soup together."""
         return self.epochs * self.soup_size
+
+    @property
+    def is_sharded(self) -> bool:
+        """Return whether DeepSpeed or FSDP divides the state of training among processes."""
+        return any(self.trainer.get(name) for name in SHARDING)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
+from retune.core.section import Name, Section
 from retune.params.search import Graph, Search
-from retune.params.section import Name, Section
 
 
 def _is_range(value: list[int | None]) -> list[int | None]:

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import PositiveFloat, model_validator
 
-from retune.params.section import Name, Section
+from retune.core.section import Name, Section
 
 
 class Mix(Section):

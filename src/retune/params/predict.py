@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from retune.params.convert import RawPath
-from retune.params.section import Name, Section
+from retune.core.section import Name, RawPath, Section
 
 
 class Predict(Section):

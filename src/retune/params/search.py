@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from retune.params.section import Section, Share
+from retune.core.section import Section, Share
 
 
 class Torch(Section):

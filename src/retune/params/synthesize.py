@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
-from retune.params.section import Name, Section, Share
+from retune.core.section import Name, Section, Share
 
 
 class Synthesize(Section):

@@ -1,0 +1,1 @@
+"""Does params.yaml hold together?"""

@@ -1,0 +1,74 @@
+"""Names in params.yaml that must stand for something there."""
+
+from collections.abc import Iterable, Iterator
+
+from retune.check.project import Project
+from retune.comparison import lineage
+from retune.params.fetch import Lexical
+
+
+def unknown_names(project: Project) -> Iterator[str]:
+    """Yield names that no section defines, and names defined twice."""
+    models = [*project.fetch, *project.finetune]
+    datasets = [*project.convert, *project.synthesize]
+    for name in sorted({*project.fetch} & {*project.finetune}):
+        yield f"finetune.{name}: fetch has a model of this name; rename one"
+    for name in sorted({*project.convert} & {*project.synthesize}):
+        yield f"synthesize.{name}: convert has a data set of this name; rename one"
+    for name, synthetic in project.synthesize.items():
+        yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
+    for name, recipe in project.mine.items():
+        yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
+        yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)
+        yield from _no_encoder(f"mine.{name}.model", recipe.model, project)
+        yield from _no_encoder(f"mine.{name}.scorer", recipe.scorer, project)
+    for name, run in project.finetune.items():
+        yield from _no_encoder(f"finetune.{name}.base", run.base, project)
+        yield from _no_encoder(f"finetune.{name}.guide", run.guide, project)
+        yield from _unknown(f"finetune.{name}.data", [run.data], [*project.mine, *project.mix])
+        yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
+    yield from _unknown("eval.models", project.eval.models, models)
+    yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+    yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
+    for name, prediction in project.predict.items():
+        yield from _unknown(f"predict.{name}.model", [prediction.model], models)
+        yield from _unknown(f"predict.{name}.dataset", [prediction.dataset], datasets)
+
+
+def wrong_mixtures(project: Project) -> Iterator[str]:
+    """Yield mixtures of what no section defines, of themselves, or with a recipe's name."""
+    for name, mixture in project.mix.items():
+        yield from _unknown(f"mix.{name}.first", [mixture.first], [*project.mine, *project.mix])
+        yield from _unknown(f"mix.{name}.second", [mixture.second], [*project.mine, *project.mix])
+        if name in project.mine:
+            yield f"mix.{name}: mine has a recipe of this name; rename one"
+        if name in _parts(name, project):
+            yield f"mix.{name}: expected a mixture of mining recipes in the end, got a circle"
+
+
+def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
+    """Yield a model's name if it stands for none, or for one without vectors."""
+    if isinstance(project.fetch.get(name), Lexical):
+        yield (
+            f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; eval and predict "
+            "alone take it"
+        )
+        return
+    models = [*project.fetch, *project.finetune]
+    yield from _unknown(where, [name], [known for known in models if not isinstance(project.fetch.get(known), Lexical)])
+
+
+def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name not in known:
+            yield f"{where}: expected one of {', '.join(known) or 'none defined'}, got {name!r}"
+        if name in seen:
+            yield f"{where}: expected each name once, got {name!r} twice"
+        seen.add(name)
+
+
+def _parts(mixture: str, project: Project) -> set[str]:
+    """Return what a mixture is made of, directly or not."""
+    mix = project.mix
+    return lineage.reached(mixture, lambda name: {mix[name].first, mix[name].second} if name in mix else set())

@@ -1,0 +1,1 @@
+"""What changed, and is the change more than chance?"""

@@ -1,1 +1,0 @@
-"""One module per source format; `converters/<format>.py` defines `Params` and `read`."""

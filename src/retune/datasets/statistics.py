@@ -1,0 +1,102 @@
+"""Numbers that describe a data set, for Git: counts and lengths, never its texts."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from retune.core.records import Split
+
+PERCENTILES = (0, 50, 95, 100)
+SAMPLE = 200  # texts looked at to guess the language
+
+
+def describe(
+    splits: Mapping[str, Split],
+    words: Sequence[int],
+    characters: Sequence[int],
+    sample: Sequence[str],
+    dropped: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return counts, lengths, languages, overlaps of the splits and what was dropped, by reason.
+
+    Args:
+        splits: The queries and judgments.
+        words: Words of each document, split at white space.
+        characters: Characters of each document.
+        sample: Texts of documents, for the guess of the language.
+        dropped: Records left out, by reason.
+    """
+    texts = {name: set(split.queries["text"]) for name, split in splits.items()}
+    earlier: dict[str, tuple[str, ...]] = {"train": (), "dev": ("train",), "test": ("train", "dev")}
+    parts = {}
+    for name, split in splits.items():
+        relevant = split.qrels[split.qrels["relevance"] > 0]
+        parts[name] = {
+            "queries": len(split.queries),
+            "repeated_texts": int(split.queries["text"].duplicated().sum()),
+            "relevant": len(relevant),
+            "judged_irrelevant": len(split.qrels) - len(relevant),
+            "positives_per_query": _percentiles(relevant.groupby("query_id").size()),
+            **{
+                f"queries_also_in_{other}": int(split.queries["text"].isin(texts[other]).sum())
+                for other in earlier[name]
+            },
+            "length": _lengths(*measure(split.queries["text"])),
+            "language": _languages(list(split.queries["text"])),
+        }
+    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": _languages(sample)}
+    return {
+        "corpus": corpus,
+        "splits": parts,
+        "dropped": {reason: int(count) for reason, count in dropped.items() if count},
+    }
+
+
+def measure(texts: Iterable[str]) -> tuple[list[int], list[int]]:
+    """Return the words, split at white space, and the characters of each text."""
+    sizes = [(len(text.split()), len(text)) for text in texts]
+    return [words for words, _ in sizes], [characters for _, characters in sizes]
+
+
+def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Sequence[int]) -> pd.DataFrame:
+    """Return percentiles 0 to 100 of the lengths of documents and of all queries (0 if none), for a plot."""
+    query_words, query_characters = measure(text for split in splits.values() for text in split.queries["text"])
+    columns = {
+        "document_characters": characters,
+        "query_characters": query_characters,
+        "document_words": words,
+        "query_words": query_words,
+    }
+    percentiles = np.arange(101)
+    table = {name: np.percentile(values or [0], percentiles).astype(int) for name, values in columns.items()}
+    return pd.DataFrame({"percentile": percentiles} | table)
+
+
+def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[str, int]]:
+    return {"words": _percentiles(words), "characters": _percentiles(characters)} if len(words) else {}
+
+
+def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
+    if not len(values):
+        return {}
+    return {f"p{percentile}": int(np.percentile(values, percentile)) for percentile in PERCENTILES}
+
+
+def _languages(texts: Sequence[str]) -> dict[str, float]:
+    """Guess the languages of an even sample: the shares of the three most common, ISO 639-1 codes."""
+    sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
+    if not sample:
+        return {}
+    counts = Counter(str(_identifier().classify(text)[0]) for text in sample)
+    return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """Load the model once: it takes longer than all guesses."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -1,0 +1,158 @@
+"""The files of the embedding cache: creating one, keeping all within a size limit, showing and pruning them."""
+
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from retune.core.errors import InputError
+from retune.encoding.compute import Compute
+
+PAGE_BYTES = 16384  # fits ten vectors of 384 dimensions, three of 1024
+
+
+def create(path: Path, about: dict[str, Any]) -> None:
+    """Make an empty file that is whole from its first moment on, unless another process is faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(about).encode()
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    os.close(handle)
+    try:
+        with closing(sqlite3.connect(name)) as connection, connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")  # readers go on while one process writes
+            connection.execute("CREATE TABLE about (checksum INTEGER, content BLOB)")
+            connection.execute(
+                "CREATE TABLE vectors (key BLOB PRIMARY KEY, checksum INTEGER, is_cut INTEGER, vector BLOB)"
+            )
+            connection.execute("INSERT INTO about VALUES (?, ?)", (zlib.crc32(content), content))
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
+
+
+def read_about(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return what a file says of itself.
+
+    Raises:
+        sqlite3.DataError: It is damaged.
+    """
+    row = connection.execute("SELECT checksum, content FROM about").fetchone()
+    if row is None or not isinstance(row[1], bytes) or row[0] != zlib.crc32(row[1]):
+        raise sqlite3.DataError("what it says of itself is not what was written")
+    return dict(json.loads(row[1]))
+
+
+def read_dim(path: Path) -> int | None:
+    """Return the dimensions of a file's vectors; None if there is no such file, or it cannot be read."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # such that none is made
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+        return int(read_about(connection)["dim"])
+    return None
+
+
+SUFFIX = ".sqlite"
+GB = 10**9
+LOG = logging.getLogger(__name__)
+
+
+def shrink(folder: Path, max_gb: float, *, keep: Path | None = None) -> int:
+    """Delete the least recently used files until all are within the limit, but none that is in use.
+
+    Args:
+        folder: Of the cache.
+        max_gb: What may be left.
+        keep: A file to leave in any case.
+
+    Returns:
+        The number of files deleted.
+    """
+    paths = _files(folder)
+    left = sum(_size(path) for path in paths)
+    deleted = 0
+    for path in paths:
+        if left > max_gb * GB and path != keep and not _is_in_use(path):
+            left -= _size(path)
+            for part in _parts(path):
+                part.unlink(missing_ok=True)
+            deleted += 1
+    if deleted:
+        LOG.info("%s: embedding cache: %d files deleted, the least recently used", folder, deleted)
+    return deleted
+
+
+def manage(command: str, compute: Compute) -> str:
+    """Run a command on the cache and return what to print.
+
+    Args:
+        command: `show`; `prune`, to bring it within its limit; `empty`, to delete all of it.
+        compute: Says where it is and what it may hold.
+
+    Raises:
+        InputError: Another command, or no cache.
+    """
+    if compute.cache is None:
+        raise InputError("params.yaml: compute.cache: expected a folder, got null; there is no cache to look at")
+    folder = Path(compute.cache.folder).expanduser()
+    match command:
+        case "show":
+            lines = ["model\tof\tdim\tvectors\tMB\tlast used\tfile", *_lines(folder)]
+            total = sum(_size(path) for path in _files(folder)) / GB
+            return "\n".join([*lines, f"{folder}: {total:.3f} of {compute.cache.max_gb} GB"])
+        case "prune" | "empty":
+            deleted = shrink(folder, compute.cache.max_gb if command == "prune" else 0.0)
+            return f"{folder}: {deleted} files deleted, {len(_files(folder))} left"
+        case _:
+            raise InputError(f"expected show, prune or empty, got {command!r}")
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    """Yield a line for each file, the last used first."""
+    for path in reversed(_files(folder)):
+        about, vectors = _about(path)
+        cells = [about.get("model", "unreadable"), about.get("role", ""), about.get("dim", ""), vectors]
+        used = datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
+        yield "\t".join(map(str, [*cells, f"{_size(path) / 10**6:.1f}", used, path.name[:12]]))
+
+
+def _about(path: Path) -> tuple[dict[str, object], int]:
+    """Return what a file says of itself and how many vectors it holds; nothing if it is damaged."""
+    with suppress(sqlite3.Error, ValueError, TypeError), closing(sqlite3.connect(path)) as connection:
+        (content,) = connection.execute("SELECT content FROM about").fetchone()
+        (vectors,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
+        return dict(json.loads(content)), int(vectors)
+    return {}, 0
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the cache's files, damaged and half-made ones too, the least recently used first."""
+    paths = [path for suffix in (SUFFIX, ".damaged", ".new") for path in folder.glob(f"*{suffix}")]
+    return sorted(paths, key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return a database and the files SQLite keeps beside it while it is open."""
+    return [path, *(path.with_name(path.name + part) for part in ("-wal", "-shm"))]
+
+
+def _size(path: Path) -> int:
+    return sum(part.stat().st_size for part in _parts(path) if part.exists())
+
+
+def _is_in_use(path: Path) -> bool:
+    """Look whether any process has the file open: only then can SQLite not leave WAL mode."""
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        try:
+            return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("wal",))
+        except sqlite3.OperationalError as error:
+            return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+        except sqlite3.DatabaseError:
+            return False  # damaged

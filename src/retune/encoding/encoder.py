@@ -1,0 +1,230 @@
+"""The one place where texts become vectors: prefixes, truncation, batches, pooling, normalisation."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from tqdm import tqdm
+
+from retune.encoding.batching import Batching
+from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
+from retune.encoding.compute import Compute
+from retune.encoding.fingerprint import ModelFiles, Role, fingerprint
+from retune.encoding.hardware import alike_devices, resolve_device
+from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
+from retune.encoding.tokenizing import Texts, Tokenizer, max_length
+from retune.encoding.workers import Batch, Forward, Processes
+from retune.models.directory import read_encoding
+from retune.models.encoding_settings import Encoding
+
+MIN_TEXTS = 10_000  # for which several processes, that take some ten seconds to start, are worth it
+LOG = logging.getLogger(__name__)
+
+
+class Encoder:
+    """Encodes queries and documents with one model: a transformer of any pooling, or a static model.
+
+    Texts are tokenised once, sorted into buckets by length, and run in batches of which each row's bits do not depend
+    on the others. So a text's vector does not depend on what else is encoded, nor on the order, and the
+    embedding cache may give it back.
+
+    Attributes:
+        batching: The batches it runs.
+        truncated: Texts cut to the maximum length so far, by role; a text counts as often as it is given.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer | LazyModel[SentenceTransformer],
+        encoding: Encoding,
+        compute: Compute,
+        *,
+        files: ModelFiles | None = None,
+    ) -> None:
+        """Take a loaded model, or one that is loaded with the first text to encode; `load` takes a directory.
+
+        Args:
+            model: Encodes as it is.
+            encoding: How texts enter it.
+            compute: Token budget and cache; the model is on its device already.
+            files: Where its weights come from, unchanged. None: nothing is cached.
+        """
+        self.encoding = encoding
+        self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
+        self.device = self._lazy.device
+        self.batching = Batching(compute, self.device)
+        self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
+        self._cache_settings = compute.cache
+        self._files = files
+        self._processes: Processes | None = None
+
+    @classmethod
+    def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
+        """Take a model directory for encoding, with the cache that `compute` names.
+
+        The model itself is loaded with the first text that is not cached.
+        For many texts there is a process for each of `devices`; None means all GPUs like the one of `compute`.
+        """
+        encoding = read_encoding(folder)
+        device = resolve_device(compute.device)
+        files = ModelFiles.of(folder) if compute.cache else None
+        model = lazy_model(folder, encoding, device, files)
+        encoder = cls(model, encoding, compute, files=files)
+        devices = alike_devices(device) if devices is None else devices
+        if len(devices) > 1:
+            encoder._processes = Processes(partial(_load_forward, folder, compute, model.dtype), devices)
+        LOG.info("%s: encoding on %s in %s", folder, device.type, str(model.dtype).removeprefix("torch."))
+        return encoder
+
+    @classmethod
+    def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> "Encoder":
+        """Encode with a copy of a model in training, in the number format `load` would use, without a cache."""
+        return cls(prepared_copy(model, encoding), encoding, compute)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own."""
+        return self._tokenizer.plain
+
+    def encode_queries(
+        self, texts: Sequence[str], prompts: Sequence[str | None], *, ids: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Return (queries, dim) float32 unit vectors.
+
+        Args:
+            texts: Queries.
+            prompts: Per query, text put before the model's query prefix, or None.
+            ids: Per query, what an error calls it if its vector is not finite or has no direction.
+        """
+        return self._encode(Texts.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
+
+    def encode_documents(self, texts: Sequence[str], *, ids: Sequence[str] | None = None) -> np.ndarray:
+        """Return (documents, dim) float32 unit vectors; `ids` and errors as for queries."""
+        return self._encode(Texts.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
+
+    def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
+        """Return token ids of `query_inputs` and the query suffix, which survives truncation."""
+        return self._tokenizer.tokenize(inputs, "queries")[0]
+
+    def tokenize_documents(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids of document prefix and text."""
+        return self._tokenizer.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
+
+    def _encode(self, inputs: Texts) -> np.ndarray:
+        """Encode each distinct text once."""
+        embeddings = np.zeros((len(inputs.texts), self._dim(inputs.role)), dtype=np.float32)
+        is_cut = np.zeros(len(inputs.texts), dtype=bool)
+        left = list(range(len(inputs.texts)))
+        with self._processes or nullcontext():
+            while left:  # a second round only after the device ran out of memory
+                left = self._encode_rows(inputs, left, embeddings, is_cut)
+        if count := int(is_cut[inputs.rows].sum()):
+            shares = inputs.role, f"{count:,}", f"{len(inputs.rows):,}", max_length(self.encoding, inputs.role)
+            LOG.info("%s: %s of %s texts cut to %d tokens", *shares)
+        self.truncated[inputs.role] += count
+        return embeddings if len(inputs.texts) == len(inputs.rows) else embeddings[inputs.rows]
+
+    def _encode_rows(self, inputs: Texts, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
+        """Fill in rows of both arrays from the cache or the model; return those that memory did not suffice for."""
+        with self._open_cache(inputs.role, embeddings.shape[1]) as cache:
+            missing = cache.read(inputs.texts, rows, embeddings, is_cut) if cache else rows
+            if not missing:
+                return []
+            if cache:
+                cache.check_dim(self._model_dim)
+            token_ids, is_cut[missing] = self._tokenizer.tokenize([inputs.texts[row] for row in missing], inputs.role)
+            done: set[int] = set()
+            for batch, vectors in self._run_batches(inputs, missing, token_ids):
+                embeddings[batch] = vectors
+                done.update(batch)
+                if cache:
+                    cache.write([inputs.texts[row] for row in batch], vectors, is_cut[batch])
+        return [row for row in missing if row not in done]
+
+    def _run_batches(
+        self, inputs: Texts, rows: list[int], token_ids: list[list[int]]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
+        if not all(token_ids):
+            raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
+        self.batching.measure(self._model[0])
+        batches = self.batching.batches([len(ids) for ids in token_ids])
+        filled = (
+            (self.batching.fill([token_ids[member] for member in members], length), length)
+            for members, length in batches
+        )
+        processes = self._processes if len(rows) >= MIN_TEXTS else None
+        done = processes.map(filled) if processes else map(self._forward_or_none, filled)
+        with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
+            for (members, length), vectors in zip(batches, done, strict=True):
+                if vectors is None:
+                    return self.batching.halve(length)
+                batch = [rows[member] for member in members]
+                inputs.check(vectors[: len(batch)], batch)
+                progress.update(len(batch))
+                yield batch, vectors[: len(batch)]
+
+    def _open_cache(self, role: Role, dim: int) -> AbstractContextManager[EmbeddingCache | None]:
+        """Open the file of vectors made exactly as this encoder would make them now."""
+        if self._files is None or self._cache_settings is None:
+            return nullcontext()
+        return open_cache(self._cache_settings, Entry(self._key(self._files, role), self._files.name, role, dim))
+
+    def _key(self, files: ModelFiles, role: Role) -> str:
+        budget = self.batching.token_budget
+        return fingerprint(files, self.encoding, role, dtype=self._lazy.dtype, device=self.device, token_budget=budget)
+
+    def _dim(self, role: Role) -> int:
+        """Return the dimensions of the vectors: as the cache says, or else the model, which then is needed anyway."""
+        if self._files is None or self._cache_settings is None:
+            return self._model_dim
+        return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
+
+    def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
+        """Run a batch; None if the device has no memory for it."""
+        try:
+            return self._forward(*batch)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return None
+
+    @torch.inference_mode()
+    def _forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
+        self._model.eval()
+        features = self._tokenizer.features(token_ids, length, self.device)
+        vectors = self._model(features)["sentence_embedding"].float()
+        return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+
+    @property
+    def _model(self) -> SentenceTransformer:
+        return self._lazy.model
+
+    @property
+    def _model_dim(self) -> int:
+        return int(self._model.get_embedding_dimension() or 0)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer(self._model.tokenizer, self.encoding)
+
+
+def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:
+    """Load the model in a process of its own."""
+    return Encoder(load_prepared(folder, device, dtype), read_encoding(folder), compute)._forward_or_none
+
+
+def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
+    """Show texts a second and the time left; what the cache gave does not count for the speed."""
+    return tqdm(total=total, initial=initial, desc=f"encode {role}", unit="text", leave=False, mininterval=1.0)
+
+
+def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:
+    """Return what a model reads of each query: its own prompt, the model's query prefix, its text."""
+    pairs = zip(texts, prompts, strict=True)
+    return ["".join((prompt or "", encoding.query_prefix, text)) for text, prompt in pairs]  # refuses what is no text

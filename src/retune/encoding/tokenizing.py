@@ -1,0 +1,142 @@
+"""What enters a model: distinct texts, as token ids cut to its maximum length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tokenizers
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from retune.core.errors import InputError
+from retune.encoding.fingerprint import Role
+from retune.models.encoding_settings import Encoding
+
+CHUNK = 1000  # texts; the tokeniser keeps what it cuts off for as long as the chunk lives
+SHOWN = 60  # characters of a text in a message
+LEAST_NORM = 0.5  # scaled vectors have 1, or 0 where there was nothing to scale
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts to encode, each distinct one once.
+
+    Attributes:
+        role: Of all of them.
+        texts: The distinct ones, prompts and prefixes included.
+        rows: Of every text given, its place in `texts`.
+        ids: Of every text given, for messages, or None.
+    """
+
+    role: Role
+    texts: list[str]
+    rows: np.ndarray
+    ids: Sequence[str] | None
+
+    @classmethod
+    def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> "Texts":
+        """Take all texts; `ids` are as many."""
+        if ids is not None and len(ids) != len(texts):
+            raise ValueError(f"{role}: expected an id for each of {len(texts)} texts, got {len(ids)}")
+        places: dict[str, int] = {}
+        rows = [places.setdefault(text, len(places)) for text in texts]
+        return cls(role, list(places), np.array(rows, dtype=np.int64), ids)
+
+    def name(self, row: int) -> str:
+        """Say which text of `texts` this is: the first id it came with, and how it starts."""
+        start = repr(self.texts[row][:SHOWN])
+        if self.ids is None:
+            return f"the text {start}"
+        return f"{self.ids[int(np.argmax(self.rows == row))]!r}, which starts {start}"
+
+    def check(self, vectors: np.ndarray, rows: Sequence[int]) -> None:
+        """Refuse vectors of these rows, scaled to norm 1, that are not finite or have no direction."""
+        norms = np.linalg.norm(vectors, axis=1)
+        if not np.isfinite(norms).all():
+            row = rows[int(np.argmin(np.isfinite(norms)))]
+            raise InputError(
+                f"{self.role}: expected finite vectors, got one that is not, of {self.name(row)}; try dtype: float32"
+            )
+        if (norms < LEAST_NORM).any():
+            raise self.no_direction(rows[int(np.argmax(norms < LEAST_NORM))])
+
+    def no_direction(self, row: int) -> InputError:
+        """Return the error for a text that gives no vector, or one of zeros."""
+        return InputError(
+            f"{self.role}: expected vectors with a direction, got zeros of {self.name(row)}: the model knows none of "
+            "its words; leave the text out, or take another model"
+        )
+
+
+class Tokenizer:
+    """A model's tokeniser with its maximum lengths and query suffix."""
+
+    def __init__(self, tokenizer: Any, encoding: Encoding) -> None:
+        """Take the tokeniser of a transformer or of a static model, which has no special tokens."""
+        self._is_static = isinstance(tokenizer, tokenizers.Tokenizer)
+        self.plain: Any = _wrap(tokenizer) if self._is_static else tokenizer
+        self._encoding = encoding
+
+    def tokenize(self, texts: Sequence[str], role: Role) -> tuple[list[list[int]], list[bool]]:
+        """Return each text's token ids, and whether it was cut.
+
+        The suffix goes before the special tokens at the end, and is never cut.
+        """
+        suffix_ids = self._suffix_ids() if role == "queries" else []
+        end = -self._num_special_at_end() or None if suffix_ids else None
+        token_ids: list[list[int]] = []
+        is_cut: list[bool] = []
+        for start in range(0, len(texts), CHUNK):
+            tokens = self.plain(
+                list(texts[start : start + CHUNK]),
+                truncation=True,
+                max_length=max_length(self._encoding, role) - len(suffix_ids),
+                add_special_tokens=not self._is_static,
+            )
+            token_ids += [ids[:end] + suffix_ids + (ids[end:] if end else []) for ids in tokens["input_ids"]]
+            is_cut += [bool(encoding.overflowing) for encoding in tokens.encodings]
+        return token_ids, is_cut
+
+    def features(self, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return what the model reads: texts padded to a length, or, if it is static, one after the other."""
+        if not self._is_static:
+            return pad(self.plain, token_ids, length, device)
+        starts = np.cumsum([0, *map(len, token_ids)])[:-1]
+        ids = np.concatenate(token_ids)
+        return {"input_ids": torch.from_numpy(ids).to(device), "offsets": torch.from_numpy(starts).to(device)}
+
+    def _suffix_ids(self) -> list[int]:
+        """Return the suffix's ids as they are after a text: alone it might begin with a sign for the start of one."""
+        text, whole, alone = (
+            list(self.plain(text, add_special_tokens=False)["input_ids"]) if text else []
+            for text in ("a", "a" + self._encoding.query_suffix, self._encoding.query_suffix)
+        )
+        return whole[len(text) :] if whole[: len(text)] == text else alone
+
+    def _num_special_at_end(self) -> int:
+        mask = [] if self._is_static else self.plain("a", return_special_tokens_mask=True)["special_tokens_mask"]
+        return next((count for count, is_special in enumerate(reversed(mask)) if not is_special), 0)
+
+
+def max_length(encoding: Encoding, role: Role) -> int:
+    """Return the most tokens of a text, special tokens and suffix included."""
+    return encoding.query_max_length if role == "queries" else encoding.document_max_length
+
+
+def _wrap(tokenizer: tokenizers.Tokenizer) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
+
+
+def pad(tokenizer: Any, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return input ids and attention mask, (texts, length), padded on the tokenizer's side."""
+    input_ids = np.full((len(token_ids), length), tokenizer.pad_token_id or 0)  # some decoders have none: it is masked
+    mask = np.zeros_like(input_ids)
+    for row, ids in enumerate(token_ids):
+        start = length - len(ids) if tokenizer.padding_side == "left" else 0
+        input_ids[row, start : start + len(ids)] = ids
+        mask[row, start : start + len(ids)] = 1
+    return {
+        "input_ids": torch.from_numpy(input_ids).to(device),
+        "attention_mask": torch.from_numpy(mask).to(device),
+    }

@@ -1,0 +1,105 @@
+"""Several devices: one process each, which runs batches on its own copy of the model."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from retune.core.errors import InputError
+
+Batch = tuple[list[list[int]], int]  # token ids, and the length they are padded to
+Forward = Callable[[Batch], np.ndarray | None]  # a batch's vectors; None: out of memory
+AHEAD = 2  # batches handed to each process before it asks for more
+
+
+class _Process:
+    """What a process of the pool holds."""
+
+    load: Callable[[str], Forward]
+    device: str
+
+    @cached_property
+    def forward(self) -> Forward:
+        return self.load(self.device)
+
+
+_process = _Process()
+
+
+class Processes:
+    """A pool that starts with the first batch and ends, with all its processes, at the end of `with`."""
+
+    def __init__(self, load: Callable[[str], Forward], devices: Sequence[str]) -> None:
+        """Take what to run.
+
+        Args:
+            load: Called once in each process, with its device, when its first batch comes; pickled.
+            devices: One process each, such as `cuda:0`; a device may come twice.
+        """
+        self._load, self._devices = load, list(devices)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Processes":
+        context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
+        devices: Any = context.SimpleQueue()
+        for device in self._devices:
+            devices.put(device)
+        self._pool = ProcessPoolExecutor(
+            len(self._devices), context, initializer=_start, initargs=(self._load, devices, torch.get_num_threads())
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+
+    def map(self, batches: Iterable[Batch]) -> Iterator[np.ndarray | None]:
+        """Yield what `Forward` returns for each batch, in their order.
+
+        Raises:
+            InputError: A process failed or was killed.
+        """
+        assert self._pool is not None
+        running: deque[Future[np.ndarray | None]] = deque()
+        try:
+            for batch in batches:
+                running.append(self._pool.submit(_run, batch))
+                if len(running) > AHEAD * len(self._devices):
+                    yield self._result(running.popleft())
+            while running:
+                yield self._result(running.popleft())
+        except BrokenProcessPool:
+            reason = "a process was killed, or ended by itself; is there memory for one model a process?"
+            raise self._error(reason) from None
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _result(self, future: "Future[np.ndarray | None]") -> np.ndarray | None:
+        """Return a batch's vectors, or raise its process's failure as one line."""
+        try:
+            return future.result()
+        except (BrokenProcessPool, InputError):
+            raise
+        except Exception as error:  # of any kind: it comes from another process
+            raise self._error(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from None
+
+    def _error(self, reason: str) -> InputError:
+        return InputError(f"encoding on {', '.join(self._devices)}: {reason}")
+
+
+def _start(load: Callable[[str], Forward], devices: Any, num_threads: int) -> None:
+    """Take one of the devices; the model is loaded with the first batch, as only a result can hold an error."""
+    torch.set_num_threads(num_threads)
+    _process.load, _process.device = load, devices.get()
+
+
+def _run(batch: Batch) -> np.ndarray | None:
+    return _process.forward(batch)

@@ -1,0 +1,77 @@
+"""What a base model must be for its vectors to mean something: whole, pooled where it looks, within its positions."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+from retune.core.errors import InputError
+from retune.models.directory import first_module, pair_max_length
+from retune.models.encoding_settings import Encoding
+
+ADAPTER = "adapter_config.json"
+BLIND = ("mean", "cls")  # poolings that take tokens of a decoder that have not seen the text
+
+
+def check_no_adapter(folder: Path, where: str) -> None:
+    """Refuse the weights of a LoRA adapter, which are no model without their base."""
+    if any((place / ADAPTER).is_file() for place in (folder, first_module(folder)[1])):
+        raise InputError(
+            f"{where}: expected a whole model, got a LoRA adapter in {folder} ({ADAPTER}); merge it into its base "
+            "(peft: merge_and_unload) and save both as one model"
+        )
+
+
+def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, where: str) -> None:
+    """Refuse to pool a decoder over tokens that do not know what follows them."""
+    if mode in BLIND and _is_causal(model):
+        raise InputError(
+            f"{where}.pooling: expected lasttoken, as in a decoder a token knows only what comes before, got {mode}; "
+            "write lasttoken, or mend the folder's own pooling config if that says so"
+        )
+
+
+def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
+    """Refuse maximum lengths that leave no token of a text, or that the model has no positions for."""
+    if isinstance(model[0], StaticEmbedding):
+        return  # it has neither positions nor special tokens
+    positions = _num_positions(model)
+    special = model.tokenizer.num_special_tokens_to_add()
+    suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
+    for name, needed in (("query_max_length", special + suffix + 1), ("document_max_length", special + 1)):
+        if getattr(encoding, name) < needed:
+            raise InputError(
+                f"{where}.{name}: expected at least {needed} tokens, special tokens and suffix included, "
+                f"got {getattr(encoding, name)}"
+            )
+        if positions is not None and getattr(encoding, name) > positions:
+            raise InputError(
+                f"{where}.{name}: expected at most the model's {positions} positions, got {getattr(encoding, name)}"
+            )
+    limit = model.tokenizer.model_max_length
+    if isinstance(model, CrossEncoder) and pair_max_length(encoding) > limit:
+        raise InputError(
+            f"{where}: expected query_max_length and document_max_length to be at most {limit} together, as the "
+            f"cross-encoder reads both at once, got {encoding.query_max_length} + {encoding.document_max_length}"
+        )
+
+
+@torch.inference_mode()
+def _is_causal(model: SentenceTransformer | CrossEncoder) -> bool:
+    """Tell whether a token's vector stays the same whatever follows it; the ids are any."""
+    first, other = (
+        model[0]({"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, 2, dtype=torch.long)})
+        for ids in ([3, 4], [3, 5])
+    )
+    return torch.equal(first["token_embeddings"][0, 0], other["token_embeddings"][0, 0])
+
+
+def _num_positions(model: SentenceTransformer | CrossEncoder) -> int | None:
+    """Return how many tokens a model has positions for; RoBERTa and its kin begin to count after the padding's id."""
+    transformer = cast(Any, model[0]).auto_model
+    for name, module in transformer.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding) and module.padding_idx:
+            return module.num_embeddings - module.padding_idx - 1
+    return getattr(transformer.config, "max_position_embeddings", None)

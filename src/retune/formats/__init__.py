@@ -1,0 +1,1 @@
+"""How is this source laid out? One module per format, which defines `Params` and `read`."""

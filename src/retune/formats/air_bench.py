@@ -1,0 +1,59 @@
+"""Format `air_bench`: one data set of AIR-Bench, for evaluation.
+
+`raw` is a folder with corpus.jsonl, dev_queries.jsonl and, from the separate qrels repository, dev_qrels.jsonl; or
+the same of test. Documents and queries are `{"id", "text"}`, judgments `{"qid", "docid", "relevance"}`, where 0 marks
+a hard negative. There is no train split: `everything_in: test` evaluates on the dev queries.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import field_validator
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.lines import read_json_lines
+from retune.reading.raw_files import split_file
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
+from retune.reading.values import none_if_empty, text_in
+
+PUBLISHED = ("dev", "test")
+
+
+class Params(Convert):
+    """Adds nothing; refuses a use that the licence does not allow."""
+
+    @field_validator("use")
+    @classmethod
+    def _use_is_licensed(cls, use: str) -> str:
+        if use == "any":
+            raise ValueError(
+                "AIR-Bench is licensed for evaluation alone (CC BY-NC-SA 4.0); expected evaluation_only or "
+                "training_against_licence, got 'any'"
+            )
+        return use
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the folder `raw`."""
+    qrels = {split: split_file(raw, split, "{split}_qrels.jsonl") for split in PUBLISHED}
+    if not any(qrels.values()):
+        raise InputError(f"{raw}: expected dev_qrels.jsonl, found none; copy it from the qrels repository of the set")
+    for where, row in read_json_lines(raw / "corpus.jsonl"):
+        yield Document(row.get("id"), none_if_empty(row.get("title")), row.get("text"), where)
+    for split, path in qrels.items():
+        judged: set[str] = set()
+        for where, row in read_json_lines(path) if path else ():
+            judged.add(query_id := text_in(row, "qid", where))
+            yield Judgment(query_id, row.get("docid"), row.get("relevance"), where)
+        if path or (raw / f"{split}_queries.jsonl").exists():
+            yield from _queries(raw / f"{split}_queries.jsonl", split, judged)
+
+
+def _queries(path: Path, split: str, judged: set[str]) -> Iterator[Record]:
+    """Yield the queries that have judgments: those of test are published without."""
+    for where, row in read_json_lines(path):
+        if text_in(row, "id", where) in judged:
+            yield Query(row["id"], row.get("text"), where, split)
+        else:
+            yield Dropped("query without judgments")

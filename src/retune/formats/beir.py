@@ -1,0 +1,55 @@
+r"""Format `beir`: a folder with corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv.
+
+Documents are `{"_id", "title", "text"}`, queries `{"_id", "text"}`, qrels `query-id\tcorpus-id\tscore`. A query
+belongs to the split whose qrels name it, to the first if several do. `metadata` of a query may hold `prompt` and
+`answer`. A corpus may lie alone, without queries and judgments.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from retune.core.errors import InputError
+from retune.core.records import SPLITS
+from retune.params.convert import Convert
+from retune.reading.lines import read_json_lines
+from retune.reading.raw_files import split_file
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record, title_and_text
+from retune.reading.tables import read_qrels
+from retune.reading.values import object_in, text_in
+
+
+class Params(Convert):
+    """Adds nothing."""
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the folder `raw`."""
+    for where, row in read_json_lines(raw / "corpus.jsonl"):
+        yield Document(row.get("_id"), *title_and_text(row), where)
+    files = {split: split_file(raw / "qrels", split, "{split}.tsv") for split in SPLITS}
+    queries = raw / "queries.jsonl"
+    if not any(files.values()):
+        if not queries.exists() or queries.stat().st_size == 0:
+            return
+        raise InputError(f"{raw / 'qrels'}: expected train.tsv, dev.tsv or test.tsv, found none")
+    splits: dict[str, str] = {}
+    for split, path in files.items():
+        if path:
+            yield from _judgments(path, split, splits)
+    for where, row in read_json_lines(queries):
+        extra = object_in(row, "metadata", where)
+        query_id = text_in(row, "_id", where)
+        if query_id in splits:
+            split = splits[query_id]
+            yield Query(query_id, row.get("text"), where, split, extra.get("prompt"), extra.get("answer"))
+        else:
+            yield Dropped("query without judgments")
+
+
+def _judgments(path: Path, split: str, splits: dict[str, str]) -> Iterator[Record]:
+    """Yield a file's judgments, and enter the split of each query that has none yet."""
+    for where, query_id, doc_id, relevance in read_qrels(path):
+        if splits.setdefault(query_id, split) == split:
+            yield Judgment(query_id, doc_id, relevance, where)
+        else:
+            yield Dropped("judgment in a second split")

@@ -1,0 +1,117 @@
+"""Format `documents`: a folder of .txt, .md, .html and .jsonl files as a corpus of chunks, without queries.
+
+Text and Markdown are cut at headings, HTML at h1 to h6, every section into runs of words with an overlap. A chunk's
+title is the path of its headings. Its id is `<file>#<start>-<end>`: characters in the file as it is decoded. A line
+of .jsonl (`id` or none, `title` or none, `text`) gives `<id>#<start>-<end>`, without an id
+`<file>:<line>#<start>-<end>`: characters in that text.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.headings import Section, html_sections, markdown_sections, plain_section
+from retune.reading.lines import read_json_lines, told_by_line
+from retune.reading.source_records import Document, Dropped, Record
+from retune.reading.values import text_in
+
+SUFFIXES = (".txt", ".md", ".html", ".htm", ".jsonl", ".jsonl.gz")
+
+
+class Params(Convert):
+    """Adds the size of a chunk."""
+
+    chunk_words: PositiveInt
+    overlap_words: NonNegativeInt  # that a chunk repeats from the one before, within a section
+    min_words: Annotated[int, Field(ge=1)]  # shorter chunks are left out
+
+    def model_post_init(self, context: object) -> None:
+        """Check that chunks advance."""
+        if self.overlap_words >= self.chunk_words:
+            raise ValueError(f"overlap_words: expected less than chunk_words, got {self.overlap_words}")
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the chunks of every file below `raw`, in the order of their paths."""
+    files = {raw.name: raw} if raw.is_file() else {path.relative_to(raw).as_posix(): path for path in _below(raw)}
+    left_out = {name: reason for name, path in files.items() if (reason := _reason_to_leave_out(name, path))}
+    if len(left_out) == len(files):
+        raise InputError(f"{raw}: expected files named {', '.join('*' + suffix for suffix in SUFFIXES)}, found none")
+    yield from map(Dropped, left_out.values())
+    ids: set[str] = set()
+    for name in [name for name in files if name not in left_out]:
+        has_words = False
+        for section, source, where in _sections(files[name], name, ids):
+            for record in _chunks(section, source, where, params):
+                has_words = True
+                yield record
+        if not has_words:
+            yield Dropped("file without text")
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return files and links at any depth."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def _reason_to_leave_out(name: str, path: Path) -> str:
+    if any(part.startswith(".") for part in name.split("/")):
+        return "hidden file"
+    if not path.is_file():
+        return "link to a folder or to nothing"
+    return "" if name.lower().endswith(SUFFIXES) else "file of another kind"
+
+
+def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+    """Yield the sections of a file, each with what its chunks' ids begin with, and its place for messages."""
+    kind = name.lower().removesuffix(".gz").rpartition(".")[2]
+    if not path.stat().st_size:
+        return
+    if kind == "jsonl":
+        yield from _json_lines_sections(path, name, ids)
+        return
+    with told_by_line(path, lambda: 1):
+        text = path.read_bytes().decode("utf-8-sig")
+    if kind == "txt":
+        sections = [plain_section(None, text)]
+    else:
+        sections = markdown_sections(text) if kind == "md" else html_sections(text)
+    yield from ((section, name, str(path)) for section in sections)
+
+
+def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+    for where, row in read_json_lines(path):
+        source = f"{name}:{where.rpartition(':')[2]}"
+        if row.get("id") is not None:
+            source = text_in(row, "id", where)
+            if source in ids:
+                raise InputError(f"{where}: id: expected each id once, got {source!r:.80} again")
+            ids.add(source)
+        yield plain_section(row.get("title"), text_in(row, "text", where)), source, where
+
+
+def _chunks(section: Section, source: str, where: str, params: Params) -> Iterator[Record]:
+    """Cut a section into runs of words; white space inside a block stays as it is."""
+    words = [
+        (number, *match.span())
+        for number, block in enumerate(section.blocks)
+        for match in re.finditer(r"\S+", block.text)
+    ]
+    step = params.chunk_words - params.overlap_words
+    for begin in range(0, max(1, len(words) - params.overlap_words) if words else 0, step):
+        run = words[begin : begin + params.chunk_words]
+        if len(run) < params.min_words:
+            yield Dropped("chunk below min_words")
+            continue
+        (first, start, _), (last, _, end) = run[0], run[-1]
+        blocks = section.blocks[first : last + 1]
+        texts = [block.text for block in blocks]
+        texts[-1] = texts[-1][:end]
+        texts[0] = texts[0][start:]
+        place = f"{blocks[0].place(start, start + 1)[0]}-{blocks[-1].place(end - 1, end)[1]}"
+        yield Document(f"{source}#{place}", section.title, " ".join(map(str.strip, texts)), where)

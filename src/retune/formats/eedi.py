@@ -1,0 +1,152 @@
+"""Format `eedi`: the CSV files of the Kaggle competition "Eedi - Mining Misconceptions in Mathematics".
+
+`raw` is a folder with misconception_mapping.csv and train.csv, and test.csv where the rule is `files`. Every wrong
+answer that has a misconception is a query; the misconceptions are the documents. The question is the group of a
+cut by group.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
+from retune.reading.tables import read_csv
+from retune.reading.values import columns_in
+
+LETTERS = "ABCD"
+LABELS = [f"Misconception{letter}Id" for letter in LETTERS]
+ANSWERS = [f"Answer{letter}Text" for letter in LETTERS]
+QUESTION = ["QuestionId", "ConstructName", "CorrectAnswer", "QuestionText"]
+SEED = 42  # of numpy's legacy generator, as published
+
+
+def _is_template(value: str) -> str:
+    fields = {field for _, field, _, _ in Formatter().parse(value) if field is not None}
+    if fields != {"query", "misconception"}:
+        raise ValueError(f"expected a text with {{query}} and {{misconception}}, got {value!r}")
+    return value
+
+
+class Params(Convert):
+    """Adds the instruction before every query, an example before that, and the rule of the split."""
+
+    prompt: str | None  # a query's own, put before the model's prefix
+    example: Annotated[str, AfterValidator(_is_template)] | None  # put before the prompt of dev and test queries
+    rule: Literal["files", "validation_v2", "cross_validation", "submission"]
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the CSV files in the folder `raw`.
+
+    The rules draw test questions from a complete train.csv as the authors of the published figures did:
+    `validation_v2` takes 622 in 939 of those whose wrong answers are all labelled, `cross_validation` a fifth of
+    all; `submission` trains on every labelled pair and leaves Kaggle's unlabelled test.csv out; `files` takes a
+    labelled test.csv as the test split, where there is one.
+    """
+    names: dict[str, str] = {}
+    for where, row in read_csv(raw / "misconception_mapping.csv"):
+        columns_in(row, ["MisconceptionId", "MisconceptionName"], where)
+        doc_id = _whole_number(row["MisconceptionId"], where)
+        names[doc_id] = row["MisconceptionName"].strip()
+        yield Document(doc_id, None, names[doc_id], where)
+    questions = list(read_questions(raw / "train.csv", LABELS))
+    test = _drawn(questions, params.rule)
+    for where, row in questions:
+        yield from _pairs(row, where, "test" if row["QuestionId"] in test else "train", params, names)
+    if params.rule == "files" and params.test == "given":
+        for where, row in read_questions(raw / "test.csv", LABELS):
+            yield from _pairs(row, where, "test", params, names)
+
+
+def read_questions(path: Path, labels: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place and the fields of each question; `labels` are the columns it must have beside the texts."""
+    names: set[str] = set()
+    for where, row in read_csv(path):
+        columns_in(row, [*QUESTION, *ANSWERS, *labels], where)
+        name = row["QuestionId"]
+        if not name.isdecimal() or name in names:
+            raise InputError(f"{where}: QuestionId: expected a whole number that no other row has, got {name!r:.80}")
+        names.add(name)
+        if row["CorrectAnswer"] not in set(LETTERS):
+            raise InputError(f"{where}: CorrectAnswer: expected A, B, C or D, got {row['CorrectAnswer']!r}")
+        yield where, row
+
+
+def read_queries(path: Path) -> Iterator[Query]:
+    """Yield every wrong answer of Kaggle's test.csv, for `predict`, whether a misconception is known for it or not."""
+    for where, row in read_questions(path, []):
+        for letter in LETTERS:
+            if letter != row["CorrectAnswer"]:
+                yield Query(f"{row['QuestionId']}_{letter}", query_text(row, letter), where)
+
+
+def submission(run: pd.DataFrame, query_ids: Iterable[str]) -> str:
+    """Return Kaggle's submission.csv: a row for every query, its misconceptions best first."""
+    found = run.groupby("query_id", sort=False)["doc_id"].agg(" ".join)
+    rows = (f"{query_id},{found.get(query_id, '')}\n" for query_id in query_ids)
+    return "QuestionId_Answer,MisconceptionId\n" + "".join(rows)
+
+
+def _drawn(questions: list[tuple[str, dict[str, str]]], rule: str) -> set[str]:
+    """Return the ids of the questions that a rule draws for the test split."""
+    match rule:
+        case "validation_v2":
+            names = [row["QuestionId"] for _, row in questions if len(_wrong_answers(row)) == len(LETTERS) - 1]
+            count = len(names) * 622 // 939
+        case "cross_validation":
+            names = [row["QuestionId"] for _, row in questions]
+            count = len(names) // 5
+        case _:
+            return set()
+    names = sorted(set(names), key=int)
+    return set(np.random.RandomState(SEED).choice(names, count, replace=False).tolist())
+
+
+def _wrong_answers(row: dict[str, str]) -> list[str]:
+    """Return the letters of the wrong answers that have a misconception."""
+    return [letter for letter in LETTERS if letter != row["CorrectAnswer"] and row[f"Misconception{letter}Id"]]
+
+
+def _pairs(row: dict[str, Any], where: str, split: str, params: Params, names: Mapping[str, str]) -> Iterator[Record]:
+    """Yield a query and its judgment for every labelled wrong answer."""
+    topics = _topics(row, where) if params.example else ()
+    for letter in _wrong_answers(row):
+        query_id, text = f"{row['QuestionId']}_{letter}", query_text(row, letter)
+        doc_id = _whole_number(row[f"Misconception{letter}Id"], where)
+        example = params.example and params.example.format(query=text, misconception=names.get(doc_id, ""))
+        yield Query(query_id, text, where, split, params.prompt, None, row["QuestionId"], topics, example)
+        yield Judgment(query_id, doc_id, 1, where)
+    yield Dropped("wrong answer without a misconception", len(LETTERS) - 1 - len(_wrong_answers(row)))
+
+
+def _topics(row: dict[str, str], where: str) -> tuple[tuple[str, str], ...]:
+    columns_in(row, ["SubjectId", "ConstructId"], where)
+    subject, construct = row["SubjectId"], row["ConstructId"]
+    return ("subject and construct", f"{subject} {construct}"), ("subject", subject)
+
+
+def query_text(row: dict[str, str], letter: str) -> str:
+    """Return the query of a wrong answer."""
+    correct = row[f"Answer{row['CorrectAnswer']}Text"]
+    return (
+        f"Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"
+        f"Correct answer: {correct.strip()}\nWrong answer: {row[f'Answer{letter}Text'].strip()}"
+    )
+
+
+def _whole_number(value: str, where: str) -> str:
+    """Read an id that the files write as a decimal number, such as 2142.0."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.5
+    if not number.is_integer():
+        raise InputError(f"{where}: expected a misconception's number, got {value!r}")
+    return str(int(number))

@@ -1,0 +1,111 @@
+"""Format `flagembedding`: JSON lines as FlagEmbedding trains and evaluates on them.
+
+`raw` is a file of rows `{"query", "pos", "neg"}` or a folder of such files: those called after a split (train, dev or
+validation, test) hold it, every other .jsonl file train queries, corpus.jsonl more documents (`{"text"}` or
+`{"content"}`, with `id` or not; a `title` is put before its text, as it is in `pos` and `neg`). `pos` and `neg` are
+lists or one text; `pos_scores`, `neg_scores` and `prompt` are read where they stand, and so are `query_id`, `pos_ids`,
+`neg_ids`, `pos_relevance` and `answer`, which an export adds, and the older `{"query", "positive"}`. `type` and
+`category` tell a trainer how to batch and are not used.
+
+A folder with `{split}_qrels.jsonl` is in the layout of the package's own evaluation: corpus.jsonl `{"id", "title",
+"text"}`, `{split}_queries.jsonl` `{"id", "text"}`, `{split}_qrels.jsonl` `{"qid", "docid", "relevance"}`.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.lines import read_json_lines
+from retune.reading.raw_files import SPLIT_NAMES, files_in, split_named, split_of
+from retune.reading.source_records import Document, Judgment, Query, Record, judge, judge_ids, text_id
+from retune.reading.values import columns_in, none_if_empty, numbers_in, optional_text_in, texts_in
+
+QRELS = "_qrels.jsonl"
+
+
+class Params(Convert):
+    """Adds nothing."""
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the file or folder `raw`."""
+    if raw.is_dir() and (names := sorted(path.name.removesuffix(QRELS) for path in raw.glob(f"*{QRELS}"))):
+        yield from _evaluation(raw, names)
+        return
+    files = files_in(raw, ".jsonl", ".jsonl.gz")
+    corpora = [path for path in files if path.name.split(".")[0] == "corpus" and path != raw]
+    queries = [path for path in files if path not in corpora]
+    if not files:
+        raise InputError(f"{raw}: expected .jsonl files, found none")
+    for path in corpora:  # first, so that its ids are the ones kept
+        for where, row in read_json_lines(path):
+            yield _document(row, where)
+    for path in queries:
+        stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
+        prefix = f"{(path.relative_to(raw).parent / stem).as_posix()}-" if len(queries) > 1 else ""
+        split = "train" if path == raw else split_of(path) or "train"
+        for number, (where, row) in enumerate(read_json_lines(path), start=1):
+            yield from _row(row, f"{prefix}q{number}", split, where)
+
+
+def _document(row: dict[str, Any], where: str) -> Document:
+    key = "content" if "content" in row else "text"
+    columns_in(row, [key], where)
+    title, text = optional_text_in(row, "title", where), row[key]
+    if title is not None and isinstance(text, str):
+        text = f"{title} {text}"
+    return Document(row.get("id", text_id(text)), None, text, where)
+
+
+def _row(row: dict[str, Any], name: str, split: str, where: str) -> Iterator[Record]:
+    """Yield a query with its positives and negatives."""
+    positive = "positive" if "positive" in row else "pos"
+    columns_in(row, ["query", positive], where)
+    query_id = row.get("query_id", name)
+    yield Query(query_id, row["query"], where, split, row.get("prompt"), row.get("answer"))
+    grades = iter(_grades(row, where))
+    for record in _documents(row, positive, query_id, 1, where):
+        yield record._replace(relevance=next(grades)) if isinstance(record, Judgment) else record
+    yield from _documents(row, "neg", query_id, 0, where)
+
+
+def _documents(row: dict[str, Any], key: str, query_id: str, relevance: int, where: str) -> Iterator[Record]:
+    place = f"{where}: {key}"
+    texts = texts_in(row.get(key), place)
+    scores = numbers_in(row.get(f"{key}_scores"), f"{place}_scores")
+    if (ids := row.get(f"{key}_ids")) is None:
+        yield from judge(query_id, texts, relevance, place, scores)
+    else:
+        yield from judge_ids(query_id, (texts_in(ids, f"{place}_ids"), texts), relevance, place, scores)
+
+
+def _grades(row: dict[str, Any], where: str) -> Iterable[int]:
+    """Return the relevance of each positive: 1 unless the row says otherwise."""
+    grades = row.get("pos_relevance")
+    if grades is None:
+        return repeat(1)
+    num_texts = len(texts_in(row.get("pos"), f"{where}: pos"))
+    if not isinstance(grades, list) or len(grades) != num_texts:
+        raise InputError(
+            f"{where}: pos_relevance: expected a relevance for each of {num_texts} texts, got {grades!r:.80}"
+        )
+    return grades
+
+
+def _evaluation(raw: Path, names: list[str]) -> Iterator[Record]:
+    """Yield the records of the evaluation's layout."""
+    if unknown := [name for name in names if split_named(name) is None]:
+        raise InputError(f"{raw}: expected splits named {', '.join(SPLIT_NAMES)}, found {unknown[0]}{QRELS}")
+    for where, row in read_json_lines(raw / "corpus.jsonl"):
+        columns_in(row, ["id", "text"], where)
+        yield Document(row["id"], none_if_empty(row.get("title")), row["text"], where)
+    for name in sorted(names, key=lambda name: list(SPLIT_NAMES).index(name.lower())):
+        for where, row in read_json_lines(raw / f"{name}_queries.jsonl"):
+            columns_in(row, ["id", "text"], where)
+            yield Query(row["id"], row["text"], where, split_named(name) or name)
+        for where, row in read_json_lines(raw / f"{name}{QRELS}"):
+            columns_in(row, ["qid", "docid", "relevance"], where)
+            yield Judgment(row["qid"], row["docid"], row["relevance"], where)

@@ -1,0 +1,79 @@
+"""Format `open_retrievals`: rows of query and documents under keys of the user's choice, as open-retrievals reads them.
+
+`raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one for each split (train, dev or validation,
+test). A row has a query with positives and perhaps negatives, or a query, a document and a label. Documents are a text,
+a list of texts, or a list of `{"title", "text"}`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.source_records import Judgment, Query, Record, titled
+from retune.reading.tables import Row, read_split_rows, unread_tables
+from retune.reading.values import columns_in, number_in, text_in, texts_in
+
+
+class Params(Convert):
+    """Adds the names of the keys: of pairs and triplets, or of scored rows."""
+
+    query_key: str
+    positive_key: str | None
+    negative_key: str | None
+    document_key: str | None  # of scored rows
+    label_key: str | None  # of scored rows
+    relevant_from: float | None  # of scored rows: a label this high means relevant
+
+    @model_validator(mode="after")
+    def _one_kind_of_row(self) -> Self:
+        scored = [self.document_key, self.label_key, self.relevant_from]
+        if None in scored if self.positive_key is None else scored != [None] * 3:
+            raise ValueError(
+                "expected positive_key, or all of document_key, label_key and relevant_from, and null for the others"
+            )
+        if self.positive_key is None and self.negative_key is not None:
+            raise ValueError("negative_key: expected null where there is no positive_key")
+        return self
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the file or folder `raw`."""
+    yield unread_tables(raw)
+    query_ids: dict[tuple[str, str], str] = {}
+    for row in read_split_rows(raw):
+        if params.positive_key is not None:
+            yield from _positives(row, params)
+            continue
+        text = text_in(row.cells, params.query_key, row.where)
+        query_id = query_ids.setdefault((row.split, text), row.name)  # a query has a row for each document
+        if query_id == row.name:
+            yield Query(query_id, text, row.where, row.split)
+        label = number_in(row.cells.get(str(params.label_key)), f"{row.where}: {params.label_key}")
+        relevance = int(params.relevant_from is not None and label >= params.relevant_from)
+        yield from _judged(row, query_id, str(params.document_key), relevance, label)
+
+
+def _positives(row: Row, params: Params) -> Iterator[Record]:
+    """Yield a pair or triplet."""
+    columns_in(row.cells, [params.query_key], row.where)
+    yield Query(row.name, row.cells[params.query_key], row.where, row.split)
+    for key, relevance in ((params.positive_key, 1), (params.negative_key, 0)):
+        if key is not None:
+            yield from _judged(row, row.name, key, relevance, None)
+
+
+def _judged(row: Row, query_id: str, key: str, relevance: int, score: float | None) -> Iterator[Record]:
+    """Yield the documents of a cell and their judgments."""
+    columns_in(row.cells, [key], row.where)
+    value: Any = row.cells[key]
+    for item in [value] if isinstance(value, dict) else texts_in(value, f"{row.where}: {key}"):
+        if isinstance(item, dict) and "text" not in item:
+            raise InputError(f"{row.where}: {key}: expected a text or an object with text, got {item!r:.80}")
+        title, text = (item.get("title"), item["text"]) if isinstance(item, dict) else (None, item)
+        document = titled(query_id, title, text, f"{row.where}: {key}")
+        yield document
+        yield Judgment(query_id, document.doc_id, relevance, row.where, score)

@@ -1,0 +1,123 @@
+"""Format `table`: any table of queries and documents whose columns the parameters name.
+
+`raw` is a .csv, .tsv, .parquet, .jsonl or .json file (an array of objects, or an object of objects), or a folder with
+one for each split (train, dev or validation, test). A cell of documents holds a text, a list of texts, or an object
+that maps ids to texts. Rows with the same query id are one query; so are rows with the same query text where scores
+decide what is relevant, one document a row.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from retune.core.errors import InputError
+from retune.params.convert import Convert
+from retune.reading.raw_files import SPLIT_NAMES, split_named
+from retune.reading.source_records import Dropped, Query, Record, judge, judge_ids
+from retune.reading.tables import Row, read_split_rows, unread_tables
+from retune.reading.values import columns_in, number_in, texts_in
+
+
+class Params(Convert):
+    """Adds the columns' names; null where there is no such column."""
+
+    query: str
+    query_id: str | None
+    positive: str
+    positive_id: str | None
+    negatives: list[str]
+    score: str | None  # of the positive
+    relevant_from: float | None  # a score this high means relevant, below is judged irrelevant; null: all are relevant
+    answer: str | None
+    prompt: str | None
+    group: str | None
+    split: str | None  # holds train, dev, val, valid, validation or test; null: by the files' names
+
+    @model_validator(mode="after")
+    def _threshold_is_of_scores(self) -> Self:
+        if self.relevant_from is not None and self.score is None:
+            raise ValueError("relevant_from: expected null where there is no score")
+        return self
+
+    def columns(self) -> list[str]:
+        """Return all columns named."""
+        single = [self.query, self.query_id, self.positive, self.positive_id, self.score]
+        single += [self.answer, self.prompt, self.group, self.split]
+        return [name for name in (*single, *self.negatives) if name is not None]
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the file or folder `raw`."""
+    yield unread_tables(raw)
+    known: dict[str, Query] = {}
+    for row in read_split_rows(raw):
+        columns_in(row.cells, params.columns(), row.where)
+        query = _query(row, params)
+        content = query._replace(query_id="", where="")
+        by_text = params.query_id is None and params.relevant_from is not None
+        first = known.setdefault(repr(content if by_text else query.query_id), query)
+        if first is query or first._replace(query_id="", where="") != content:
+            yield query  # an id given to two texts is found where ids are checked
+        yield from _documents(row, first.query_id, params)
+
+
+def _query(row: Row, params: Params) -> Query:
+    split = row.split
+    if params.split is not None:
+        value = row.cells[params.split]
+        named = split_named(value)
+        if named is None:
+            raise InputError(
+                f"{row.where}: {params.split}: expected one of {', '.join(SPLIT_NAMES)}, got {value!r:.80}"
+            )
+        split = named
+    query_id = row.name if params.query_id is None else row.cells[params.query_id]
+    prompt, answer, group = (_optional(row, name) for name in (params.prompt, params.answer, params.group))
+    return Query(
+        query_id,
+        row.cells[params.query],
+        row.where,
+        split,
+        prompt,
+        answer,
+        None if group is None else str(group),
+    )
+
+
+def _optional(row: Row, name: str | None) -> Any:
+    """Return a cell, or None where there is none: "" in CSV, NaN in JSON that pandas' users wrote."""
+    value = None if name is None else row.cells[name]
+    return None if value == "" or value != value else value
+
+
+def _documents(row: Row, query_id: str, params: Params) -> Iterator[Record]:
+    """Yield a row's documents and their judgments."""
+    scores, relevance = None, 1
+    if params.score is not None:
+        scores = [number_in(row.cells[params.score], f"{row.where}: {params.score}")]
+        relevance = int(params.relevant_from is None or scores[0] >= params.relevant_from)
+    ids = None if params.positive_id is None else row.cells[params.positive_id]
+    yield from _judged(row, query_id, params.positive, relevance, (ids, scores))
+    for name in params.negatives:
+        if row.cells[name] == "":
+            yield Dropped("empty negative")
+        else:
+            yield from _judged(row, query_id, name, 0, (None, None))
+
+
+def _judged(
+    row: Row, query_id: str, column: str, relevance: int, ids_and_scores: tuple[Any, list[float] | None]
+) -> Iterator[Record]:
+    """Yield the documents of one cell."""
+    ids, scores = ids_and_scores
+    cell, place = row.cells[column], f"{row.where}: {column}"
+    if isinstance(cell, dict) and ids is not None:
+        raise InputError(f"{place}: expected texts beside a column of ids, got an object that has ids itself")
+    if isinstance(cell, dict):
+        yield from judge_ids(query_id, (list(cell), list(cell.values())), relevance, place, scores)
+    elif ids is not None:
+        yield from judge_ids(query_id, (texts_in(ids, place), texts_in(cell, place)), relevance, place, scores)
+    else:
+        yield from judge(query_id, texts_in(cell, place), relevance, place, scores)

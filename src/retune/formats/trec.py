@@ -1,0 +1,129 @@
+r"""Format `trec`: documents, queries and judgments (qrels) in files of their own, as TREC and MS MARCO have them.
+
+Documents and queries are TSV (`id\ttext`, documents also `id\ttitle\ttext`, with a header or not) or JSON
+lines (`id` or `_id`, `title`, `text` or `contents`). Qrels have 2, 3 or 4 columns. Run files, lines of `query Q0
+document rank score tag`, may give negatives: a system's best documents that nobody judged. All paths are relative to
+the folder `raw`.
+"""
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
+
+from retune.core.errors import InputError
+from retune.core.section import RawPath, Section
+from retune.params.convert import Convert
+from retune.reading.lines import read_json_lines, read_lines
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
+from retune.reading.tables import read_qrels, read_tsv
+from retune.reading.values import columns_in, none_if_empty, number_in, text_in
+
+RUN_FIELDS = 6
+
+
+def _is_inside(path: str) -> str:
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise ValueError(f"expected a path inside the folder raw, got {path!r}")
+    return path
+
+
+Inside = Annotated[RawPath, AfterValidator(_is_inside)]
+"""A file of the folder `raw`, which is all that DVC watches."""
+
+
+class SplitFiles(Section):
+    """The files of one split; several may name the same queries."""
+
+    queries: Inside
+    qrels: Inside
+
+
+class Params(Convert):
+    """Adds the files, and how deep runs are taken for negatives."""
+
+    documents: Annotated[list[Inside], Field(min_length=1)]  # all read, in this order
+    splits: Annotated[dict[Literal["train", "dev", "test"], SplitFiles], Field(min_length=1)]
+    runs: list[Inside]
+    run_depth: PositiveInt | None  # documents of a query, the highest scores first; null without runs
+
+    @model_validator(mode="after")
+    def _runs_have_a_depth(self) -> Self:
+        if bool(self.runs) != (self.run_depth is not None):
+            raise ValueError("run_depth: expected a number where there are runs, null where there are none")
+        return self
+
+
+def read(raw: Path, params: Params) -> Iterator[Record]:
+    """Yield the records of the files in `raw`; a query judged in two splits belongs to the first."""
+    for name in params.documents:
+        for where, doc_id, title, text in _texts(raw / name):
+            yield Document(doc_id, title, text, where)
+    splits: dict[str, str] = {}
+    judged: set[tuple[str, str]] = set()
+    for record in _judgments(raw, params, splits):
+        if params.runs and isinstance(record, Judgment):
+            judged.add((record.query_id, record.doc_id))
+        yield record
+    for name in dict.fromkeys(files.queries for files in params.splits.values()):
+        yield from _queries(raw / name, splits)
+    for name in params.runs:
+        yield from _unjudged(raw / name, params.run_depth or 0, splits, judged)
+
+
+def _judgments(raw: Path, params: Params, splits: dict[str, str]) -> Iterator[Record]:
+    """Yield the judgments of all qrels, and note each query's split."""
+    for split, files in params.splits.items():
+        for where, query_id, doc_id, relevance in read_qrels(raw / files.qrels):
+            if splits.setdefault(query_id, split) == split:
+                yield Judgment(query_id, doc_id, relevance, where)
+            else:
+                yield Dropped("judgment in a second split")
+
+
+def _queries(path: Path, splits: dict[str, str]) -> Iterator[Record]:
+    for where, query_id, _, text in _texts(path):
+        if query_id in splits:
+            yield Query(query_id, text, where, splits[query_id])
+        else:
+            yield Dropped("query without judgments")
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yield place, id, title and text of documents or queries."""
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        for where, row in read_json_lines(path):
+            text = "contents" if "contents" in row else "text"
+            columns_in(row, [text], where)
+            doc_id = text_in(row, "_id" if "_id" in row else "id", where)
+            yield where, doc_id, none_if_empty(row.get("title")), row[text]
+        return
+    first = next((line for _, line in read_lines(path)), "")
+    columns = ["id", "title", "text"] if first.count("\t") == 2 else ["id", "text"]
+    for where, fields in read_tsv(path, columns, header="optional"):
+        yield where, fields[0], (fields[1] or None) if len(fields) == 3 else None, fields[-1]
+
+
+def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[str, str]]) -> Iterator[Record]:
+    """Yield the documents that a run ranks high for a query of ours and that have no judgment, as irrelevant."""
+    best: dict[str, list[tuple[float, int, str]]] = {}  # by query: score, -line, document
+    unknown = 0
+    for number, line in read_lines(path):
+        fields = line.split()
+        if len(fields) != RUN_FIELDS:
+            raise InputError(f"{path}:{number}: expected {RUN_FIELDS} fields of a run, got {len(fields)}")
+        query_id, _, doc_id, _, score, _ = fields
+        if query_id not in splits:
+            unknown += 1
+            continue
+        ranked = best.setdefault(query_id, [])
+        heapq.heappush(ranked, (number_in(score, f"{path}:{number}"), -number, doc_id))
+        if len(ranked) > depth:
+            heapq.heappop(ranked)
+    yield Dropped("run's document for a query without judgments", unknown)
+    for query_id, ranked in best.items():
+        for _, line_below_zero, doc_id in sorted(ranked, reverse=True):
+            if (query_id, doc_id) not in judged:
+                yield Judgment(query_id, doc_id, 0, f"{path}:{-line_below_zero}")

@@ -1,0 +1,91 @@
+"""What was mined, in numbers and ids for Git, and in texts for people."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retune.mining.candidates import UNRANKED
+from retune.mining.inputs import Inputs, flatten
+from retune.mining.outcome import Outcome
+from retune.mining.score_distribution import score_distribution
+from retune.params.mine import Mine
+
+PERCENTILES = (5, 50, 95)
+SUSPECTS = 20
+
+
+def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
+    """Return the negatives that look most like answers: those furthest above their query's lowest positive.
+
+    Returns:
+        `query_id`, `query`, `doc_id`, `document`, `score`, `rank` (or null), `positive_id`, `positive`,
+        `positive_score` (the lowest), worst first, at most twenty.
+    """
+    negatives = outcome.negatives
+    excess = negatives.score - outcome.lowest_positive[negatives.query]
+    worst = negatives.take(np.argsort(-excess, kind="stable")[:SUSPECTS])
+    lowest = _lowest_positives(inputs, outcome)[worst.query]
+    ids, texts = inputs.documents["doc_id"].to_numpy(), np.array(inputs.document_texts, dtype=object)
+    return pd.DataFrame(
+        {
+            "query_id": inputs.queries["query_id"].to_numpy()[worst.query],
+            "query": inputs.queries["text"].to_numpy()[worst.query],
+            "doc_id": ids[worst.document],
+            "document": texts[worst.document],
+            "score": worst.score,
+            "rank": pd.array([None if rank == UNRANKED else rank for rank in worst.rank.tolist()], dtype="Int64"),
+            "positive_id": ids[lowest],
+            "positive": texts[lowest],
+            "positive_score": outcome.lowest_positive[worst.query],
+        }
+    )
+
+
+def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
+    """Return counts, shares, percentiles and the distribution of scores; no texts."""
+    negatives = outcome.negatives
+    per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
+    ranks = negatives.rank[negatives.rank != UNRANKED]
+    is_above = negatives.score > outcome.lowest_positive[negatives.query]
+    worst = suspects(inputs, outcome)
+    return {
+        "queries": len(inputs.queries),
+        "queries_without_positives": inputs.num_without_positives,
+        "documents_ranked": inputs.num_ranked,
+        "positives": len(outcome.positives),
+        "judged": sum(map(len, inputs.judged)),
+        "negatives": len(negatives),
+        "negatives_from": dict(outcome.origins),
+        "negatives_above_lowest_positive": _share(is_above),
+        "queries_short": len(outcome.short),
+        "queries_with_fewer_negatives": int((per_query < params.negatives).sum()),
+        "candidates": outcome.num_candidates,
+        "rejected": dict(outcome.rejected),
+        "outside_limits": dict(outcome.outside),
+        "search_recall": outcome.recall,
+        "texts_truncated": dict(outcome.truncated),
+        "positive_score": _percentiles(outcome.positives),
+        "negative_score": _percentiles(negatives.score),
+        "random_score": _percentiles(outcome.random_pairs),
+        "negative_rank": _percentiles(ranks),
+        "score_distribution": score_distribution(outcome.positives, negatives.score, outcome.random_pairs),
+        "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
+    }
+
+
+def _lowest_positives(inputs: Inputs, outcome: Outcome) -> np.ndarray:
+    """Return the position of each query's positive with the lowest score, by row."""
+    rows, positions = flatten(inputs.positives)
+    order = np.lexsort((outcome.positives, rows))
+    return positions[order[np.searchsorted(rows, np.arange(len(inputs.queries)))]]
+
+
+def _share(marks: np.ndarray) -> float | None:
+    return round(float(marks.mean()), 5) if len(marks) else None
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    if not len(values):
+        return {}
+    return {f"p{percent}": round(float(np.percentile(values, percent)), 5) for percent in PERCENTILES}

@@ -1,0 +1,207 @@
+"""The one place where a cross-encoder scores (query, document) pairs: the pairs of all queries in common batches."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from tqdm import tqdm
+
+from retune.core.errors import InputError
+from retune.core.files import sha256
+from retune.encoding.batch_invariance import multiply_row_by_row
+from retune.encoding.batching import Batching
+from retune.encoding.cache import EmbeddingCache, Entry, open_cache
+from retune.encoding.compute import Compute
+from retune.encoding.fingerprint import ModelFiles, fingerprint
+from retune.encoding.hardware import resolve_device, resolve_dtype, tune_memory
+from retune.encoding.loading import LazyModel
+from retune.encoding.packed_linear import pack_linear_layers
+from retune.models.directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
+from retune.models.encoding_settings import Encoding
+
+WINDOW = 32_768  # pairs whose tokens are in memory at once
+TOKENIZER_CHUNK = 1000  # pairs; the tokeniser keeps what it cuts off for as long as the chunk lives
+LOG = logging.getLogger(__name__)
+
+Pair = tuple[str, str]  # what the model reads: query and document, each with its prefix
+Tokens = dict[str, list[int]]  # of one pair: ids, and what else its tokenizer gives, such as which text they are of
+
+
+class CrossEncoderScorer:
+    """Scores pairs of a query and a document with one cross-encoder.
+
+    Batches are those of `Encoder`, so a pair's score does not depend on what
+    else is scored, nor on the order, and the cache may give it back.
+    """
+
+    def __init__(
+        self,
+        model: CrossEncoder | LazyModel[CrossEncoder],
+        encoding: Encoding,
+        compute: Compute,
+        *,
+        files: ModelFiles | None = None,
+    ) -> None:
+        """Take a loaded model, or one that is loaded with the first pair to score; `load` takes a directory.
+
+        Args:
+            model: Scores as it is, but for its head, which is made to read pairs one by one (`row_by_row`).
+            encoding: How texts enter it: prefixes, and as length of a pair the sum of both.
+            compute: Token budget and cache; the model is on its device already.
+            files: Where its weights come from, unchanged. None: nothing is cached.
+        """
+        self.encoding = encoding
+        self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
+        self.batching = Batching(compute, self._lazy.device)
+        self._cache_settings = compute.cache
+        self._files = files
+
+    @classmethod
+    def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
+        """Take a cross-encoder that fetch wrote, with the cache that `compute` names.
+
+        The model itself is loaded with the first pair that is not cached.
+        """
+        encoding = read_encoding(folder)
+        check_kind(folder, is_pair_scorer=True)
+        device = resolve_device(compute.device)
+        dtype = resolve_dtype(encoding.dtype, device)
+        files = ModelFiles.of(folder) if compute.cache else None
+        LOG.info("%s: scoring on %s in %s", folder, device.type, str(dtype).removeprefix("torch."))
+        model = LazyModel(partial(_load, folder, device.type, dtype, files), device, dtype)
+        return cls(model, encoding, compute, files=files)
+
+    def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+        """Score each query with the document at its position.
+
+        Args:
+            queries: One per pair, repeated as need be.
+            documents: One per pair.
+
+        Returns:
+            (pairs,) float32, higher is closer: what the model's own `predict` gives, through the activation it names.
+        """
+        prefixes = self.encoding.query_prefix, self.encoding.document_prefix
+        pairs = [(prefixes[0] + query, prefixes[1] + text) for query, text in zip(queries, documents, strict=True)]
+        positions = {pair: row for row, pair in enumerate(dict.fromkeys(pairs))}
+        distinct = list(positions)
+        scores = np.zeros((len(distinct), 1), dtype=np.float32)
+        with _progress_bar(len(distinct)) as progress:
+            for start in range(0, len(distinct), WINDOW):
+                window = slice(start, start + WINDOW)
+                self._score_window(distinct[window], scores[window], progress)
+        return scores[[positions[pair] for pair in pairs], 0]
+
+    def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: "tqdm[Any]") -> None:
+        left = list(range(len(pairs)))
+        while left:  # a second round only after the device ran out of memory
+            left = self._score_rows(pairs, left, scores, progress)
+
+    def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: "tqdm[Any]") -> list[int]:
+        """Fill in rows of `scores` from the cache or the model; return those that memory did not suffice for."""
+        keys = [json.dumps(pair) for pair in pairs]  # no two pairs share one
+        with self._open_cache() as cache:
+            missing = cache.read(keys, rows, scores) if cache else rows
+            progress.initial += len(rows) - len(missing)  # what the cache gave does not count for the speed
+            progress.update(len(rows) - len(missing))
+            done: set[int] = set()
+            for batch, values in self._run_batches(pairs, missing):
+                scores[batch] = values
+                done.update(batch)
+                progress.update(len(batch))
+                if cache:
+                    cache.write([keys[row] for row in batch], values)
+        return [row for row in missing if row not in done]
+
+    def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield the rows of each batch and their scores, until all are done or the device is out of memory."""
+        tokens = self._tokenize([pairs[row] for row in rows])
+        for members, length in self.batching.batches([len(each["input_ids"]) for each in tokens]):
+            self.batching.measure(self._model)
+            scores = self._forward_or_none([tokens[member] for member in members], length)
+            if scores is None:
+                return self.batching.halve(length)
+            batch = [rows[member] for member in members]
+            _check_finite(scores, [pairs[row] for row in batch])
+            yield batch, scores
+
+    def _tokenize(self, pairs: list[Pair]) -> list[Tokens]:
+        """Tokenise pairs, cut from the end of whichever text is longer."""
+        chunks = (pairs[start : start + TOKENIZER_CHUNK] for start in range(0, len(pairs), TOKENIZER_CHUNK))
+        return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
+
+    def _tokenize_chunk(self, pairs: list[Pair]) -> list[Tokens]:
+        columns = self._model.tokenizer(
+            [query for query, _ in pairs],
+            [document for _, document in pairs],
+            truncation="longest_first",
+            max_length=pair_max_length(self.encoding),
+        )
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def _open_cache(self) -> AbstractContextManager[EmbeddingCache | None]:
+        """Open the file of scores made exactly as this scorer would make them now."""
+        if self._files is None or self._cache_settings is None:
+            return nullcontext()
+        device, dtype = self._lazy.device, self._lazy.dtype
+        sides = [
+            fingerprint(
+                self._files, self.encoding, role, dtype=dtype, device=device, token_budget=self.batching.token_budget
+            )
+            for role in ("queries", "documents")
+        ]
+        key = hashlib.sha256(json.dumps([*sides, sha256(Path(__file__))]).encode()).hexdigest()
+        return open_cache(self._cache_settings, Entry(key, self._files.name, "pairs", 1))
+
+    def _forward_or_none(self, tokens: list[Tokens], length: int) -> np.ndarray | None:
+        """Run a batch, filled up to the shape of its bucket; None if the device has no memory for it."""
+        try:
+            return self._forward(self.batching.fill(tokens, length), length)[: len(tokens)]
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return None
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[Tokens], length: int) -> np.ndarray:
+        """Return (pairs, 1) scores."""
+        features = self._model.tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
+        logits = self._model(features.to(self._lazy.device))["scores"].float()
+        activation: Any = self._model.activation_fn
+        return np.asarray(activation(logits).cpu().numpy())
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        multiply_row_by_row(self._lazy.model)
+        return self._lazy.model.eval()
+
+
+def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None) -> CrossEncoder:
+    if files is not None:
+        files.check(folder)
+    model = load_cross_encoder(folder, device).to(dtype)
+    tune_memory(model.device)
+    pack_linear_layers(model)
+    return model
+
+
+def _progress_bar(total: int) -> "tqdm[Any]":
+    """Show pairs a second, on average, and the time left."""
+    return tqdm(total=total, desc="score pairs", unit="pair", leave=False, mininterval=1.0, smoothing=0)
+
+
+def _check_finite(scores: np.ndarray, pairs: Sequence[Pair]) -> None:
+    is_finite = np.isfinite(scores[:, 0])
+    if not is_finite.all():
+        query, document = pairs[int(np.argmin(is_finite))]
+        raise InputError(
+            f"expected finite scores, got one that is not, of the query {query[:60]!r} with the document "
+            f"{document[:60]!r}; try dtype: float32"
+        )

@@ -1,0 +1,176 @@
+"""Queries, documents and judgments of a mining recipe, as rows and positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retune.core.errors import InputError
+from retune.core.records import Split, document_texts, read_corpus, read_split
+from retune.encoding.compute import Compute
+from retune.encoding.encoder import Encoder
+from retune.mining.cross_encoder import CrossEncoderScorer
+from retune.models.directory import is_cross_encoder
+from retune.params.mine import Mine
+from retune.retrieval.cosines import pair_cosines
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What negatives are mined for, and from.
+
+    Attributes:
+        queries: Those with positives, as in `Split`.
+        documents: As a corpus: first those ranked, then positives and judged ones from elsewhere.
+        num_ranked: Documents that are ranked.
+        positives: Positions of each query's relevant documents, sorted.
+        judged: Positions of each query's documents judged irrelevant, sorted.
+        num_without_positives: Queries left out.
+        scores: The data set's own, as in `Split`.
+    """
+
+    queries: pd.DataFrame
+    documents: pd.DataFrame
+    num_ranked: int
+    positives: list[np.ndarray]
+    judged: list[np.ndarray]
+    num_without_positives: int
+    scores: pd.DataFrame | None
+
+    @cached_property
+    def document_texts(self) -> list[str]:
+        """Texts as they are encoded, by position."""
+        return document_texts(self.documents)
+
+    @cached_property
+    def query_texts(self) -> list[str]:
+        """Texts without prompts and prefixes, by row."""
+        return [str(text) for text in self.queries["text"]]
+
+
+class PairScores:
+    """Scores pairs of a query and a document with the scorer of a recipe."""
+
+    def __init__(self, inputs: Inputs, model: "Vectors | CrossEncoderScorer") -> None:
+        """Take the vectors of an encoder, or a cross-encoder."""
+        self._inputs, self._model = inputs, model
+
+    def __call__(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return float32 scores, higher is closer, (pairs,); of an encoder they are cosine similarities.
+
+        Args:
+            rows: Of the queries, (pairs,).
+            positions: Of the documents, (pairs,).
+        """
+        if isinstance(self._model, Vectors):
+            return self._model.cosines(rows, positions)
+        queries = [self._inputs.query_texts[row] for row in rows]
+        return self._model.score(queries, [self._inputs.document_texts[position] for position in positions])
+
+
+class Vectors:
+    """The vectors that one encoder gives the queries and the documents, computed when first asked for."""
+
+    def __init__(self, inputs: Inputs, encoder: Encoder) -> None:
+        self._inputs, self._encoder = inputs, encoder
+
+    @cached_property
+    def queries(self) -> np.ndarray:
+        """(queries, dim) float32 unit vectors."""
+        queries = self._inputs.queries
+        prompts, ids = queries["prompt"].tolist(), queries["query_id"].tolist()
+        return self._encoder.encode_queries(self._inputs.query_texts, prompts, ids=ids)
+
+    @cached_property
+    def documents(self) -> np.ndarray:
+        """(documents, dim) float32 unit vectors."""
+        ids = self._inputs.documents["doc_id"].tolist()
+        return self._encoder.encode_documents(self._inputs.document_texts, ids=ids)
+
+    def cosines(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the similarity of each pair, (pairs,)."""
+        return pair_cosines(self.queries, self.documents, rows, positions)
+
+
+def read_inputs(dataset: Path, pool: Path, params: Mine) -> Inputs:
+    """Read a data set and the pool of a recipe; the same folder twice is a pool of the data set's own documents."""
+    corpus, train = read_corpus(dataset), read_split(dataset, "train")
+    return gather(corpus, train, None if pool == dataset else read_corpus(pool), params)
+
+
+def load_models(ranker: Path, scorer: Path, compute: Compute) -> tuple[Encoder, Encoder | CrossEncoderScorer]:
+    """Load the models of a recipe; the same folder twice is one model."""
+    encoder = Encoder.load(ranker, compute)
+    if scorer == ranker:
+        return encoder, encoder
+    if is_cross_encoder(scorer):
+        return encoder, CrossEncoderScorer.load(scorer, compute)
+    return encoder, Encoder.load(scorer, compute)
+
+
+def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> Inputs:
+    """Bring a recipe's tables into rows and positions.
+
+    Documents of another data set's pool are named `<pool>:<doc_id>`, so that equal ids do not meet.
+
+    Args:
+        corpus: Of the data set.
+        train: Its training queries.
+        pool: The corpus that is ranked, or None if it is the data set's own.
+        params: Name the data set and the pool.
+
+    Raises:
+        InputError: No training query, or none with a positive.
+    """
+    if train.queries.empty:
+        raise InputError(f"{params.dataset}: expected training queries, got an empty train split")
+    relevant = _of_query(train.qrels[train.qrels["relevance"] > 0])
+    irrelevant = _of_query(train.qrels[train.qrels["relevance"] == 0])
+    queries = train.queries[train.queries["query_id"].isin(relevant)].reset_index(drop=True)
+    if queries.empty:
+        raise InputError(f"{params.dataset}: expected training queries with a relevant document, none has one")
+    documents, num_ranked = _documents(corpus, train, pool, params)
+    places = {doc_id: position for position, doc_id in enumerate(documents["doc_id"])}
+    if absent := [doc_id for doc_id in train.qrels["doc_id"] if doc_id not in places]:
+        raise InputError(
+            f"{params.dataset}: {len(absent)} of {len(train.qrels)} judgments name a document absent from the corpus, "
+            f"first: {absent[0]!r}; convert the data set again"
+        )
+    positives, judged = (
+        [_positions(of.get(query_id, []), places) for query_id in queries["query_id"]] for of in (relevant, irrelevant)
+    )
+    left_out = len(train.queries) - len(queries)
+    return Inputs(queries, documents, num_ranked, positives, judged, left_out, train.scores)
+
+
+def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:
+    """Return those ranked and those judged, and how many are ranked; no more of them than the source needs."""
+    judged = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))]
+    if params.source in ("none", "scored") or (params.source == "given" and params.shortage != "random"):
+        return judged.reset_index(drop=True), 0
+    if pool is None:
+        return corpus, len(corpus)
+    foreign = pool.assign(doc_id=[f"{params.pool}:{doc_id}" for doc_id in pool["doc_id"]])
+    if both := set(foreign["doc_id"]) & set(judged["doc_id"]):
+        raise InputError(
+            f"{params.dataset}: expected no id that begins like those of pool {params.pool!r}, got {min(both)!r}; "
+            "rename it, or the pool"
+        )
+    return pd.concat([foreign, judged], ignore_index=True), len(pool)
+
+
+def _of_query(qrels: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(query_id): group.tolist() for query_id, group in qrels.groupby("query_id", sort=False)["doc_id"]}
+
+
+def _positions(doc_ids: Sequence[str], places: dict[str, int]) -> np.ndarray:
+    return np.array(sorted({places[doc_id] for doc_id in doc_ids}), dtype=np.int64)
+
+
+def flatten(numbers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the number of every pair of a row and a number in it, (pairs,) each."""
+    rows = np.repeat(np.arange(len(numbers)), [len(row) for row in numbers])
+    return rows, np.concatenate([np.zeros(0, dtype=np.int64), *numbers])

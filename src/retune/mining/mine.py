@@ -1,0 +1,244 @@
+"""Give every training query hard negatives: documents a model ranks high that are not relevant to it."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from retune.core.errors import InputError
+from retune.core.records import Mined
+from retune.core.seeds import generator
+from retune.encoding.encoder import Encoder
+from retune.mining.candidates import Candidates, at_random, ranked
+from retune.mining.cross_encoder import CrossEncoderScorer
+from retune.mining.false_negatives import FalseNegatives
+from retune.mining.given_scores import GivenScores
+from retune.mining.inputs import Inputs, PairScores, Vectors, flatten
+from retune.mining.outcome import JUDGED, RANDOM, Outcome, check_outcome
+from retune.mining.rankings import Rankings
+from retune.mining.selection import sampling_keys, take_first, within_limits
+from retune.params.mine import Mine
+from retune.retrieval.exact import TILES
+
+LOG = logging.getLogger(__name__)
+
+CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
+SPARE = 4  # random documents looked at for each one wanted: some will be positives, or over a limit
+MOST_DRAWN = 4096  # of one query, where those do not suffice
+RANDOM_PAIRS = 1000
+NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+Rngs = Mapping[int, np.random.Generator]
+
+
+def mine(
+    inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
+) -> tuple[Mined, Outcome]:
+    """Rank the pool for every query, and take negatives from ranges of ranks, within limits.
+
+    Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. What must never
+    be a negative: see `FalseNegatives`. Each query draws from its own generator, so its negatives do not depend on
+    other queries or on order.
+
+    Args:
+        inputs: Queries, documents and judgments.
+        ranker: Its vectors are searched.
+        scorer: Its scores are limited and kept; the same object as `ranker`, a cross-encoder, or another encoder.
+        params: The recipe.
+        seed: Of all draws.
+
+    Raises:
+        InputError: A range begins beyond the corpus, limits leave nothing, or a query is short of negatives and the
+            recipe says fail.
+    """
+    _check_ranges(inputs, params)
+    miner = _Miner(inputs, ranker, scorer, params, seed)
+    taken = [NOTHING]
+    rows = np.arange(len(inputs.queries)) if params.negatives else np.zeros(0, dtype=np.int64)
+    with tqdm(total=len(rows), desc="mine", unit="query", leave=False, mininterval=1.0) as progress:
+        for start in range(0, len(rows), size := _block_size(params, ranker.device.type)):
+            block = rows[start : start + size]
+            taken.append(miner.mine_block(block))
+            progress.update(len(block))
+    check_outcome(miner.outcome, params, len(rows))
+    negatives = Candidates.join(taken)
+    miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
+    return _mined(inputs, miner.outcome, params.dataset), miner.outcome
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """Candidates from one place."""
+
+    origin: str
+    candidates: Candidates
+    is_drawn: bool = False  # at random: their order is the sample's
+
+
+class _Miner:
+    """Mines one block of queries after the other."""
+
+    def __init__(
+        self, inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
+    ) -> None:
+        self.inputs, self.params, self.seed = inputs, params, seed
+        vectors = Vectors(inputs, ranker)
+        self.rankings = Rankings(inputs, vectors, params, device=ranker.device, seed=seed)
+        self.rules = FalseNegatives(inputs, params.near_duplicate)
+        is_given = params.source == "scored"
+        self.score: Callable[[np.ndarray, np.ndarray], np.ndarray] = (
+            GivenScores(inputs, params.dataset)
+            if is_given
+            else PairScores(inputs, _scoring(inputs, vectors, ranker, scorer))
+        )
+        positives = self.score(*flatten(inputs.positives))
+        self.outcome = Outcome(
+            negatives=NOTHING,
+            positives=positives,
+            lowest_positive=np.minimum.reduceat(positives, _starts(inputs.positives)),
+            random_pairs=np.zeros(0, np.float32) if is_given else self.score(*_random_pairs(inputs, seed)),
+            recall=self.rankings.recall,
+        )
+        for model in {ranker, scorer}:
+            if not isinstance(model, CrossEncoderScorer):
+                self.outcome.truncated.update(model.truncated)
+
+    def mine_block(self, rows: np.ndarray) -> Candidates:
+        """Return the negatives of some queries."""
+        ids, params = self.inputs.queries["query_id"], self.params
+        rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
+        taken = NOTHING
+        if params.source in ("given", "scored") or (params.source == "mined" and params.keep_judged):
+            queries, documents = flatten([self.inputs.judged[row] for row in rows])
+            offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
+            taken = self._take(offer, self._missing(taken), taken, rngs)
+        if params.source == "mined":
+            taken = self._take_ranges(rows, taken, rngs)
+        short = rows[self._missing(taken)[rows] > 0]
+        self.outcome.short += [str(ids[row]) for row in short]
+        if params.shortage == "random":
+            heads = np.zeros((len(short), 0), dtype=np.int64)
+            taken = self._take_random(RANDOM, short, heads, self._missing(taken), taken, rngs)
+        return taken
+
+    def _take_ranges(self, rows: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+        """Add what each range is to give of the negatives still missing."""
+        rankings = self.rankings.of(rows)
+        counts = np.array([self.params.counts(missing) for missing in range(self.params.negatives + 1)])
+        wanted = counts[self._missing(taken)]  # (queries, ranges)
+        for number, (first, stop, _) in enumerate(self.params.parts):
+            if stop is None:
+                heads = np.concatenate([ranking[:, :first] for ranking in rankings], axis=1)
+                taken = self._take_random(f"[{first}, end)", rows, heads, wanted[:, number], taken, rngs)
+            else:
+                offer = _Offer(f"[{first}, {stop})", ranked(rankings, rows, first, stop))
+                taken = self._take(offer, wanted[:, number], taken, rngs)
+        return taken
+
+    def _take_random(
+        self, origin: str, rows: np.ndarray, heads: np.ndarray, wanted: np.ndarray, taken: Candidates, rngs: Rngs
+    ) -> Candidates:
+        """Add documents at random: first of a few, then, for queries that still want some, of many."""
+        for size in (SPARE * (self.params.negatives + SPARE), MOST_DRAWN):
+            is_short = wanted[rows] > 0
+            rows, heads = rows[is_short], heads[is_short]
+            if not len(rows):
+                break
+            size += heads.shape[1]
+            drawn = at_random(rows, rngs, heads, size=size, num_documents=self.inputs.num_ranked)
+            before = len(taken)
+            taken = self._take(_Offer(origin, drawn, is_drawn=True), wanted, taken, rngs)
+            wanted = wanted - np.bincount(taken.query[before:], minlength=len(wanted))
+        return taken
+
+    def _take(self, offer: _Offer, wanted: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+        """Add to what is taken what rules, limits and sampling choose from an offer.
+
+        What neither limits nor sampling look at is scored only once it is chosen: a cross-encoder is slow.
+        """
+        outcome, params = self.outcome, self.params
+        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # these two are taken as they are
+        is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
+        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most of it is drawn to spare
+        left = offer.candidates.take(wanted[offer.candidates.query] > 0)
+        left = self.rules.reject(left, rejected, near=offer.origin != JUDGED)
+        if offer.origin not in (JUDGED, RANDOM):
+            outcome.num_candidates += len(left)
+        if is_scored:
+            left = replace(left, score=self.score(left.query, left.document))
+        if limits is not None:
+            left = within_limits(left, outcome.lowest_positive, limits, outcome.outside)
+        if not offer.is_drawn:
+            left = replace(left, key=sampling_keys(left, params, rngs))
+        new = take_first(left, self.rules.text_codes, wanted, taken)
+        if not is_scored:
+            new = replace(new, score=self.score(new.query, new.document))
+        outcome.origins[offer.origin] += len(new)
+        return Candidates.join([taken, new])
+
+    def _missing(self, taken: Candidates) -> np.ndarray:
+        """Return how many negatives each query still wants, by row."""
+        return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
+
+
+def _block_size(params: Mine, device: str) -> int:
+    """Return how many queries are mined at once: a tile of the search, fewer where rankings are deep."""
+    tile, _ = TILES.get(device, TILES["cpu"])
+    return max(1, min(tile, CANDIDATES_A_BLOCK // max(1, params.depth)))
+
+
+def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows of queries and positions of documents that are not their positives."""
+    rng = generator(seed, "random pairs")
+    rows = rng.integers(len(inputs.queries), size=RANDOM_PAIRS)
+    positions = rng.integers(len(inputs.documents), size=RANDOM_PAIRS)
+    is_other = np.array([position not in inputs.positives[row] for row, position in zip(rows, positions, strict=True)])
+    return rows[is_other], positions[is_other]
+
+
+def _scoring(
+    inputs: Inputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
+) -> Vectors | CrossEncoderScorer:
+    if scorer is ranker:
+        return vectors
+    return scorer if isinstance(scorer, CrossEncoderScorer) else Vectors(inputs, scorer)
+
+
+def _starts(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.cumsum([0, *(len(array) for array in arrays)])[:-1]
+
+
+def _check_ranges(inputs: Inputs, params: Mine) -> None:
+    if params.source != "mined":
+        return
+    for first, stop, _ in params.parts:
+        if first >= inputs.num_ranked:
+            raise InputError(
+                f"{params.dataset}: range: expected a first rank below the {inputs.num_ranked} documents of "
+                f"{params.pool!r}, got {first}; lower it"
+            )
+        if stop is not None and stop > inputs.num_ranked:
+            LOG.warning("range [%d, %d) ends at the last of %d documents", first, stop, inputs.num_ranked)
+
+
+def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
+    """Put positives and negatives together, with the texts they name."""
+    ids = inputs.documents["doc_id"].to_numpy()
+    negatives = outcome.negatives
+    cuts = np.searchsorted(negatives.query, np.arange(1, len(inputs.queries)))
+    examples = pd.DataFrame(
+        {
+            "query_id": inputs.queries["query_id"],
+            "positive_ids": [ids[positions].tolist() for positions in inputs.positives],
+            "negative_ids": [part.tolist() for part in np.split(ids[negatives.document], cuts)],
+            "positive_scores": [part.tolist() for part in np.split(outcome.positives, _starts(inputs.positives)[1:])],
+            "negative_scores": [part.tolist() for part in np.split(negatives.score, cuts)],
+            "source": dataset,
+        }
+    )
+    named = np.unique(np.concatenate([negatives.document, *inputs.positives]))
+    return Mined(examples, inputs.queries, inputs.documents.iloc[named].reset_index(drop=True))

@@ -1,0 +1,83 @@
+"""Take as many of a query's candidates as are wanted: limits on scores, the order of sampling, no text twice."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from retune.mining.candidates import Candidates
+from retune.params.mine import Limits, Mine
+
+
+def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]) -> Candidates:
+    """Return the candidates whose scores keep to the limits.
+
+    `percent_of_positive` is TopK-PercPos and `absolute_margin` TopK-MarginPos of NV-Retriever (arXiv:2407.15831),
+    the first so that it also tightens where the positive's score is below 0.
+
+    Args:
+        candidates: With scores.
+        positive: The lowest score of each query's positives, by row of the query.
+        limits: Those that are None do not count.
+        rejected: Candidates by the first limit that rejects them, added to.
+    """
+    for name, value in limits:
+        if value is None:
+            continue
+        lowest = positive[candidates.query]
+        ceiling = {
+            "absolute_margin": lowest - value,
+            "relative_margin": lowest - value * np.abs(lowest),
+            "percent_of_positive": lowest - (1.0 - value) * np.abs(lowest),
+            "max_score": np.full(len(lowest), value),
+            "min_score": np.full(len(lowest), np.inf),
+        }[name]
+        floor = value if name == "min_score" else -np.inf
+        is_rejected = (candidates.score > ceiling) | (candidates.score < floor)
+        rejected[name] += int(is_rejected.sum())
+        candidates = candidates.take(~is_rejected)
+    return candidates
+
+
+def sampling_keys(candidates: Candidates, params: Mine, rngs: Mapping[int, np.random.Generator]) -> np.ndarray:
+    """Return what sorts each query's candidates in the order of sampling, (pairs,).
+
+    Sampling by score draws without replacement with weights exp(score / temperature), by the Gumbel-top-k trick
+    (Kool et al., arXiv:1903.06059).
+
+    Args:
+        candidates: With scores, a query's in one piece.
+        params: Say how to sample.
+        rngs: A generator for each query, by its row; each is used for its query's candidates only.
+    """
+    if params.sampling == "top":
+        return -candidates.score.astype(float)
+    keys = [np.zeros(0)]
+    for row, count in zip(*(part.tolist() for part in np.unique(candidates.query, return_counts=True)), strict=True):
+        if params.sampling_temperature is None:
+            keys.append(np.argsort(rngs[row].permutation(count)).astype(float))
+        else:
+            keys.append(-rngs[row].gumbel(size=count))
+    if params.sampling_temperature is None:
+        return np.concatenate(keys)
+    return np.concatenate(keys) - candidates.score / params.sampling_temperature
+
+
+def take_first(candidates: Candidates, texts: np.ndarray, wanted: np.ndarray, taken: Candidates) -> Candidates:
+    """Return each query's first candidates by key, distinct in text.
+
+    Args:
+        candidates: With keys; equal keys keep their order.
+        texts: Code of each document's text, by position; equal where texts are.
+        wanted: How many to take, by row of the query.
+        taken: What the queries have already; its texts are not taken again.
+    """
+    width = int(texts.max(initial=0)) + 1
+    in_order = candidates.take(np.lexsort((candidates.key, candidates.query)))
+    pairs = in_order.query * width + texts[in_order.document]
+    is_first = np.zeros(len(pairs), dtype=bool)
+    is_first[np.unique(pairs, return_index=True)[1]] = True
+    is_new = ~np.isin(pairs, taken.query * width + texts[taken.document])
+    distinct = in_order.take(is_first & is_new)
+    starts = np.searchsorted(distinct.query, distinct.query)
+    return distinct.take(np.arange(len(distinct)) - starts < wanted[distinct.query])

@@ -1,0 +1,1 @@
+"""What is in a model directory, and how do texts enter the model?"""

@@ -1,0 +1,1 @@
+"""What does a raw file say, and where does it say it?"""

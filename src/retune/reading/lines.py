@@ -1,0 +1,127 @@
+"""Reading raw files: UTF-8, BOM or not, any line end, plain, .gz or .zip; every error names file and line."""
+
+import csv
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+from typing import IO, Any
+
+from retune.core.errors import InputError
+from retune.reading.json_text import parse_json, parse_object
+from retune.reading.raw_files import existing_file
+
+MAX_LINE_BYTES = 32 * 2**20
+"""Longer lines are refused: a file without line ends would fill the memory."""
+
+MAX_UNPACKED_BYTES = 4 * 2**30
+"""A larger member of a zip file is refused, though its lines stream: a few MB may unpack to anything."""
+
+MAX_WHOLE_BYTES = 2**30
+"""Of what is unpacked to be parsed in one piece, and so must fit in memory several times over."""
+
+BOM = b"\xef\xbb\xbf"
+PACKED = (".gz", ".zip")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Yield 1-based line numbers and the lines that are not blank, split on \n alone, \r stripped.
+
+    A line of tabs is not blank: it has empty fields.
+
+    Raises:
+        InputError: Not UTF-8, a truncated or damaged archive, or a line above `MAX_LINE_BYTES`.
+    """
+    number = 0
+    with told_by_line(path, lambda: number), open_bytes(existing_file(path)) as file:
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                raise InputError(f"{path}:{number}: expected lines of at most {MAX_LINE_BYTES} bytes, got more")
+            text = (line.removeprefix(BOM) if number == 1 else line).rstrip(b"\r\n")
+            if text.strip(b" \r"):
+                yield number, text.decode()
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place, `file:line`, and the JSON object of each line."""
+    for number, line in read_lines(path):
+        if not line.isspace():
+            yield f"{path}:{number}", parse_object(line, path, number)
+
+
+def read_json(path: Path) -> Any:
+    """Return a JSON file's content; a key given twice is an error."""
+    with told_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
+        content = file.read(MAX_WHOLE_BYTES + 1) if path.suffix in PACKED else file.read()
+        if path.suffix in PACKED and len(content) > MAX_WHOLE_BYTES:
+            raise InputError(f"{path}: expected at most {MAX_WHOLE_BYTES} bytes unpacked, got more; use JSON lines")
+        text = content.removeprefix(BOM).decode()
+    return parse_json(text, path)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that must hold an object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def holds_array(path: Path) -> bool:
+    """Tell by its first character whether a file holds a JSON array; published names do not tell it from lines."""
+    with told_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
+        start: bytes = file.peek(512)  # type: ignore[attr-defined]  # of all that `open_bytes` returns
+    return start.removeprefix(BOM).lstrip().startswith(b"[")
+
+
+@contextmanager
+def told_by_line(path: Path, line: Callable[[], int]) -> Iterator[None]:
+    """Tell file and line of what is wrong with a file's bytes; `line` says where what is decoded begins."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        number = line() + error.object[: error.start].count(b"\n")
+        raise InputError(f"{path}:{number}: expected UTF-8, got {error.reason}; save it as UTF-8") from None
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError) as error:
+        kind = "zip" if path.suffix == ".zip" else "gzip"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}:{max(1, line())}: expected a whole {kind} file, got: {reason}; copy it again"
+        ) from None
+    except csv.Error as error:
+        raise InputError(f"{path}:{line()}: expected CSV, got: {error}") from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading, decompressed if its name ends in .gz; of a .zip the one JSON file in it."""
+    match path.suffix:
+        case ".gz":
+            return gzip.open(path)  # type: ignore[return-value]
+        case ".zip":
+            with zipfile.ZipFile(path) as archive:  # stays open until its member is closed
+                return archive.open(_one_member(archive, path))
+        case _:
+            return path.open("rb")
+
+
+def _one_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    found = []
+    for info in archive.infolist():
+        name = PureWindowsPath(info.filename)  # knows both separators, and drives
+        if name.anchor or ".." in name.parts:
+            raise InputError(f"{path}: expected members inside the archive, got {info.filename!r}; do not trust it")
+        is_hidden = name.name.startswith(".") or name.parts[:1] == ("__MACOSX",)
+        if name.suffix in (".json", ".jsonl") and not is_hidden and not info.is_dir():
+            found.append(info)
+    if len(found) != 1:
+        names = ", ".join(repr(info.filename) for info in found) or "none"
+        raise InputError(f"{path}: expected one member named .json or .jsonl, got {names:.200}; pack one file")
+    if found[0].flag_bits & 1:
+        raise InputError(f"{path}: expected an archive without a password, got {found[0].filename!r} encrypted")
+    if (size := found[0].file_size) > MAX_UNPACKED_BYTES:  # no more than this is read, whatever the data say
+        raise InputError(f"{path}: expected at most {MAX_UNPACKED_BYTES} bytes unpacked, got {size}; unpack it")
+    return found[0]

@@ -1,0 +1,219 @@
+"""Reading rows with columns from CSV, TSV, Parquet, JSON and qrels."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retune.core.errors import InputError
+from retune.reading.lines import (
+    MAX_LINE_BYTES,
+    holds_array,
+    open_bytes,
+    read_json,
+    read_json_lines,
+    read_lines,
+    told_by_line,
+)
+from retune.reading.raw_files import existing_file, num_unread, split_files
+from retune.reading.source_records import Dropped
+from retune.reading.values import shown
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
+BATCH_ROWS = 10_000
+
+HEADER_NAMES = {
+    *("id", "_id", "query-id", "query_id", "queryid", "qid", "topic", "corpus-id", "corpus_id", "doc-id", "doc_id"),
+    *("docid", "document_id", "did", "pid", "passage_id", "query", "question", "text", "title", "contents", "content"),
+    *("document", "passage", "iteration", "iter", "q0", "score", "relevance", "rel", "-", "label", "grade", "judgment"),
+}
+"""What headers of qrels and of files of ids and texts call their columns, in lower case."""
+
+
+class Row(NamedTuple):
+    """A table's row.
+
+    Attributes:
+        name: Of the query of a row without an id of its own: its number, after the file where there are several.
+        split: What the file's name says; train if it says nothing.
+    """
+
+    name: str
+    split: str
+    where: str
+    cells: dict[str, Any]
+
+
+def read_split_rows(raw: Path) -> Iterator[Row]:
+    """Yield the rows of a table in one file, or in a file for each split."""
+    files = split_files(raw, *SUFFIXES)
+    for split, path in files:
+        prefix = f"{path.name.split('.')[0]}-" if len(files) > 1 else ""
+        for number, (where, cells) in enumerate(read_rows(path), start=1):
+            yield Row(f"{prefix}q{number}", split, where, cells)
+
+
+def unread_tables(raw: Path) -> Dropped:
+    """Return how many tables `read_split_rows` leaves out: those beside the files of splits."""
+    return Dropped(
+        "file not called after a split", num_unread(raw, (path for _, path in split_files(raw, *SUFFIXES)), *SUFFIXES)
+    )
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the fields by column of a .csv, .tsv, .parquet, .jsonl or .json file.
+
+    JSON is an array of objects or an object of objects. CSV and TSV have a header; every value is text.
+    """
+    name = path.name.removesuffix(".gz")
+    match Path(name).suffix:
+        case ".jsonl":
+            yield from read_json_lines(path)
+        case ".json":
+            yield from _json_rows(path)
+        case ".parquet":
+            yield from read_parquet(path)
+        case ".csv":
+            yield from read_csv(path)
+        case ".tsv":
+            yield from _by_column(path, ((number, line.split("\t")) for number, line in read_lines(path)))
+        case suffix:
+            raise InputError(f"{path}: expected .csv, .tsv, .parquet, .jsonl or .json, got {suffix or 'no suffix'!r}")
+
+
+def read_array_or_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the fields of each object, of an array loaded whole or of lines as they stream by."""
+    yield from _json_rows(path) if holds_array(path) else read_json_lines(path)
+
+
+def read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the fields by column; quoted fields may hold commas and line ends."""
+    yield from _by_column(path, _csv_records(path))
+
+
+def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place, `file:row`, and the fields by column, a batch of rows in memory at a time."""
+    number = 0
+    try:
+        with pq.ParquetFile(existing_file(path)) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) != len(names):
+                raise InputError(f"{path}: expected each column once, got {', '.join(map(shown, names)):.200}")
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}:{number}", row
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # not the file's content
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        rows = f"rows {number + 1} to {number + BATCH_ROWS}"
+        raise InputError(f"{path}: {rows}: expected a Parquet file, got: {reason:.200}") from None
+
+
+def read_tsv(
+    path: Path, columns: Sequence[str], *, header: Literal["required", "optional"], tabs_in_last: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the fields of each line, quotes being ordinary characters.
+
+    Args:
+        path: The file.
+        columns: Names of its columns, for messages; a header may call them otherwise.
+        header: Whether the file must have one.
+        tabs_in_last: Whether further tabs belong to the last column.
+
+    Raises:
+        InputError: A header is missing or stands twice, or a line has another number of fields.
+    """
+    for position, (number, line) in enumerate(read_lines(path)):
+        fields = line.split("\t", len(columns) - 1 if tabs_in_last else -1)
+        if len(fields) == len(columns) and _is_header(fields):
+            if position:
+                raise InputError(f"{path}:{number}: expected a record, got the header a second time")
+            continue
+        if not position and header == "required":
+            raise InputError(f"{path}:{number}: expected the header {'<tab>'.join(columns)}, got {line!r:.80}")
+        if len(fields) != len(columns):
+            raise InputError(f"{path}:{number}: expected {len(columns)} fields separated by tabs, got {len(fields)}")
+        yield f"{path}:{number}", fields
+
+
+def read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    """Yield place, query id, document id and relevance of judgments in 2, 3 or 4 columns, with a header or not.
+
+    Two columns are `query document` (relevance 1), three `query document relevance`, four TREC's
+    `query iteration document relevance`.
+    """
+    width = 0
+    for position, (number, line) in enumerate(read_lines(path)):
+        fields = line.split("\t") if "\t" in line else line.split()
+        width = width or len(fields)
+        if len(fields) != width or width not in (2, 3, 4):
+            expected = str(width) if width in (2, 3, 4) and position else "2, 3 or 4"
+            raise InputError(f"{path}:{number}: expected {expected} fields, got {len(fields)}")
+        if _is_header(fields):
+            if position:
+                raise InputError(f"{path}:{number}: expected a record, got the header a second time")
+            continue
+        relevance = 1 if width == 2 else _grade(fields[-1])
+        if relevance is None:
+            raise InputError(f"{path}:{number}: expected a whole number as relevance, got {fields[-1]!r:.80}")
+        yield f"{path}:{number}", fields[0], fields[-1 if width == 2 else -2], relevance
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    return all(field.strip().lower() in HEADER_NAMES for field in fields)
+
+
+def _grade(text: str) -> int | None:
+    """Read a relevance such as `1` or `1.0`."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line on which each record begins, and its fields; blank lines are left out."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    line = 1
+    with told_by_line(path, lambda: line), open_bytes(existing_file(path)) as binary:
+        text = TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+        reader = csv.reader(text, strict=True)
+        for fields in reader:
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, fields
+            line = reader.line_num + 1
+
+
+def _by_column(path: Path, records: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the fields by column of records that begin with a header."""
+    header: list[str] = []
+    for line, fields in records:
+        if not header:
+            header = fields
+            if len(set(header)) != len(header):
+                names = ", ".join(map(shown, header))
+                raise InputError(f"{path}:{line}: expected each column once in the header, got {names:.200}")
+        elif fields == header:
+            raise InputError(f"{path}:{line}: expected a record, got the header a second time")
+        elif len(fields) != len(header):
+            raise InputError(f"{path}:{line}: expected {len(header)} fields, got {len(fields)}")
+        else:
+            yield f"{path}:{line}", dict(zip(header, fields, strict=True))
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    content = read_json(path)
+    rows = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, row in rows:
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: {shown(key)}: expected a JSON object, got {type(row).__name__}")
+        yield f"{path}: {shown(key)}", row
+    if not rows:
+        raise InputError(f"{path}: expected an array of objects or an object of objects, got {content!r:.80}")

@@ -1,0 +1,1 @@
+"""How is a comparison shown to people?"""

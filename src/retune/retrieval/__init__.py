@@ -1,0 +1,1 @@
+"""Which documents are near a query?"""

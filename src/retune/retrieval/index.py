@@ -1,0 +1,147 @@
+"""Nearest-neighbour search by the backend that params.yaml names, and how much of the exact result it finds."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import faiss
+import numpy as np
+import torch
+
+from retune.core.errors import InputError
+from retune.params.search import Flat, Graph, InvertedLists, Search, Torch
+from retune.retrieval.exact import top_k
+
+SearchFunction = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+"""Takes (queries, dim) embeddings and k; returns scores and positions as `search.top_k` does.
+
+An index that may miss documents can find fewer than k; such a row ends in scores of minus infinity, positions of -1.
+"""
+
+SAMPLE_PER_LIST = 64  # documents that train the centres; with fewer than 39 faiss warns of bad ones
+SAMPLE_QUERIES = 200  # of a recall
+GPU_NEIGHBOURS = 2048  # most that faiss finds on a GPU
+
+
+def build_index(document_embeddings: np.ndarray, search: Search, device: torch.device) -> SearchFunction:
+    """Make the documents ready for search; the same documents give the same index.
+
+    Args:
+        document_embeddings: (documents, dim) float32 unit vectors.
+        search: Backend and its settings.
+        device: Where the exact backends and the inverted lists compute; the graph stays on the CPU.
+
+    Raises:
+        InputError: The settings do not fit the number of documents, or, in a later search, k.
+    """
+    if isinstance(search, Torch):
+        return lambda query_embeddings, k: top_k(query_embeddings, document_embeddings, k, device=device)
+    index = _empty_index(document_embeddings, search)
+    if device.type == "cuda" and not isinstance(search, Graph) and hasattr(faiss, "StandardGpuResources"):
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    _add(index, document_embeddings, search)
+    return partial(_search, index, search)
+
+
+def _empty_index(document_embeddings: np.ndarray, search: Flat | InvertedLists | Graph) -> Any:
+    dim = document_embeddings.shape[1]
+    if isinstance(search, Flat):
+        return faiss.IndexFlatIP(dim)
+    if isinstance(search, InvertedLists):
+        return _train_lists(document_embeddings, search)
+    index = faiss.IndexHNSWFlat(dim, search.links, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = search.build_depth, search.search_depth
+    return index
+
+
+def _train_lists(document_embeddings: np.ndarray, search: InvertedLists) -> Any:
+    """Return an empty index with its centres, from documents drawn with a seed of its own."""
+    if search.lists > len(document_embeddings):
+        raise InputError(
+            f"search: lists: expected at most one for each of {len(document_embeddings):,} documents, "
+            f"got {search.lists:,}; take about four times the square root, or backend: torch"
+        )
+    if search.probes > search.lists:
+        raise InputError(f"search: probes: expected at most the {search.lists:,} lists, got {search.probes:,}")
+    dim = document_embeddings.shape[1]
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, search.lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, SAMPLE_PER_LIST
+    index.train(document_embeddings)
+    index.nprobe = search.probes
+    return index
+
+
+def _add(index: Any, document_embeddings: np.ndarray, search: Search) -> None:
+    """Add the documents; to a graph one after the other, as the order of parallel threads would decide its links."""
+    threads = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(1 if isinstance(search, Graph) else threads)
+        index.add(document_embeddings)
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _search(index: Any, search: Search, query_embeddings: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    k = min(k, index.ntotal)
+    if isinstance(search, Graph) and k > search.search_depth:
+        raise InputError(
+            f"search: search_depth: expected at least {k:,}, the neighbours wanted, got {search.search_depth:,}; "
+            "raise it"
+        )
+    if k > GPU_NEIGHBOURS and type(index).__name__.startswith("Gpu"):
+        raise InputError(
+            f"search: backend: faiss finds at most {GPU_NEIGHBOURS:,} neighbours on a GPU, {k:,} are wanted; "
+            "take backend: torch, or compute.device: cpu"
+        )
+    scores, positions = index.search(query_embeddings, k)
+    scores[positions < 0] = -np.inf
+    order = np.lexsort((positions, -scores), axis=1)
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1)
+
+
+def recall(
+    find: SearchFunction,
+    query_embeddings: np.ndarray,
+    document_embeddings: np.ndarray,
+    k: int,
+    *,
+    seed: int,
+    device: torch.device,
+) -> float:
+    """Return the share of the exact neighbours that an index finds, on a sample of at most 200 queries.
+
+    Args:
+        find: From `build_index`, of the same documents.
+        query_embeddings: (queries, dim) float32.
+        document_embeddings: (documents, dim) float32.
+        k: Neighbours of a query.
+        seed: Of the sample.
+        device: Where to search exactly.
+    """
+    rng = np.random.default_rng(seed)
+    size = min(SAMPLE_QUERIES, len(query_embeddings))
+    sample = query_embeddings[np.sort(rng.choice(len(query_embeddings), size, replace=False))]
+    _, exact = top_k(sample, document_embeddings, k, device=device)
+    _, found = find(sample, k)
+    if not exact.size:
+        return 1.0
+    both = [np.isin(wanted, got).sum() for wanted, got in zip(exact, found, strict=True)]
+    return float(np.sum(both) / exact.size)
+
+
+def check_recall(search: Search, found: float) -> None:
+    """Refuse an index that finds too few of the exact neighbours.
+
+    Args:
+        search: Backend and its settings.
+        found: Its `recall`.
+
+    Raises:
+        InputError: It is below `min_recall`.
+    """
+    if isinstance(search, InvertedLists | Graph) and found < search.min_recall:
+        knob = "probes" if isinstance(search, InvertedLists) else "search_depth"
+        raise InputError(
+            f"search: min_recall: expected {search.min_recall} of the exact neighbours, found {found:.3f}; "
+            f"raise {knob} or take backend: torch"
+        )

@@ -1,0 +1,65 @@
+"""Retrieve for queries without judgments: a run file, and what a competition wants to be sent."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+
+from retune.core.errors import InputError
+from retune.core.files import atomic_directory, write_text
+from retune.encoding.compute import Compute
+from retune.params.predict import Predict
+from retune.params.search import Torch
+from retune.reading.source_records import Query, check_record
+from retune.retrieval.retriever import load_retriever
+from retune.retrieval.trec_runs import run_table, write_run
+
+COLUMNS = ["query_id", "text", "prompt"]
+
+
+def read_queries(path: Path, params: Predict) -> pd.DataFrame:
+    """Return the queries of a file in the layout of `params`, in its order.
+
+    Args:
+        path: In the layout that `retune.formats.<layout>` reads.
+        params: Name the layout, and what is put before each query.
+
+    Returns:
+        `query_id`, `text`, `prompt`.
+
+    Raises:
+        InputError: Names file and line of what cannot be read; an id is given twice, or there is no query.
+    """
+    queries: dict[str, Query] = {}
+    for query in _layout(params).read_queries(path):
+        query = query._replace(prompt=params.prompt or None)
+        check_record(query)
+        if query.query_id in queries:
+            place = queries[query.query_id].where
+            raise InputError(f"{query.where}: query_id {query.query_id!r:.80}: given before, at {place}")
+        queries[query.query_id] = query
+    if not queries:
+        raise InputError(f"{path}: expected queries, got none")
+    return pd.DataFrame(queries.values(), columns=Query._fields)[COLUMNS]
+
+
+def predict(
+    model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, params: Predict, compute: Compute
+) -> pd.DataFrame:
+    """Return the `k` best documents of each query as `run_table` does; the search is exact."""
+    retriever = load_retriever(model, corpus, queries, compute, dims=None)
+    found = retriever.top_k(params.k, Torch(backend="torch"), seed=0)
+    return run_table(found.scores, found.positions, queries["query_id"], corpus["doc_id"])
+
+
+def write(out: Path, run: pd.DataFrame, queries: pd.DataFrame, params: Predict) -> None:
+    """Write run.trec, and submission.csv where the layout is that of a competition, atomically."""
+    with atomic_directory(out) as partial:
+        write_run(partial / "run.trec", run, params.model)
+        if submission := getattr(_layout(params), "submission", None):
+            write_text(partial / "submission.csv", submission(run, queries["query_id"]))
+
+
+def _layout(params: Predict) -> ModuleType:
+    return importlib.import_module(f"retune.formats.{params.layout}")

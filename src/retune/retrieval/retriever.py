@@ -1,0 +1,135 @@
+"""What a model finds for the queries of a data set: by vectors, or by words."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from retune.core.errors import InputError
+from retune.core.records import document_texts
+from retune.encoding.compute import Compute
+from retune.encoding.encoder import Encoder
+from retune.models.directory import is_lexical
+from retune.params.search import Graph, InvertedLists, Search
+from retune.retrieval.bm25 import Bm25
+from retune.retrieval.cosines import pair_cosines
+from retune.retrieval.index import build_index, check_recall, recall
+
+
+class Found(NamedTuple):
+    """What is found for each query, best first.
+
+    Attributes:
+        scores: (queries, depth) float32, higher is closer; minus infinity where a row ends early.
+        positions: Of the documents, (queries, depth) int64; -1 where a row ends early.
+        recall: Share of the exact neighbours that an approximate search finds on a sample; None of an exact one.
+    """
+
+    scores: np.ndarray
+    positions: np.ndarray
+    recall: float | None = None
+
+
+class VectorRetriever:
+    """Ranks and scores by the cosine similarity of an encoder's vectors.
+
+    Attributes:
+        queries: (queries, dim) float32 unit vectors.
+        documents: (documents, dim) float32 unit vectors.
+    """
+
+    def __init__(self, encoder: Encoder, corpus: pd.DataFrame, queries: pd.DataFrame, *, dims: int | None) -> None:
+        """Encode.
+
+        Args:
+            encoder: The model.
+            corpus: `doc_id`, `title`, `text`.
+            queries: `query_id`, `text`, `prompt`.
+            dims: Dimensions to keep, the first ones; None: all.
+
+        Raises:
+            InputError: The model has fewer dimensions, or a vector no direction in those kept.
+        """
+        doc_ids = corpus["doc_id"].tolist()
+        texts, prompts, query_ids = (queries[column].tolist() for column in ("text", "prompt", "query_id"))
+        self.documents = _cut(encoder.encode_documents(document_texts(corpus), ids=doc_ids), dims, doc_ids)
+        self.queries = _cut(encoder.encode_queries(texts, prompts, ids=query_ids), dims, query_ids)
+        self._device = encoder.device
+
+    def top_k(self, k: int, search: Search, *, seed: int) -> Found:
+        """Return each query's `k` closest documents, or all there are.
+
+        Args:
+            k: At most this many.
+            search: How they are looked for.
+            seed: Of the sample of queries that measures an approximate search.
+
+        Raises:
+            InputError: The index does not fit the corpus, or misses too many neighbours.
+        """
+        find = build_index(self.documents, search, self._device)
+        found = Found(*find(self.queries, k))
+        if not isinstance(search, InvertedLists | Graph):
+            return found
+        share = recall(find, self.queries, self.documents, k, seed=seed, device=self._device)
+        check_recall(search, share)
+        return found._replace(recall=share)
+
+    def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the cosine of each pair of a query and a document, (pairs,) float32."""
+        return pair_cosines(self.queries, self.documents, rows, positions)
+
+
+class WordRetriever:
+    """Ranks and scores by BM25, which reads texts without prompts and prefixes."""
+
+    def __init__(self, corpus: pd.DataFrame, queries: pd.DataFrame) -> None:
+        """Index the documents."""
+        self._bm25 = Bm25(document_texts(corpus))
+        self._queries = [str(text) for text in queries["text"]]
+
+    def top_k(self, k: int, search: Search, *, seed: int) -> Found:
+        """Return each query's `k` best documents of those that share a word with it; the search is always exact."""
+        return Found(*self._bm25.top_k(self._queries, k))
+
+    def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the score of each pair of a query and a document, (pairs,) float32; 0 without a shared word."""
+        scores = np.zeros(len(rows), dtype=np.float32)
+        order = np.argsort(rows, kind="stable")
+        for pairs in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
+            if len(pairs):
+                scores[pairs] = self._bm25.scores(self._queries[rows[pairs[0]]])[positions[pairs]]
+        return scores
+
+
+Retriever = VectorRetriever | WordRetriever
+
+
+def load_retriever(
+    model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, compute: Compute, *, dims: int | None
+) -> Retriever:
+    """Make a model directory ready to rank a corpus; arguments and errors as for `VectorRetriever`."""
+    if is_lexical(model):
+        return WordRetriever(corpus, queries)
+    return VectorRetriever(Encoder.load(model, compute), corpus, queries, dims=dims)
+
+
+def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray:
+    """Keep the first dimensions and scale to length 1 again, for Matryoshka models (arXiv:2205.13147)."""
+    if dims is None:
+        return embeddings
+    if dims > embeddings.shape[1]:
+        raise InputError(
+            f"params.yaml: eval.dims: expected at most the model's {embeddings.shape[1]} dimensions, got {dims}; "
+            "lower it, or write null"
+        )
+    head = embeddings[:, :dims]
+    lengths = np.linalg.norm(head, axis=1, keepdims=True)
+    if not lengths.all():
+        first = ids[int(lengths[:, 0].argmin())]
+        raise InputError(
+            f"params.yaml: eval.dims: expected vectors with a direction in their first {dims} dimensions, "
+            f"got none for {first!r}; raise it"
+        )
+    return np.ascontiguousarray(head / lengths)

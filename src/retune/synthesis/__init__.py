@@ -1,0 +1,1 @@
+"""What would someone ask of these documents?"""

@@ -1,0 +1,1 @@
+"""Are two texts the same, or nearly the same?"""

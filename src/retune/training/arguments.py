@@ -1,0 +1,78 @@
+"""Arguments of the library's trainer: those that a run sets itself, and those it passes through."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformerTrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+from retune.core.errors import InputError
+from retune.params.finetune import Finetune
+
+REFUSED = {  # of the library's arguments: those that would change batches, checkpoints or what is written
+    "accelerator_config", "auto_find_batch_size", "batch_sampler", "ddp_backend", "ddp_timeout", "do_eval",
+    "do_predict", "do_train", "eval_on_start", "eval_steps", "full_determinism", "greater_is_better", "hub_model_id",
+    "ignore_data_skip", "load_best_model_at_end", "metric_for_best_model", "multi_dataset_batch_sampler",
+    "parallelism_config", "prompts", "push_to_hub", "resume_from_checkpoint",
+    "restore_callback_states_from_checkpoint", "router_mapping", "save_on_each_node", "save_only_model", "save_steps",
+    "torch_compile",
+}  # fmt: skip
+
+
+def training_arguments(
+    params: Finetune, folder: Path, device: torch.device, dtype: torch.dtype, seed: int
+) -> SentenceTransformerTrainingArguments:
+    """Return the library's arguments: those of the run, and those it passes through."""
+    own: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": params.all_epochs,
+        "max_steps": -1,
+        "per_device_train_batch_size": 1,  # a row is a whole batch
+        "learning_rate": params.learning_rate,
+        "warmup_steps": params.warmup_ratio,  # below 1 it is a share of all steps
+        "weight_decay": params.weight_decay,
+        "bf16": dtype is torch.bfloat16,
+        "fp16": dtype is torch.float16 and device.type == "cuda",
+        "use_cpu": device.type == "cpu",
+        "seed": seed,
+        "data_seed": seed,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "save_total_limit": 2,  # one may be half-written
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it would report 0 for a loss that is not finite
+        "dataloader_pin_memory": False,
+        "ddp_broadcast_buffers": False,  # they do not change; a pass done again for its gradient must send nothing
+    }
+    known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
+    for name in params.trainer:
+        if name in own or name in REFUSED:
+            raise InputError(f"trainer.{name}: set by retune, or without effect; see docs/finetune.md for what sets it")
+        if name not in known:
+            raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
+    chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    chosen["dataloader_drop_last"] = True  # the plan did it or not; several processes must not warn of it
+    try:
+        args = SentenceTransformerTrainingArguments(**own, **chosen)
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
+    installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if missing := sorted(set(args.report_to or []) - set(installed)):
+        raise InputError(
+            f"trainer.report_to: expected none or what is installed ({', '.join(installed) or 'nothing'}), "
+            f"got {', '.join(missing)}; install it, or correct the name"
+        )
+    args._n_gpu = min(args.n_gpu, 1)  # a process has one GPU, whatever others are visible
+    return args
+
+
+def refusal(params: Finetune) -> str | None:
+    """Return what is wrong with the arguments that a run passes through, or None."""
+    try:
+        training_arguments(params, Path("unused"), torch.device("cpu"), torch.float32, seed=0)
+    except InputError as error:
+        return str(error)
+    return None

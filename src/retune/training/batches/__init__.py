@@ -1,0 +1,1 @@
+"""Which queries and documents make each batch?"""

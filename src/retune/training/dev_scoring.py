@@ -1,0 +1,58 @@
+"""Scores of a model in training on the dev split, ranked as `eval` would rank it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from sentence_transformers import SentenceTransformer
+
+from retune.core.errors import InputError
+from retune.core.records import Mined, Split, document_texts, read_corpus, read_split
+from retune.core.seeds import generator
+from retune.encoding.encoder import Encoder
+from retune.evaluation.metrics import mean_scores, parse_metric, score_ranking
+from retune.models.encoding_settings import Encoding
+from retune.retrieval.exact import top_k
+from retune.training.spec import Task
+
+
+def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
+    """Return what ranks the dev split with a model as `eval` would."""
+    corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
+    if dev.queries.empty:
+        raise InputError("expected dev queries, got an empty dev split; give the data set one (convert.<name>.dev)")
+    if task.params.dev_documents is not None:
+        judged = corpus["doc_id"].isin(dev.qrels["doc_id"])
+        texts = pd.Series(document_texts(corpus), index=corpus.index)  # ids of another data set may be the same
+        is_named = judged | texts.isin(document_texts(mined.documents))
+        corpus = sample_dev_corpus(corpus, is_named.to_numpy(), task.params.dev_documents, seed=task.seed)
+    metric = task.params.dev_metric
+    _, k = parse_metric(metric)
+
+    def score(model: SentenceTransformer) -> float:
+        encoder = Encoder.snapshot(model, encoding, task.compute)
+        return mean_scores(evaluate(encoder, corpus, dev, [k]))[metric]
+
+    return score
+
+
+def sample_dev_corpus(corpus: pd.DataFrame, is_named: np.ndarray, count: int, *, seed: int) -> pd.DataFrame:
+    """Return the documents named and `count` others drawn at random, in the order of the corpus."""
+    is_taken = is_named.copy()
+    is_taken[generator(seed, "dev documents").permutation(np.flatnonzero(~is_named))[:count]] = True
+    return corpus[is_taken].reset_index(drop=True)
+
+
+def evaluate(encoder: Encoder, corpus: pd.DataFrame, split: Split, ks: list[int]) -> pd.DataFrame:
+    """Rank the whole corpus for every query of a split and return its scores, as `score_ranking` does.
+
+    Raises:
+        InputError: The split has no queries.
+    """
+    if split.queries.empty:
+        raise InputError("expected queries to evaluate on, got an empty split; give the data set one (convert.<name>)")
+    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
+    texts, prompts, ids = (split.queries[column].tolist() for column in ("text", "prompt", "query_id"))
+    queries = encoder.encode_queries(texts, prompts, ids=ids)
+    _, ranking = top_k(queries, documents, max(ks), device=encoder.device)
+    return score_ranking(ranking, corpus["doc_id"], split, ks)

@@ -1,0 +1,47 @@
+"""What a run tells of its steps: a table that is the same bytes every time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retune.core.files import write_text
+
+DEV = "eval_dev"  # what the log of a trainer calls the dev score
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A step or a dev score, as the history tells it."""
+
+    global_step: int
+    loss: float | None = None
+    learning_rate: float | None = None
+    dev: float | None = None
+    epoch: float | None = None
+
+
+def read_log(log_history: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
+    """Return the steps and dev scores in what a trainer of transformers logged."""
+    rows: list[HistoryRow] = []
+    for entry in log_history:
+        if "loss" in entry:
+            rows.append(HistoryRow(int(entry["step"]), loss=entry["loss"], learning_rate=entry["learning_rate"]))
+        elif DEV in entry:
+            rows.append(HistoryRow(int(entry["step"]), dev=entry[DEV], epoch=entry["epoch"]))
+    return rows
+
+
+def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:
+    """Write a row for each step, with the dev score after it if there is one, as tab-separated values."""
+    steps: dict[int, dict[str, object]] = {}
+    for row in rows:
+        step = steps.setdefault(row.global_step, {"global_step": row.global_step})
+        if row.loss is not None:
+            step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
+        else:
+            step |= {f"dev_{dev_metric}": row.dev}
+    table = pd.DataFrame(list(steps.values()), columns=["global_step", "loss", "lr", f"dev_{dev_metric}"])
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

@@ -1,0 +1,1 @@
+"""What is written during and after training: checkpoints, averaged weights, the model and its card?"""

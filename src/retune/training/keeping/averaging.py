@@ -1,0 +1,99 @@
+"""Weight interpolation and averaging: base and tuned (WiSE-FT), over training (SWA), over several trainings (soup)."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import TrainerCallback
+
+from retune.core.files import atomic_file
+from retune.training.keeping.checkpoints import newest_checkpoint, step_of
+
+MEANS = "means"  # in the scratch directory
+
+
+@torch.no_grad()
+def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_share: float) -> None:
+    """Set each weight, in place, to base_share * base + (1 - base_share) * its value (Wortsman et al., 2109.01903)."""
+    for name, values in _weights(model):
+        values.lerp_(base[name].to(values.device), base_share)
+
+
+class RunningMean:
+    """The mean of a run's weights at its dev scores (stochastic weight averaging: Izmailov et al., arXiv:1803.05407).
+
+    It is a file for each score; a run that is taken up at a checkpoint before it writes the same file again.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        """Take the run's scratch directory."""
+        self._scratch, self._folder = scratch, scratch / MEANS
+
+    def add(self, model: SentenceTransformer, step: int) -> None:
+        """Take the weights after a step into the mean, and set the model's, in place, to it."""
+        self._folder.mkdir(exist_ok=True)
+        if earlier := [each for each in self._steps() if each < step]:
+            mean = load_file(self._path(earlier[-1]))
+            count = int(mean.pop("count"))
+            move_towards(model, mean, count / (count + 1))
+        weights = {name: values.contiguous() for name, values in _weights(model)}
+        with atomic_file(self._path(step)) as partial:
+            save_file(weights | {"count": torch.tensor(count + 1 if earlier else 1)}, partial)
+        self._forget(step)
+
+    def _forget(self, step: int) -> None:
+        """Delete what no checkpoint goes back to."""
+        checkpoint = newest_checkpoint(self._scratch)
+        needed = [each for each in self._steps() if checkpoint and each <= step_of(checkpoint)]
+        for each in needed[:-1]:
+            self._path(each).unlink()
+
+    def _steps(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob("*.safetensors"))
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"{step}.safetensors"
+
+
+def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each floating-point tensor of a model's state; one of two names once."""
+    seen = set()
+    for name, values in model.state_dict().items():
+        if values.is_floating_point() and values.data_ptr() not in seen:
+            seen.add(values.data_ptr())
+            yield name, values
+
+
+class RestartFromBase(TrainerCallback):
+    """Lets weights, optimizer and schedule begin again where the next model of a soup does."""
+
+    def __init__(self, model: SentenceTransformer, soup_size: int) -> None:
+        """Take the model before it is trained, or taken up at a checkpoint; its weights are kept on the CPU."""
+        self._soup_size = soup_size
+        self._base = {name: values.detach().cpu().clone() for name, values in model.state_dict().items()}
+        self._optimizer: dict[str, Any] = {}
+        self._schedule: dict[str, Any] = {}
+
+    def remember(self, optimizer: Optimizer, scheduler: LRScheduler) -> None:
+        """Take the optimizer and the schedule of one model's steps before the first of them."""
+        self._optimizer, self._schedule = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Restart if a model of the soup has just ended; a run taken up within an epoch calls this as well."""
+        if state.global_step == 0 or state.global_step % (state.max_steps // self._soup_size):
+            return
+        model.load_state_dict(self._base)
+        kwargs["optimizer"].load_state_dict(copy.deepcopy(self._optimizer))
+        kwargs["lr_scheduler"].load_state_dict(copy.deepcopy(self._schedule))
+
+
+def epoch_of_model(epoch: float, epochs: int) -> float:
+    """Return an epoch of the run, above 0, counted from the start of its model of the soup: above 0, up to `epochs`."""
+    return epoch - (math.ceil(epoch) - 1) // epochs * epochs

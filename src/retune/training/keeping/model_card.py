@@ -1,0 +1,102 @@
+"""The card of a fine-tuned model: how to load it, what it is made of, what it scored, how it was trained."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from retune.core.files import write_text
+from retune.core.provenance import Origin, read_origins, write_origins
+from retune.core.records import read_mined
+from retune.models.directory import read_encoding
+from retune.models.encoding_settings import Encoding
+from retune.training.history import HistoryRow
+from retune.training.spec import Task
+
+CARD = "model-card.md"
+
+
+def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str) -> None:
+    """Write model-card.md and provenance.json into a model's directory: the same bytes for the same run.
+
+    Args:
+        folder: Holds the model.
+        task: What was run.
+        rows: What the history tells.
+        name: Of the run.
+    """
+    mined = read_mined(task.mined)
+    guide = [] if task.params.guide_margin is None else read_origins(task.guide)
+    origins = sorted({*read_origins(task.base), *mined.origins, *guide})
+    num_pairs = int(mined.examples["positive_ids"].str.len().sum())
+    counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
+    sections = [
+        f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
+        _loading(name, read_encoding(folder), has_adapter=(folder / "adapter").is_dir()),
+        f"## Made from\n\n{_origins(origins)}\n\nTrained on {counts}. No licence is granted here: that of this model "
+        "follows from those above.",
+        _scores(task, rows, name),
+        f"## Parameters\n\n{_parameters(task)}",
+    ]
+    write_text(folder / CARD, "\n\n".join(sections) + "\n")
+    write_origins(folder, origins)
+
+
+def _loading(name: str, encoding: Encoding, *, has_adapter: bool) -> str:
+    told = [
+        f"""## Loading
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("models/{name}")
+scores = model.encode_query(["a query"]) @ model.encode_document(["a document"]).T
+```
+""",
+        f"Before a query comes {_quoted(encoding.query_prefix)}, before a document "
+        f"{_quoted(encoding.document_prefix)}; both are saved as prompts.",
+        f"A query is cut to {encoding.query_max_length} tokens, a document to {encoding.document_max_length}.",
+    ]
+    if encoding.query_suffix:
+        told.append(f"After a query comes {_quoted(encoding.query_suffix)}, which you add yourself.")
+    if has_adapter:
+        told.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
+    return "\n".join(told)
+
+
+def _origins(origins: Iterable[Origin]) -> str:
+    rows = [[each.kind, each.name, each.licence or "not stated", each.source, each.use] for each in origins]
+    return _table(["kind", "name", "licence", "source", "use"], rows)
+
+
+def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
+    """Return the dev scores, and say where those of test are."""
+    scored = [row for row in rows if row.dev is not None]
+    kept = _kept(scored, task.params.keep)
+    table = _table(
+        ["epoch", "step", task.params.dev_metric, ""],
+        [[f"{row.epoch:.4g}", row.global_step, f"{row.dev:.5f}", "kept" if row is kept else ""] for row in scored],
+    )
+    return (
+        f"## Scores\n\nOn the dev queries of `{task.params.dev}`:\n\n{table}\n\nThose on test queries are in "
+        f"`metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
+    )
+
+
+def _kept(scored: Sequence[HistoryRow], keep: str | int) -> HistoryRow:
+    """Return the row of the model that was written."""
+    if keep == "best":
+        return max(scored, key=lambda row: row.dev or 0.0)  # the first of equals
+    return scored[-1] if keep == "last" else next(row for row in scored if row.epoch == keep)
+
+
+def _parameters(task: Task) -> str:
+    values = {"seed": task.seed, "compute.token_budget": task.compute.token_budget, **task.params.model_dump()}
+    return _table(["parameter", "value"], [[f"`{name}`", _quoted(value)] for name, value in values.items()])
+
+
+def _quoted(value: object) -> str:
+    return f"`{value!r}`"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,160 @@
+"""The loss of one batch: contrastive, or learnt from scores."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, cast
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch.utils.checkpoint import checkpoint
+
+from retune.encoding.batching import token_batches
+from retune.params.finetune import Finetune
+from retune.training.packing import config_to_pack, pack, packed_attention, packed_batches
+from retune.training.processes.group import gather, num_processes, rank, shares
+
+
+class RankingLoss(torch.nn.Module):
+    """A loss on the logits of a batch: cosine similarities of queries and documents, divided by the temperature.
+
+    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147) it is the mean over vectors cut to each. Texts run
+    packed in rows where the model can, else in batches of similar length; padding to the longest of all would cost
+    twice the time.
+    """
+
+    def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
+        """Take the model in training, and the most tokens in one forward pass."""
+        super().__init__()
+        self.model = model
+        self.params = params
+        self.token_budget = token_budget
+        self.packed_config = config_to_pack(model, params)  # None: texts are padded
+        self.pads_left = model.tokenizer.padding_side == "left"
+        self.num_tokens = 0  # encoded so far, padding and second passes apart
+        self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with their positive alone
+
+    def forward(self, features: Iterable[dict[str, torch.Tensor]], labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the mean loss of the queries.
+
+        Args:
+            features: Of queries and of documents: `input_ids` and `attention_mask`, (texts, length).
+            labels: `groups`, `is_compared` and `scores` of a `Batch`.
+        """
+        columns = list(features)
+        rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
+        lengths = [length for column in columns for length in column["attention_mask"].sum(dim=1).tolist()]
+        self.num_tokens += sum(lengths)
+        if self.params.loss == "infonce":
+            self.num_alone += (labels["is_compared"].sum(dim=1) == 1).sum()
+        vectors = self._encode(rows, lengths)
+        with torch.autocast(vectors.device.type, enabled=False):
+            queries, documents = torch.split(vectors.float(), [len(column["input_ids"]) for column in columns])
+            dims = self.params.matryoshka_dims or [vectors.shape[1]]
+            return torch.stack([self._loss(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
+
+    def _loss(self, queries: torch.Tensor, documents: torch.Tensor, labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        normalize = torch.nn.functional.normalize
+        logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
+        if self.params.loss == "infonce":
+            return infonce(logits, labels["groups"], labels["is_compared"])
+        own = torch.gather(logits, 1, labels["groups"])
+        if self.params.loss == "cosent":
+            return cosent(own[:, 0], labels["scores"][:, 0])
+        if self.params.loss == "kl":
+            return kl_divergence(own, labels["scores"] / (self.params.teacher_temperature or 1.0))
+        return margin_mse(own, labels["scores"])
+
+    def _encode(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> torch.Tensor:
+        """Return the vectors of texts, (texts, dim), in their order.
+
+        With gradient caching (Gao et al., arXiv:2101.06983) the activations of one token batch at a time are in memory:
+        each is computed again when its gradient is.
+        """
+        plans = [self._passes(share, lengths) for share in shares(lengths, num_processes())]
+        own = plans[rank()]
+        parts = [self._pass([rows[member] for member in members], length) for members, length in own]
+        for _ in range(max(map(len, plans)) - len(own)):  # DDP and FSDP want as many passes of each process
+            parts.append(self._pass(rows[:1], self._passes([0], lengths)[0][1])[:0])
+        ordered = [[member for members, _ in passes for member in members] for passes in plans]
+        return gather(torch.cat(parts), ordered)
+
+    def _passes(self, share: Sequence[int], lengths: Sequence[int]) -> list[tuple[list[int], int]]:
+        """Return the forward passes of a process: positions of texts, and the length of the rows."""
+        batches = (packed_batches if self.packed_config else token_batches)(
+            [lengths[i] for i in share], self.token_budget
+        )
+        return [([share[member] for member in members], length) for members, length in batches]
+
+    def _pass(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int) -> torch.Tensor:
+        if self.packed_config is None:
+            ids, masks = self._stack(rows, length)
+            inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": masks}
+        else:
+            inputs = pack([ids[mask.bool()] for ids, mask in rows], length, self.packed_config)
+        if self.params.gradient_caching:
+            return cast(torch.Tensor, checkpoint(self._forward, inputs, use_reentrant=False))[: len(rows)]
+        return self._forward(inputs)[: len(rows)]
+
+    def _forward(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+        with packed_attention(self.packed_config) if self.packed_config else nullcontext():
+            features = self.model(dict(inputs))
+        return cast(torch.Tensor, features["sentence_embedding"])
+
+    def _stack(
+        self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut or pad rows to one length on the tokenizer's side."""
+        ids, masks = (torch.stack([self._fit(row[part], length) for row in rows]) for part in (0, 1))
+        return ids, masks
+
+    def _fit(self, values: torch.Tensor, length: int) -> torch.Tensor:
+        missing = length - len(values)
+        if missing > 0:
+            return torch.nn.functional.pad(values, (missing, 0) if self.pads_left else (0, missing))
+        return values[-length:] if self.pads_left else values[:length]
+
+
+def infonce(logits: torch.Tensor, groups: torch.Tensor, is_compared: torch.Tensor) -> torch.Tensor:
+    """Return the mean of -log(exp(s_ip) / sum_j exp(s_ij)) (van den Oord et al., arXiv:1807.03748).
+
+    Args:
+        logits: s, (queries, documents).
+        groups: Columns of a query's positive p and its own negatives, (queries, 1 + negatives).
+        is_compared: What j runs over, (queries, documents) bool.
+    """
+    return torch.nn.functional.cross_entropy(logits.masked_fill(~is_compared, -torch.inf), groups[:, 0])
+
+
+def kl_divergence(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean of sum_j p_j log(p_j / q_j), p and q the softmax of the teacher's scores and of the logits.
+
+    Args:
+        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
+        teacher: Scores of the same, divided by their temperature.
+    """
+    target = torch.log_softmax(teacher, dim=1)
+    student = torch.log_softmax(logits, dim=1)
+    return torch.nn.functional.kl_div(student, target, reduction="batchmean", log_target=True)
+
+
+def margin_mse(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared difference of the margins of positive over negatives (arXiv:2010.02666).
+
+    Args:
+        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
+        teacher: Scores of the same, on the scale of the logits.
+    """
+    ours, theirs = (values[:, :1] - values[:, 1:] for values in (logits, teacher))
+    return torch.nn.functional.mse_loss(ours, theirs)
+
+
+def cosent(logits: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Return log(1 + sum of exp(s_j - s_i) over all i, j with y_i > y_j): CoSENT (Su Jianlin, kexue.fm/archives/8847).
+
+    Args:
+        logits: s, (pairs,).
+        scores: y, (pairs,); only their order counts.
+    """
+    differences = logits[None, :] - logits[:, None]  # at i, j: s_j - s_i
+    is_ordered = scores[:, None] > scores[None, :]
+    return torch.logsumexp(torch.cat([logits.new_zeros(1), differences[is_ordered]]), dim=0)

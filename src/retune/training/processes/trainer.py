@@ -1,0 +1,80 @@
+"""The trainer of sentence-transformers in several processes: each gets every batch, the main one scores and writes."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import load_fsdp_model
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+
+from retune.core.errors import InputError
+from retune.params.finetune import Finetune
+from retune.training.processes.group import rank, wait
+
+TRAINED = "trained.safetensors"
+
+
+class ProcessTrainer(SentenceTransformerTrainer):
+    """Trains one model in all processes of a run; batches and checkpoints are those of the run, not of a process."""
+
+    def __init__(self, params: Finetune, **options: Any) -> None:
+        """Take the run, and what the library's trainer does."""
+        self._unsharded = None
+        if params.is_sharded:
+            self._unsharded = copy.deepcopy(options["model"]) if rank() == 0 else None
+            _prepare_to_shard(options["model"])
+        super().__init__(**options)
+
+    def get_train_dataloader(self) -> Any:
+        """Return all batches, in every process."""
+        assert isinstance(self.train_dataset, Dataset)
+        batches = self._build_dataloader(self.train_dataset, self.args.train_batch_size, dataset_kind="train")
+        return prepare_data_loader(batches, num_processes=1, process_index=0)
+
+    def whole_model(self) -> SentenceTransformer | None:
+        """Return the model with all of its weights, in the main process; each has to ask for it."""
+        if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            return self.model
+        weights = self.accelerator.get_state_dict(self.model_wrapped)
+        if self._unsharded is not None:
+            self._unsharded.load_state_dict(weights)
+        return self._unsharded
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Write what is trained, and no more: the rest is in the base; DeepSpeed and FSDP write their own."""
+        if rank() > 0 or self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
+        if not all(torch.isfinite(values).all() for values in trained.values()):
+            raise InputError(
+                f"step {self.state.global_step}: the weights are no longer finite; lower learning_rate or raise "
+                "temperature"
+            )
+        save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        wait()  # for all of them, before the main process writes what tells that a checkpoint is whole
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.is_fsdp_enabled:
+            plugin = self.accelerator.state.fsdp_plugin
+            load_fsdp_model(plugin, self.accelerator, model, resume_from_checkpoint)
+            return
+        trained = load_file(Path(resume_from_checkpoint, TRAINED))
+        unknown = self.model.load_state_dict(trained, strict=False).unexpected_keys
+        assert not unknown, unknown
+
+
+def _prepare_to_shard(model: Any) -> None:
+    """Work around what FSDP makes of a sentence-transformers model."""
+    model.base_model_prefix = "0"  # else accelerate takes Normalize for a transformer's layer and fails to shard it
+    for name, values in model.named_parameters():
+        if ".pooler." in name:  # no embedding passes through it; without optimizer state it cannot be resumed
+            values.requires_grad = False

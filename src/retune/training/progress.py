@@ -1,0 +1,77 @@
+"""What a run shows while it trains, and tells at its end: speed, time left, memory."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from transformers import ProgressCallback, TrainingArguments
+
+from retune.encoding.hardware import describe_device
+from retune.training.history import DEV
+from retune.training.losses import RankingLoss
+from retune.training.memory import peak_gb
+
+LOG = logging.getLogger(__name__)
+
+
+def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, attention: str | None = None) -> str:
+    """Return what was chosen for this machine; attention as the model's config says if none is given."""
+    config = getattr(getattr(model[0], "model", None), "config", None)
+    dtype = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
+    attention = attention or getattr(config, "_attn_implementation", "no")
+    workers = args.dataloader_num_workers
+    return f"{describe_device(args.device)}: {dtype}, {attention} attention, {workers} data workers"
+
+
+class Progress(ProgressCallback):
+    """The trainer's progress bar with loss, tokens a second and memory beside it instead of a line per step."""
+
+    def __init__(self, loss: RankingLoss) -> None:
+        """Take the loss, which counts the tokens it encodes."""
+        super().__init__()
+        self._loss = loss
+        self._num_steps, self._seconds, self._started = 0, 0.0, 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock; it does not run while dev queries are ranked."""
+        self._started = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show a step, whose loss the device has computed by now."""
+        if "loss" not in logs:
+            return
+        self._num_steps += 1
+        self._seconds += time.perf_counter() - self._started
+        if state.is_world_process_zero and self.training_bar is not None:
+            self.training_bar.set_postfix(loss=logs["loss"], tokens_s=self._speed(), memory_gb=self._memory())
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Tell how far the run is, where a bar cannot be seen, with each dev score."""
+        super().on_evaluate(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        if not self._num_steps:  # taken up at the end of an epoch
+            return
+        left = timedelta(seconds=round((state.max_steps - state.global_step) * self._seconds / self._num_steps))
+        told = state.global_step, state.max_steps, metrics[DEV], left, self._speed(), self._memory()
+        LOG.info("step %d of %d: dev %.4f; steps take %s more, %s tokens/s, peak memory %s GB", *told)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the bar and tell what training took."""
+        super().on_train_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        if self._num_steps:
+            each = self._seconds / self._num_steps
+            told = self._num_steps, each, self._speed(), self._memory()
+            LOG.info("trained %d steps: %.3g s/step, %s tokens/s, peak memory %s GB", *told)
+        if self._loss.num_alone:
+            LOG.warning(
+                "%d times a query had no document in its batch to be compared with but its positive: its loss is 0; "
+                "raise batch_size, hard_negatives or random_negatives",
+                int(self._loss.num_alone),
+            )
+
+    def _speed(self) -> str:
+        return f"{self._loss.num_tokens / self._seconds:,.0f}"
+
+    def _memory(self) -> str:
+        return f"{peak_gb(self._loss.model.device):.2f}"

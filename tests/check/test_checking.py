@@ -1,0 +1,401 @@
+"""Every wrong value of params.yaml gives its line; every preset is sound."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from retune.check.checking import check, check_files
+from retune.core.errors import InputError
+from retune.core.section import read_all
+
+
+def put(key: str, value: object) -> Callable[[dict], None]:
+    """Return a change that sets a dotted key."""
+
+    def change(params: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            params = params[parent]
+        params[last] = value
+
+    return change
+
+
+def drop(key: str) -> Callable[[dict], None]:
+    """Return a change that removes a dotted key."""
+
+    def change(params: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            params = params[parent]
+        del params[last]
+
+    return change
+
+
+def copy_entry(section: str, old: str, new: str) -> Callable[[dict], None]:
+    """Return a change that gives an entry a second name."""
+    return lambda params: params[section].update({new: copy.deepcopy(params[section][old])})
+
+
+def only_science(params: dict) -> None:
+    """Evaluate one run, on its own data set alone."""
+    params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
+
+
+PREDICT = {
+    "model": "bm25",
+    "dataset": "sympy_synthetic",
+    "queries": "queries.tsv",
+    "layout": "queries",
+    "prompt": None,
+    "k": 25,
+}
+
+
+WRONG = [
+    (put("seeds", 1), "seeds: unknown parameter; remove it or mend its spelling"),
+    (drop("compare"), "compare: missing; add it"),
+    (drop("mine.science.range"), "mine.science.range: missing; add it"),
+    (put("mine.science.negative", 3), "mine.science.negative: unknown parameter"),
+    (put("seed", -1), "seed: expected greater than or equal to 0, got -1"),
+    (put("seed", 2**32), "seed: expected less than 4294967296"),
+    (
+        put("finetune.minilm_science.temperature", float("inf")),
+        "finetune.minilm_science.temperature: expected a finite number",
+    ),
+    (put("convert.science.raw", "a; touch b"), "convert.science.raw: expected string to match pattern"),
+    (put("convert.science.raw", ""), "convert.science.raw: expected string to match pattern"),
+    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.04"),
+    (
+        put("fetch.minilm.sha256", None),
+        "sha256: expected the hash of model.safetensors, as source 'package' pins no version",
+    ),
+    (
+        put("convert.science.use", "evaluation_only"),
+        "mine.science.dataset: expected a data set to train on, got 'science' whose use is evaluation_only; take",
+    ),
+    (
+        put("convert.sympy.use", "evaluation_only"),
+        "synthesize.sympy_synthetic.dataset: expected a data set to train on, got 'sympy' whose use is",
+    ),
+    (put("convert.science.use", "no"), "convert.science.use: expected 'any', 'evaluation_only' or 'training_against"),
+    (
+        put("convert.science.everything_in", "test"),
+        "mine.science.dataset: expected a data set with train queries, got 'science' whose everything_in is test",
+    ),
+    (put("convert.science.max_unusable", 1.5), "convert.science.max_unusable: expected less than 1, got 1.5"),
+    (put("convert.science.merge_queries", "first"), "convert.science.merge_queries"),
+    (drop("convert.science.licence"), "convert.science.licence: missing; add it"),
+    (put("convert.science.leaks.policy", "warn"), "convert.science.leaks.policy: expected 'fail', 'drop' or 'report'"),
+    (put("convert.science.leaks.near_duplicate", 0.0), "convert.science.leaks.near_duplicate: expected greater than 0"),
+    (
+        put("mine.science.source", "random"),
+        "mine.science.source: expected 'mined', 'given', 'scored' or 'none', got 'random'",
+    ),
+    (put("mine.science.source", "none"), "negatives: expected 0 with source none and 1 or more else, got 4 with none"),
+    (put("mine.science.sampling", "score"), "sampling_temperature: expected a number with sampling score and null"),
+    (put("mine.science.range", [None, 5]), "range: expected [first, stop) with first below stop, or null for no end"),
+    (
+        put("mine.science.further_ranges", [{"range": [9, None], "share": 0.7}, {"range": [60, 70], "share": 0.7}]),
+        "further_ranges: expected shares that add up to less than 1",
+    ),
+    (
+        put("mine.science.search", {"backend": "torch", "lists": 4}),
+        "mine.science.search.torch.lists: unknown parameter",
+    ),
+    (put("seed", "13"), "seed: expected integer, got '13'"),
+    (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
+    (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
+    (drop("compute.cache"), "compute.cache: missing; add it"),
+    (put("compute.cache.folder", ""), "compute.cache.folder: expected string to have at least 1 character, got ''"),
+    (put("compute.cache.max_gb", 0.0), "compute.cache.max_gb: expected greater than 0, got 0.0"),
+    (
+        put("fetch.minilm.sha256", "abc"),
+        "fetch.minilm.sha256: expected string to match pattern '^[0-9a-f]{64}$', got 'abc'",
+    ),
+    (put("fetch.minilm.source", "bm52"), "fetch.minilm.source: expected one of package, hub, path, bm25, got 'bm52'"),
+    (put("fetch.minilm.source", "hub"), "source 'hub' expects repo and revision, got package"),
+    (
+        put("fetch.minilm.pooling", "max"),
+        "fetch.minilm.pooling: expected 'as_saved', 'mean', 'cls' or 'lasttoken', got 'max'",
+    ),
+    (put("fetch.minilm.query_max_length", 0), "fetch.minilm.query_max_length: expected greater than 0, got 0"),
+    (
+        put("convert.science.format", "word"),
+        "convert.science.format: expected one of air_bench, beir, documents, ",
+    ),
+    (put("convert.science.test", 1.0), "convert.science.test: expected a share from 0 to below 1, or given, got 1.0"),
+    (
+        put("convert.science.dev", "some"),
+        "convert.science.dev: expected a share from 0 to below 1, or given, got 'some'",
+    ),
+    (put("convert.science.packages", "numpy"), "convert.science.packages: expected list, got 'numpy'"),
+    (
+        put("convert.science.split_by", "date"),
+        "convert.science.split_by: expected 'document', 'query' or 'group', got 'date'",
+    ),
+    (put("convert.science.test", 0.0), "convert.science.test: expected a share above 0 or given, got 0.0"),
+    (
+        put("convert.science.dev", 0.0),
+        "finetune.minilm_science.dev: expected a data set with a dev split, got 'science'",
+    ),
+    (
+        copy_entry("convert", "science", "Science-2"),
+        "convert.Science-2: expected a name of a-z, 0-9 and _, got 'Science-2'",
+    ),
+    (
+        put("synthesize.sympy_synthetic.dataset", "sinpy"),
+        "synthesize.sympy_synthetic.dataset: expected one of science, sympy, got 'sinpy'",
+    ),
+    (put("synthesize.sympy_synthetic.removal_rate", 2.0), "removal_rate: expected 0 to 1, got 2.0"),
+    (put("synthesize.sympy_synthetic.max_words", 2), "max_words: expected at least min_words (5), got 2"),
+    (
+        copy_entry("synthesize", "sympy_synthetic", "science"),
+        "synthesize.science: convert has a data set of this name; rename one",
+    ),
+    (
+        put("mine.science.dataset", "nothing"),
+        "mine.science.dataset: expected one of science, sympy, sympy_synthetic, got 'nothing'",
+    ),
+    (put("mine.science.pool", "web"), "mine.science.pool: expected one of science, sympy, sympy_synthetic, got 'web'"),
+    (put("mine.science.scorer", "bert"), "mine.science.scorer: expected one of minilm, "),
+    (put("mine.science.model", "bert"), "mine.science.model: expected one of minilm, "),
+    (put("mine.science.range", [5, 6]), "range: expected at least 4 ranks for 4 negatives, got [5, 6)"),
+    (put("mine.science.range", [5]), "mine.science.range: "),
+    (put("mine.science.negatives", 1.5), "mine.science.negatives: expected integer, got 1.5"),
+    (
+        put("finetune.minilm_science.learning_rate", "1e-4x"),
+        "finetune.minilm_science.learning_rate: expected number, got '1e-4x'",
+    ),
+    (
+        put("finetune.minilm_science.learning_rate", 0.0),
+        "finetune.minilm_science.learning_rate: expected greater than 0, got 0.0",
+    ),
+    (
+        put("finetune.minilm_science.method", "xyz"),
+        "finetune.minilm_science.method: expected 'none', 'full', 'lora' or 'icl', got 'xyz'",
+    ),
+    (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
+    (
+        put("finetune.minilm_science.data", "bert"),
+        "finetune.minilm_science.data: expected one of science, sympy, sympy_synthetic, got 'bert'",
+    ),
+    (put("finetune.minilm_science.guide", "bert"), "finetune.minilm_science.guide: expected one of minilm, "),
+    (put("finetune.minilm_science.dev", "bert"), "finetune.minilm_science.dev: expected one of "),
+    (
+        put("finetune.minilm_science.dev_metric", "acc"),
+        "finetune.minilm_science.dev_metric: expected a metric such as ndcg_at_10",
+    ),
+    (
+        put("finetune.minilm_science.hard_negatives", 5),
+        "hard_negatives: expected at most mine.science.negatives (4), got 5",
+    ),
+    (
+        put("finetune.minilm_science.batch_size", 0),
+        "finetune.minilm_science.batch_size: expected greater than 0, got 0",
+    ),
+    (
+        put("finetune.minilm_science.base", "minilm_science"),
+        "expected a chain of models that ends at a fetched one, got a circle",
+    ),
+    (
+        put("finetune.minilm_science.guide", "minilm_science"),
+        "expected a chain of models that ends at a fetched one, got a circle",
+    ),
+    (copy_entry("finetune", "minilm_science", "minilm"), "finetune.minilm: fetch has a model of this name; rename one"),
+    (put("eval.models", ["minilm", "typo"]), "eval.models: expected one of minilm, "),
+    (put("eval.models", []), "eval.models: expected list to have at least 1 item"),
+    (
+        put("eval.models", ["minilm_science"]),
+        "eval.models: expected 'minilm', the base of 'minilm_science', got none; add it",
+    ),
+    (
+        put("eval.datasets", ["sympy"]),
+        "eval.datasets: expected 'science', which 'minilm_science' is tuned for, got none; add it",
+    ),
+    (
+        put("eval.datasets", ["science", "sympy", "science"]),
+        "eval.datasets: expected each name once, got 'science' twice",
+    ),
+    (
+        put("eval.datasets", ["science", "sympy", "sympy_synthetic"]),
+        "eval.datasets: expected one of science, sympy, got 'sympy_synthetic'",
+    ),
+    (put("eval.ks", [0]), "eval.ks.0: expected greater than 0, got 0"),
+    (drop("eval.dims"), "eval.dims: missing; add it"),
+    (put("eval.dims", 0), "eval.dims: expected greater than 0, got 0"),
+    (put("eval.search", {"backend": "torch", "lists": 4}), "eval.search.torch.lists: unknown parameter"),
+    (
+        put(
+            "eval.search",
+            {"backend": "faiss_hnsw", "links": 8, "build_depth": 9, "search_depth": 99, "min_recall": 0.9},
+        ),
+        "search.search_depth: expected at least the 100 documents looked for, got 99",
+    ),
+    (put("eval.exclude_same_id", 1), "eval.exclude_same_id: expected boolean, got 1"),
+    (put("eval.judged_only", ["sympy_synthetic"]), "eval.judged_only: expected one of science, sympy, got"),
+    (put("eval.judged_only", ["sympy", "sympy"]), "eval.judged_only: expected each name once, got 'sympy' twice"),
+    (
+        put("compare.metric", "map"),
+        "compare.metric: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'; or list science",
+    ),
+    (put("fetch.bm25.k1", 2.0), "fetch.bm25.k1: unknown parameter; remove it"),
+    (
+        put("mine.science.model", "bm25"),
+        "mine.science.model: expected an embedding model, got 'bm25', which is BM25 and has no vectors; eval and",
+    ),
+    (put("mine.science.scorer", "bm25"), "mine.science.scorer: expected an embedding model, got 'bm25'"),
+    (put("finetune.minilm_science.base", "bm25"), "finetune.minilm_science.base: expected an embedding model, got"),
+    (put("finetune.minilm_science.guide", "bm25"), "finetune.minilm_science.guide: expected an embedding model, got"),
+    (
+        put("predict", {"x": PREDICT | {"model": "bert"}}),
+        "predict.x.model: expected one of minilm, bm25, minilm_science,",
+    ),
+    (
+        put("predict", {"x": PREDICT | {"dataset": "web"}}),
+        "predict.x.dataset: expected one of science, sympy, sympy_syn",
+    ),
+    (
+        put("predict", {"x": PREDICT | {"layout": "kaggle"}}),
+        "predict.x.layout: expected 'eedi' or 'queries', got 'kaggle'",
+    ),
+    (put("predict", {"x": PREDICT | {"k": 0}}), "predict.x.k: expected greater than 0, got 0"),
+    (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected string to match pattern"),
+    (put("predict", {"x-y": PREDICT}), "predict.x-y: expected a name of a-z, 0-9 and _, got 'x-y'"),
+    (
+        put("compare.metric", "ndcg_at_7"),
+        "compare.metric: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'ndcg_at_7'; add 7 to eval.ks",
+    ),
+    (put("compare.metric", "f1_at_10"), "compare.metric: expected a metric such as ndcg_at_10"),
+    (drop("compare.gate"), "compare.gate: missing; add it"),
+    (put("compare.gate.min_gian", 0.0), "compare.gate.min_gian: unknown parameter"),
+    (put("compare.significance", 1.0), "compare.significance: expected less than 1, got 1.0"),
+    (put("compare.confidence", 95), "compare.confidence: expected less than 1, got 95"),
+    (put("compare.resamples", 100), "compare.resamples: expected greater than or equal to 1000, got 100"),
+    (put("compare.margin", -0.01), "compare.margin: expected greater than or equal to 0, got -0.01"),
+    (put("compare.changed_queries", -1), "compare.changed_queries: expected greater than or equal to 0, got -1"),
+    (
+        put("compare.references", [{"dataset": "scinece", "source": "x", "values": {"map_at_25": 0.5}}]),
+        "compare.references.0.dataset: expected one of eval.datasets (science, sympy), got 'scinece'",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map_at_26": 0.5}}]),
+        "compare.references.0.values: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'map_at_26'; add 26",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map": 0.5}}]),
+        "compare.references.0.values: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'; "
+        "or list science in eval.judged_only",
+    ),
+    (
+        put("compare.references", [{"dataset": "science", "source": "x", "values": {}}]),
+        "compare.references.0.values: expected dictionary to have at least 1 item",
+    ),
+    (
+        only_science,
+        "compare.gate.max_forgetting: expected a data set besides 'science' under eval.datasets, on which "
+        "'minilm_science' may forget, got none; add one, or write null",
+    ),
+    (
+        # 3 runs on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
+        put("compare.significance", 0.0005),
+        "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
+    ),
+    (put("fetch", None), "fetch: expected dictionary, got None"),
+    (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), WRONG, ids=[line[:60] for _, line in WRONG])
+def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, default_params: dict) -> None:
+    change(default_params)
+    with pytest.raises(InputError) as caught:
+        check(default_params)
+    lines = str(caught.value).splitlines()
+    assert any(line in found for found in lines), lines
+    assert all(found.startswith("params.yaml: ") for found in lines)
+
+
+def test_every_finding_is_told_at_once(default_params: dict) -> None:
+    put("mine.science.negatives", "four")(default_params)
+    put("finetune.minilm_sympy.epochs", 0)(default_params)
+    with pytest.raises(InputError) as caught:
+        check(default_params)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_default_is_sound(default_params: dict) -> None:
+    check(default_params)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"), [(None, "nothing"), ("folder", "an empty folder"), ("file", "an empty file")]
+)
+def test_missing_raw_data_is_named(
+    make: str | None, found: str, default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if make == "folder":
+        (tmp_path / "requirements.txt").mkdir()
+    elif make == "file":
+        (tmp_path / "requirements.txt").touch()
+    with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
+        check_files(check(default_params))
+
+
+def test_missing_file_of_queries_is_named(
+    default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.txt").write_text("numpy")
+    put("predict", {"x": PREDICT})(default_params)
+    with pytest.raises(
+        InputError, match=r"^params.yaml: predict.x.queries: expected data at queries.tsv, found nothing"
+    ):
+        check_files(check(default_params))
+
+
+def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.txt").write_text("numpy")
+    (tmp_path / "data/excluded").mkdir(parents=True)
+    for name in ("science", "scinece"):
+        (tmp_path / f"data/excluded/{name}.csv").write_text("query_id,doc_id\n")
+    with pytest.raises(InputError) as caught:
+        check_files(check(default_params))
+    assert str(caught.value) == (
+        "data/excluded/scinece.csv: expected the name of a data set under eval.datasets, got 'scinece'; "
+        "rename or remove it"
+    )
+
+
+def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> None:
+    put("compare.metric", "map")(default_params)
+    put("eval.judged_only", ["sympy", "science"])(default_params)
+    check(default_params)
+
+
+def test_reference_without_a_cut_needs_candidate_lists_on_its_data_set_alone(default_params: dict) -> None:
+    put("compare.references", [{"dataset": "sympy", "source": "x", "values": {"map": 0.5}}])(default_params)
+    put("eval.judged_only", ["sympy"])(default_params)
+    check(default_params)
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: 1\na: 2\n"], ids=["not closed", "key twice"])
+def test_broken_file_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"^params.yaml: expected YAML that DVC can read, got: [^\n]*line 2[^\n]*$"):
+        read_all()
+
+
+def test_missing_file_tells_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    with pytest.raises(InputError, match=r"params.yaml: seed: missing; add it"):
+        check(read_all())

@@ -1,0 +1,110 @@
+"""The gate judges by the cautious end of the interval, from a file that is in Git."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from retune.comparison.gate import judge_gate, pass_gate
+from retune.comparison.model_verdicts import verdict_json
+from retune.comparison.verdict import Cell
+from retune.core.errors import InputError
+from retune.core.files import write_json
+from retune.params.compare import Gate
+from tests.support.comparisons import QUERIES, SCORES, compared
+from tests.support.repository import REPOSITORY, run
+
+HOME = Cell("tuned", "home", 100, 0.7, 0.68, 0.72, "base", True, 0.6, 0.1, 0.05, 0.15, 0.001, 0.002, 0.07, 60, 20)
+FAR = Cell("tuned", "far", 100, 0.5, 0.48, 0.52, "base", False, 0.531, -0.031, -0.041, -0.02, 0.001, 0.002, 0.01, 3, 30)
+BASE = Cell("base", "home", 100, 0.6, 0.58, 0.62)
+
+
+def gate(min_gain: float | None, max_forgetting: float | None) -> Gate:
+    return Gate(min_gain=min_gain, max_forgetting=max_forgetting)
+
+
+def write(folder: Path, *cells: Cell) -> Path:
+    write_json(folder / "verdict.json", {"cells": [asdict(cell) for cell in cells]})
+    return folder / "verdict.json"
+
+
+@pytest.mark.parametrize(("min_gain", "holds"), [(0.05, True), (0.051, False), (0.1, False)])
+def test_gain_counts_at_the_lower_end(min_gain: float, holds: bool) -> None:
+    assert [finding.holds for finding in judge_gate([BASE, HOME, FAR], gate(min_gain, None))] == [holds]
+
+
+@pytest.mark.parametrize(("max_forgetting", "holds"), [(0.041, True), (0.04, False), (0.031, False)])
+def test_forgetting_counts_at_the_upper_end(max_forgetting: float, holds: bool) -> None:
+    assert [finding.holds for finding in judge_gate([BASE, HOME, FAR], gate(None, max_forgetting))] == [holds]
+
+
+def test_failed_rule_is_said_with_its_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="retune")
+    with pytest.raises(InputError) as caught:
+        pass_gate(write(tmp_path, BASE, HOME, FAR), gate(0.0, 0.02))
+    assert str(caught.value) == (
+        "gate: tuned on far: forgot 0.03100 (confidence interval 0.02000 to 0.04100), at most 0.02 allowed"
+    )
+    assert caplog.messages == [
+        "gate: tuned on home: gained 0.10000 (confidence interval 0.05000 to 0.15000), at least 0.0 wanted: holds"
+    ]
+
+
+def test_gate_that_all_runs_pass_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="retune")
+    pass_gate(write(tmp_path, BASE, HOME, FAR), gate(0.0, 0.05))
+    assert len(caplog.messages) == 2
+    assert all(message.endswith(": holds") for message in caplog.messages)
+
+
+def test_no_gate_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="retune")
+    pass_gate(tmp_path / "absent.json", None)
+    assert caplog.messages == ["gate: none, as compare.gate is null"]
+
+
+def test_verdict_without_a_run_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="retune")
+    pass_gate(write(tmp_path, BASE), gate(0.0, 0.02))
+    assert caplog.messages == [f"gate: {tmp_path}/verdict.json has no run, or compare.gate no rule, to judge by"]
+
+
+def test_run_that_was_not_measured_at_home_does_not_pass() -> None:
+    assert [finding.sentence for finding in judge_gate([BASE, FAR], gate(0.0, 0.05)) if not finding.holds] == [
+        "tuned: not measured on the data set it was tuned for"
+    ]
+
+
+def test_too_few_queries_do_not_pass() -> None:
+    few = Cell("tuned", "home", 12, 0.7, None, None, "base", True, 0.6, 0.1, word="withheld")
+    findings = judge_gate([few], gate(0.0, 0.02))
+    assert [finding.sentence for finding in findings if not finding.holds] == [
+        "tuned on home: 12 test queries, fewer than 30: min_gain cannot be judged",
+        "tuned: no other data set to measure forgetting on",
+    ]
+
+
+def test_gate_of_a_comparison_is_the_gate_of_its_file(tmp_path: Path) -> None:
+    found = compared(tmp_path)  # farther lost 0.1 on every query
+    write_json(tmp_path / "verdict.json", verdict_json(found.comparison, found.findings, found.runs))
+    assert found.runs[0].gate == "failed"
+    with pytest.raises(InputError, match=r"gate: tuned on farther: forgot 0.10000 .* at most 0.02 allowed"):
+        pass_gate(tmp_path / "verdict.json", gate(0.0, 0.02))
+    kept = {model: datasets | {"farther": [0.6] * QUERIES} for model, datasets in SCORES.items()}
+    assert compared(tmp_path / "kept", kept).runs[0].gate == "passed"
+
+
+def test_verdict_that_is_missing_or_old_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent.json: expected the verdict of the comparison, found none; run dvc"):
+        pass_gate(tmp_path / "absent.json", gate(0.0, None))
+    write_json(tmp_path / "old.json", {"cells": [{"model": "tuned", "gone": 1}]})
+    with pytest.raises(InputError, match="old.json: expected a verdict with cells, got .*'gone'; run dvc repro"):
+        pass_gate(tmp_path / "old.json", gate(0.0, None))
+
+
+def test_stage_needs_no_data_and_exits_with_1(tmp_path: Path) -> None:
+    verdict = write(tmp_path, BASE, HOME, FAR)
+    result = run(f"python -m stages.gate --verdict {verdict}", REPOSITORY)
+    assert result.returncode == 1
+    assert "error: gate: tuned on far: forgot 0.03100" in result.stderr

@@ -1,0 +1,106 @@
+"""Queries without judgments: how they are read, and what is written for them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retune.core.errors import InputError
+from retune.fetching import fetch
+from retune.params.fetch import Lexical
+from retune.params.predict import Predict
+from retune.retrieval import retriever
+from retune.retrieval.prediction import predict, read_queries, write
+from tests.support.keyword_encoder import KeywordEncoder
+from tests.support.repository import SHARED_DATA
+from tests.support.training_task import COMPUTE
+
+HEADER = (
+    "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"
+    "AnswerAText,AnswerBText,AnswerCText,AnswerDText\n"
+)
+CORPUS = pd.DataFrame({"doc_id": ["7", "12", "30"], "title": None, "text": ["red", "red green", "green"]})
+
+
+def params(layout: str, *, prompt: str | None = None, k: int = 2) -> Predict:
+    return Predict(model="words", dataset="eedi", queries="x", layout=layout, prompt=prompt, k=k)
+
+
+def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
+    path = tmp_path / "test.csv"
+    path.write_text(HEADER + '1869,5,Multiply,9,Numbers,B,"What is\n\\(2\\)?",5, 6 ,-6,1\n')
+    queries = read_queries(path, params("eedi", prompt="Find: "))
+    assert queries["query_id"].tolist() == ["1869_A", "1869_C", "1869_D"]
+    text = "Question: What is\n\\(2\\)?\nHint: Multiply\nCorrect answer: 6\nWrong answer: 5"
+    assert queries["text"][0] == text  # as the data set's own queries read
+    assert queries["prompt"].tolist() == ["Find: "] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("q.jsonl", '{"query_id": "a", "text": "red"}\n{"_id": "b", "text": "green, or so"}\n'),
+        ("q.csv", 'query_id,text\na,red\nb,"green, or so"\n'),
+        ("q.tsv", "a\tred\nb\tgreen, or so\n"),
+        ("q.tsv", "qid\tquery\na\tred\nb\tgreen, or so\n"),
+    ],
+)
+def test_lists_of_ids_and_texts_are_read(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    queries = read_queries(tmp_path / name, params("queries"))
+    assert queries.to_numpy().tolist() == [["a", "red", None], ["b", "green, or so", None]]
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "text", "message"),
+    [
+        ("queries", "q.tsv", "a\tred\na\tgreen\n", r"q.tsv:2: query_id 'a': given before, at .*q.tsv:1"),
+        ("queries", "q.jsonl", '{"_id": "a", "text": ""}\n', r"q.jsonl:1: text: expected non-empty text, got ''"),
+        ("queries", "q.jsonl", '{"id": "a", "text": "b"}\n', r"q.jsonl:1: expected query_id, got the columns id, text"),
+        ("queries", "q.csv", "query_id,text\n", r"q.csv: expected queries, got none"),
+        ("queries", "q.txt", "a\tred\n", r"q.txt: expected .jsonl, .csv or .tsv, got '.txt'"),
+        ("eedi", "test.csv", "QuestionId,QuestionText\n1,x\n", r"test.csv:2: expected ConstructName, CorrectAnswer, "),
+        ("eedi", "test.csv", f"{HEADER}1,5,M,9,N,E,Q,5,6,7,8\n", r"test.csv:2: CorrectAnswer: expected A, B, C or D"),
+    ],
+)
+def test_wrong_queries_are_refused(layout: str, name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_queries(tmp_path / name, params(layout))
+
+
+def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retriever.Encoder, "load", lambda *_: KeywordEncoder("red", "green"))
+    queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["red", "green"], "prompt": None})
+    found = predict(tmp_path, CORPUS, queries, params("eedi"), COMPUTE)
+    write(tmp_path / "out", found, queries, params("eedi"))
+    assert (tmp_path / "out/submission.csv").read_text() == (
+        "QuestionId_Answer,MisconceptionId\n1_A,7 12\n1_C,30 12\n"  # red: 1, 0.707, 0; green: 0, 0.707, 1
+    )
+    lines = (tmp_path / "out/run.trec").read_text().splitlines()
+    assert [line.rsplit(" ", 2)[0] for line in lines] == ["1_A Q0 7 1", "1_A Q0 12 2", "1_C Q0 30 1", "1_C Q0 12 2"]
+
+
+def test_list_of_queries_gives_a_run_alone_and_query_without_a_document_stays_in_a_submission(tmp_path: Path) -> None:
+    fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
+    queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["square", "green"], "prompt": None})
+    found = predict(tmp_path / "words", CORPUS, queries, params("queries", k=9), COMPUTE)
+    write(tmp_path / "list", found, queries, params("queries"))
+    assert [path.name for path in (tmp_path / "list").iterdir()] == ["run.trec"]
+    write(tmp_path / "eedi", found, queries, params("eedi"))
+    assert (tmp_path / "eedi/submission.csv").read_text().splitlines()[1:] == ["1_A,", "1_C,30 12"]
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "eedi").is_dir(), reason="real Eedi data is not beside the repository")
+def test_submission_has_the_rows_of_the_competition_s_sample(tmp_path: Path) -> None:
+    raw = SHARED_DATA / "eedi/raw_data"
+    sample = pd.read_csv(raw / "sample_submission.csv")
+    queries = read_queries(raw / "test.csv", params("eedi"))
+    fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
+    names = pd.read_csv(raw / "misconception_mapping.csv", dtype=str).set_axis(["doc_id", "text"], axis=1)
+    found = predict(tmp_path / "words", names.assign(title=None), queries, params("eedi", k=25), COMPUTE)
+    write(tmp_path / "out", found, queries, params("eedi"))
+    written = pd.read_csv(tmp_path / "out/submission.csv")
+    assert written.columns.tolist() == sample.columns.tolist()
+    assert written["QuestionId_Answer"].tolist() == sample["QuestionId_Answer"].tolist()
+    assert written["MisconceptionId"].str.split().str.len().tolist() == [25] * len(sample)

@@ -1,0 +1,115 @@
+"""A finished project to compare: scores, run files, data sets and what else earlier stages wrote, made on the spot."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retune.comparison.lineage import Run
+from retune.comparison.paths import Inputs
+from retune.comparison.result import Conclusion, conclude
+from retune.core.files import write_json, write_text
+from retune.core.records import Dataset, Split, empty_split, write_dataset, write_table
+from retune.params.compare import Compare
+from retune.params.eval import Eval
+
+PARAMS: dict[str, Any] = {
+    "metric": "ndcg_at_10",
+    "significance": 0.05,
+    "confidence": 0.95,
+    "resamples": 2000,
+    "margin": 0.01,
+    "changed_queries": 100,
+    "gate": {"min_gain": 0.0, "max_forgetting": 0.02},
+    "references": [],
+}
+RUNS = {"tuned": Run("base", "home", ("home",))}
+QUERIES = 40
+Scores = dict[str, dict[str, list[float]]]
+SCORES: Scores = {
+    # home: 40 queries, 0.5 to 0.7 each; far: as before but for 2 queries; farther: 0.6 to 0.5 each
+    "base": {"home": [0.5] * QUERIES, "far": [0.4] * QUERIES, "farther": [0.6] * QUERIES},
+    "tuned": {
+        "home": [0.7] * QUERIES,
+        "far": [0.4] * (QUERIES - 2) + [0.41, 0.39],
+        "farther": [0.5] * QUERIES,
+    },
+}
+
+
+def write_project(folder: Path, scores: Scores) -> Inputs:
+    """Write all that a comparison of these scores reads.
+
+    Query `q<n>` is answered by `d<n>`. A model ranks it first if it scores 0.5 or more, else third.
+    """
+    inputs = Inputs.under(folder / "data", folder / "metrics")
+    for model, datasets in scores.items():
+        for dataset, values in datasets.items():
+            write_scores(inputs.scores / model / f"{dataset}.parquet", values)
+            write_text(inputs.run_files / model / f"{dataset}.trec", trec(values, model))
+            spread = {"mean": 0.5, "p5": 0.3, "p50": 0.5, "p95": 0.7}
+            low = {"mean": 0.1, "p5": 0.0, "p50": 0.1, "p95": 0.2}
+            bins = [{"score": 0.25, "positives": 0.0, "random_pairs": 1.0}]
+            content = {"positives": spread, "random_pairs": low, "histogram": bins}
+            write_json(inputs.pair_scores / model / f"{dataset}.json", {} if model == "bm25" else content)
+    for dataset, values in next(iter(scores.values())).items():
+        write_dataset(inputs.datasets / dataset, texts(len(values)))
+        lengths = "percentile\tdocument_characters\tquery_characters\n0\t5\t3\n100\t90\t30\n"
+        write_text(inputs.lengths / f"{dataset}.tsv", lengths)
+    history = "global_step\tloss\tlr\tdev_ndcg_at_10\n1\t0.9\t1e-4\t\n2\t0.5\t1e-4\t0.61\n"
+    write_text(inputs.train / "tuned.tsv", history)
+    audit = {"queries": 7, "positive_score": {"p50": 0.5}, "search_recall": None, "suspects": [["q1", "d2", "d1"]]}
+    bins = [{"score": 0.1, "positives": 0.0, "negatives": 0.5, "random_pairs": 0.5}]
+    write_json(inputs.mined / "home.json", audit | {"score_distribution": bins})
+    return inputs
+
+
+def write_scores(path: Path, values: list[float], query_ids: list[str] | None = None) -> None:
+    """Write a cell's scores per query."""
+    ids = query_ids or [f"q{n}" for n in range(len(values))]
+    write_table(path, pd.DataFrame({"query_id": ids, "ndcg_at_10": values, "recall_at_10": [1.0] * len(values)}))
+
+
+def trec(values: list[float], model: str) -> str:
+    """Return a run file of three documents a query."""
+    count = len(values)
+    lines = []
+    for n, value in enumerate(values):
+        others = [f"d{(n + 1) % count}", f"d{(n + 2) % count}"]
+        found = [f"d{n}", *others] if value >= 0.5 else [*others, f"d{n}"]
+        lines += [f"q{n} Q0 {doc_id} {rank} {1.0 / rank} {model}\n" for rank, doc_id in enumerate(found, start=1)]
+    return "".join(lines)
+
+
+def texts(count: int) -> Dataset:
+    """Return a data set of short and long texts; the first half of the documents were trained on."""
+    numbers = range(count)
+    corpus = pd.DataFrame(
+        {"doc_id": [f"d{n}" for n in numbers], "title": None, "text": [f"answer {n} " + "word " * n for n in numbers]}
+    )
+    queries = pd.DataFrame(
+        {"query_id": [f"q{n}" for n in numbers], "text": [f"query {n} " + "long " * (n % 7) for n in numbers]}
+    ).assign(prompt=None, answer=None)
+    qrels = pd.DataFrame({"query_id": queries["query_id"], "doc_id": corpus["doc_id"], "relevance": 1})
+    train = Split(
+        queries.assign(query_id="t" + queries["query_id"])[: count // 2],
+        qrels.assign(query_id="t" + qrels["query_id"])[: count // 2],
+    )
+    return Dataset(corpus, {"train": train, "dev": empty_split(), "test": Split(queries, qrels)})
+
+
+def params(**changed: Any) -> Compare:
+    """Return the section `compare`, with some values changed."""
+    return Compare.parse("compare", PARAMS | changed)
+
+
+def compared(folder: Path, scores: Scores = SCORES, runs: dict[str, Run] = RUNS, **changed: Any) -> Conclusion:
+    """Write a project and compare it."""
+    return concluded(write_project(folder, scores), scores, runs, **changed)
+
+
+def concluded(inputs: Inputs, scores: Scores = SCORES, runs: dict[str, Run] = RUNS, **changed: Any) -> Conclusion:
+    """Compare a project that is written, with some values of `compare` changed."""
+    datasets = list(next(iter(scores.values())))
+    listed = Eval.model_construct(models=list(scores), datasets=datasets)
+    return conclude(inputs, listed, runs, params(**changed), seed=13)

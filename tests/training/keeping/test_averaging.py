@@ -1,0 +1,106 @@
+"""The model written lies between the base and the tuned one or those of a run, is the one scored, survives a kill."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from retune.models.directory import load_model
+from retune.training.keeping.averaging import RunningMean, move_towards
+from retune.training.keeping.checkpoints import CHECKPOINTS
+from tests.support.training_task import first_weights, params
+from tests.training import test_finetune as test_training
+from tests.training.test_finetune import LORA, scripted, train
+
+
+def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
+    tuned_history = train(tiny_model, tmp_path, "tuned", keep="last")
+    history = train(tiny_model, tmp_path, "between", keep="last", base_share=0.25)
+    assert history["loss"].tolist() == tuned_history["loss"].tolist()  # training is the same
+    folders = (tiny_model, tmp_path / "tuned", tmp_path / "between")
+    base, tuned, between = (load_model(folder, "cpu").float().state_dict() for folder in folders)
+    assert any(not torch.equal(tuned[name], base[name]) for name in base)
+    for name, values in between.items():
+        torch.testing.assert_close(values, 0.25 * base[name] + 0.75 * tuned[name])
+
+
+def test_model_scored_on_dev_is_the_one_written(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, tuned = first_weights(tiny_model), scripted(monkeypatch, [0.9, 0.5])
+    train(tiny_model, tmp_path, "tuned")
+    scored = scripted(monkeypatch, [0.9, 0.5])
+    train(tiny_model, tmp_path, base_share=0.5)
+    torch.testing.assert_close(scored, [(base + weights) / 2 for weights in tuned])
+    assert torch.equal(first_weights(tmp_path / "model"), scored[0])
+
+
+def test_killed_run_keeps_the_share_of_its_first_base(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"base_share": 0.5, "keep": "last"}
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
+
+
+def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [0.1, 0.2, 0.3, 0.4]
+    passed = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, "last", keep="last", epochs=4)
+    scored = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, keep="last", epochs=4, average_from=2)
+    first, second, third, fourth = passed
+    expected = [first, second, (second + third) / 2, (second + third + fourth) / 3]
+    torch.testing.assert_close(scored, expected)
+    assert not torch.allclose(third, fourth)
+    assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
+
+
+def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
+    train(tiny_model, tmp_path, "last", keep="last")
+    scored = scripted(monkeypatch, [0.1, 0.2])
+    train(tiny_model, tmp_path, keep="last", average_from=1, base_share=0.5)
+    torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
+
+
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_killed_run_averages_as_if_it_had_not_been(
+    step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"average_from": 1, "keep": "last"}
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, changes, tiny_model, tmp_path, monkeypatch)
+
+
+def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> None:
+    model, mean = torch.nn.Linear(2, 2), RunningMean(tmp_path)
+    for step in (2, 4, 6, 8):
+        if step == 8:
+            checkpoint = tmp_path / CHECKPOINTS / "checkpoint-5"
+            checkpoint.mkdir(parents=True)
+            (checkpoint / "trainer_state.json").write_text("{}")
+        mean.add(model, step)
+        assert (tmp_path / f"means/{step}.safetensors").exists()
+    assert sorted(path.stem for path in (tmp_path / "means").iterdir()) == ["4", "6", "8"]
+
+
+@pytest.mark.parametrize("changes", [LORA | {"average_from": 1}, {"average_from": 3}])
+def test_epochs_that_cannot_be_averaged_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="average_from: expected null with method lora or icl, else null or an"):
+        params(**changes)
+
+
+def test_share_of_the_base_is_not_for_adapters() -> None:
+    with pytest.raises(ValidationError, match=r"base_share: expected 0 with method lora .*, got 0\.5"):
+        params(**LORA, base_share=0.5)
+
+
+def test_weights_of_two_names_move_once() -> None:
+    model = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2, bias=False)})
+    model["encoder"] = model["embeddings"]
+    base = {name: torch.zeros(2, 2) for name in model.state_dict()}
+    torch.nn.init.ones_(model["embeddings"].weight)
+    move_towards(model, base, 0.2)
+    torch.testing.assert_close(model["encoder"].weight, torch.full((2, 2), 0.8))

@@ -1,0 +1,92 @@
+"""A soup is the mean of models that were each trained from the base, as runs of their own would have been."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from retune.models.directory import load_model
+from retune.training.batches.plan import Plan
+from retune.training.keeping.averaging import epoch_of_model
+from tests.support.training_task import first_weights, params
+from tests.training import test_finetune as test_training
+from tests.training.test_finetune import LORA, scripted, train
+
+SOUP: dict[str, object] = {"soup_size": 2, "average_from": 2, "keep": "last"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"trainer": {"gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}, "weight_decay": 0.1},
+        {"trainer": {"optim": "sgd", "optim_args": "momentum=0.9"}, "dropout": 0.0, "gradient_caching": True},
+    ],
+)
+def test_soup_is_the_mean_over_runs_of_their_own(
+    changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(tiny_model, tmp_path, "first", keep="last", **changes)
+    batch = Plan.batch
+    with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
+        patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
+        second = train(tiny_model, tmp_path, "second", keep="last", **changes)
+    history = train(tiny_model, tmp_path, **SOUP, **changes)
+    assert history["lr"].tolist() == [*first["lr"], *second["lr"]]
+    assert history["loss"].tolist() == [*first["loss"], *second["loss"]]
+    one, other, soup = (load_model(tmp_path / name, "cpu").state_dict() for name in ("first", "second", "model"))
+    assert any(not torch.allclose(one[name], other[name]) for name in one)
+    for name, values in soup.items():
+        torch.testing.assert_close(values, (one[name] + other[name]) / 2)
+
+
+def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, scores = first_weights(tiny_model), [0.1, 0.2, 0.3, 0.4]
+    batch = Plan.batch
+    passed = scripted(monkeypatch, scores)
+    train(tiny_model, tmp_path, "first", keep="last")
+    with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
+        patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
+        train(tiny_model, tmp_path, "second", keep="last")
+    scored = scripted(monkeypatch, scores)
+    history = train(tiny_model, tmp_path, **SOUP, base_share=0.5)
+    expected = [*passed[:3], (passed[1] + passed[3]) / 2]
+    torch.testing.assert_close(scored, [(base + weights) / 2 for weights in expected])
+    assert history["dev_ndcg_at_3"].dropna().tolist() == scores
+    assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
+
+
+@pytest.mark.parametrize("step", [3, 7, 8, 11])  # six steps a model: before, at and after its end
+def test_killed_soup_is_taken_up_with_the_same_bytes(
+    step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
+        step, SOUP | {"evaluate_steps": None}, tiny_model, tmp_path, monkeypatch
+    )
+
+
+@pytest.mark.parametrize(
+    ("epoch", "own"), [(0.5, 0.5), (1.0, 1.0), (3.0, 3.0), (3.25, 0.25), (4.0, 1.0), (6.0, 3.0), (6.5, 0.5)]
+)
+def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) -> None:
+    assert epoch_of_model(epoch, 3) == own
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"average_from": None}, "keep and average_from: expected last and an epoch .*, got last and None"),
+        ({"keep": "best"}, "keep and average_from: expected last and an epoch .*, got best and 2"),
+        ({"patience": 1}, "patience: expected null with a soup_size above 1, got 1"),
+        ({"evaluate_steps": 2}, "evaluate_steps: expected null with a soup_size above 1, got 2"),
+        ({"trainer": {"fsdp": "full_shard"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
+        ({"trainer": {"optim": "adalomo"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
+        (LORA, "average_from: expected null with method lora or icl"),
+    ],
+)
+def test_soup_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        params(**SOUP | changes)

@@ -1,0 +1,484 @@
+"""What a run writes: the model kept, its history, the same bytes again, also after it was killed."""
+
+import gc
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from peft import PeftModel
+from pydantic import ValidationError
+from sentence_transformers import SentenceTransformer
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
+
+from retune.core.errors import InputError
+from retune.core.records import Mined, Split, write_mined
+from retune.encoding.encoder import Encoder
+from retune.models.directory import load_model
+from retune.training import arguments, dev_scoring, finetune, trainer
+from retune.training.adapters import copy_whole
+from retune.training.dev_scoring import evaluate
+from retune.training.keeping import checkpoints, save
+from retune.training.keeping.checkpoints import newest_checkpoint, scratch_directory
+from tests.support.repository import REPOSITORY, WORDS
+from tests.support.training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
+
+LORA = {
+    "method": "lora",
+    "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "load_in_4bit": False, "target_modules": ["query", "value"]},
+}
+
+
+def train(base: Path, folder: Path, name: str = "model", **changes: object) -> pd.DataFrame:
+    """Run, and return the history."""
+    finetune.finetune(task(base, folder, **changes), folder / name, folder / f"{name}.tsv")
+    assert not list(folder.glob(".*"))  # no scratch is left
+    return pd.read_csv(folder / f"{name}.tsv", sep="\t")
+
+
+def dev_score(model: Path) -> float:
+    return float(evaluate(Encoder.load(model, COMPUTE), corpus(), split(), [3])["ndcg_at_3"].mean())
+
+
+def same_bytes(first: Path, second: Path) -> None:
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert Path("model.safetensors") in files
+    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
+    for file in files:
+        written = (first / file).read_bytes()
+        if file.name == "model-card.md":
+            for mark in ("# ", "/"):
+                written = written.replace(f"{mark}{first.name}".encode(), f"{mark}{second.name}".encode())
+        assert written == (second / file).read_bytes(), file
+
+
+def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
+    history = train(tiny_model, tmp_path, epochs=4)
+    assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3"]
+    assert history["global_step"].tolist() == list(range(1, 13))  # 24 rows, 8 a step, 4 epochs
+    assert history["loss"].iloc[-3:].mean() < history["loss"].iloc[:3].mean()
+    dev_scores = history["dev_ndcg_at_3"].dropna()
+    assert dev_scores.index.tolist() == [2, 5, 8, 11]
+    assert dev_score(tmp_path / "model") == pytest.approx(dev_scores.max(), abs=1e-5)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch.Tensor]:
+    """Let dev scores be those given; return a list that fills with the weights scored."""
+    weights: list[torch.Tensor] = []
+    following = iter(scores)
+
+    def scorer(*args: object) -> object:
+        def score(model: SentenceTransformer) -> float:
+            weights.append(next(iter(model.parameters())).detach().clone())
+            return next(following)
+
+        return score
+
+    monkeypatch.setattr(finetune, "dev_scorer", scorer)
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("keep", "scores", "kept"),
+    [
+        ("best", [0.9, 0.5], 0),
+        ("best", [0.5, 0.9], 1),
+        ("best", [0.5, 0.5], 0),
+        ("last", [0.9, 0.5], 1),
+        (1, [0.5, 0.9], 0),
+    ],
+)
+def test_model_kept_is_the_first_of_the_best_or_that_named(
+    keep: str | int, scores: list[float], kept: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = scripted(monkeypatch, scores)
+    history = train(tiny_model, tmp_path, keep=keep)
+    assert history["dev_ndcg_at_3"].dropna().tolist() == scores
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(next(iter(load_model(tmp_path / "model", "cpu").parameters())), weights[kept])
+
+
+def test_dev_scores_by_steps_and_after_each_epoch(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    history = train(tiny_model, tmp_path, evaluate_steps=2)
+    assert history["global_step"][history["dev_ndcg_at_3"].notna()].tolist() == [2, 3, 4, 6]
+
+
+def test_copies_made_for_dev_scores_do_not_pile_up(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[weakref.ref[SentenceTransformer]] = []
+    alive = []
+
+    def copied(model: SentenceTransformer) -> SentenceTransformer:
+        alive.append(sum(copy() is not None for copy in copies))
+        whole = copy_whole(model)
+        copies.append(weakref.ref(whole))
+        return whole
+
+    monkeypatch.setattr(trainer, "copy_whole", copied)
+    gc.disable()  # as good as: large models are few objects, so that it seldom looks for them
+    try:
+        train(tiny_model, tmp_path, epochs=4)
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0, 0]
+
+
+def test_dev_corpus_is_what_is_named_and_some_at_random() -> None:
+    documents = corpus()
+    is_named = documents["doc_id"].isin(["d3", "d20"]).to_numpy()
+    drawn, others = (dev_scoring.sample_dev_corpus(documents, is_named, 5, seed=seed) for seed in (1, 2))
+    assert len(drawn) == 7
+    assert {"d3", "d20"} <= set(drawn["doc_id"])
+    assert drawn["doc_id"].tolist() == [doc_id for doc_id in documents["doc_id"] if doc_id in set(drawn["doc_id"])]
+    assert drawn["doc_id"].tolist() != others["doc_id"].tolist()
+    assert len(dev_scoring.sample_dev_corpus(documents, is_named, 99, seed=1)) == len(documents)
+
+
+def test_dev_score_ranks_no_more_documents_than_asked_for(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    monkeypatch.setattr(
+        dev_scoring,
+        "evaluate",
+        lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
+    )
+    few = Split(split().queries.iloc[:2], split().qrels.iloc[:2])
+    run = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
+    examples = mined()
+    write_mined(run.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
+    finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+    assert sizes == [8 + 3] * 2
+
+
+def test_run_ends_once_patience_does(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = scripted(monkeypatch, [0.1, 0.3, 0.2, 0.3])
+    history = train(tiny_model, tmp_path, epochs=9, patience=2)
+    assert history["dev_ndcg_at_3"].dropna().tolist() == [0.1, 0.3, 0.2, 0.3]
+    assert torch.equal(next(iter(load_model(tmp_path / "model", "cpu").parameters())), weights[1])
+
+
+def test_patience_that_ends_between_epochs_scores_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.3, 0.2])
+    history = train(tiny_model, tmp_path, evaluate_steps=1, patience=1)
+    assert history["dev_ndcg_at_3"].tolist() == [0.3, 0.2]  # two steps of an epoch of three
+
+
+@pytest.mark.parametrize("options", [{"keep": 3}, {"keep": 1, "patience": 1}])
+def test_epoch_that_may_not_come_cannot_be_kept(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="keep: expected best, last, or without patience an epoch up to epochs"):
+        params(**options)
+
+
+def test_run_in_bfloat16_keeps_what_it_trained(tiny_model: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    settings = json.loads((base / "retune.json").read_text())
+    (base / "retune.json").write_text(json.dumps(settings | {"dtype": "bfloat16"}))
+    for changes in ({}, LORA):
+        history = train(base, tmp_path, **changes)
+        assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)
+
+
+def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
+    for name, seed in (("first", 3), ("second", 3), ("other", 4)):
+        train(tiny_model, tmp_path, name, seed=seed, dropout=0.1)
+    same_bytes(tmp_path / "first", tmp_path / "second")
+    assert (tmp_path / "first.tsv").read_bytes() == (tmp_path / "second.tsv").read_bytes()
+    weights = "model.safetensors"
+    assert (tmp_path / "first" / weights).read_bytes() != (tmp_path / "other" / weights).read_bytes()
+
+
+class KilledError(Exception):
+    """Stands for a signal, in the process."""
+
+
+@pytest.mark.parametrize(
+    ("step", "changes"),
+    [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (3, {"trainer": {"gradient_accumulation_steps": 2}})],
+)
+def test_killed_run_is_taken_up_with_the_same_bytes(
+    step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"evaluate_steps": 2, **changes, "dropout": 0.1, "checkpoint_minutes": 1e-9}
+    train(tiny_model, tmp_path, "undisturbed", **options)
+    killed = task(tiny_model, tmp_path, **options)
+    report = trainer.Progress.on_log
+
+    def kill(self: object, args: object, state: object, *rest: object, **options: object) -> None:
+        if state.global_step == step:
+            raise KilledError
+        report(self, args, state, *rest, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(trainer.Progress, "on_log", kill)
+        finetune.finetune(killed, tmp_path / "model", tmp_path / "model.tsv")
+    assert (tmp_path / ".model.training").exists() == (step > 1)
+    assert not (tmp_path / "model").exists()
+    steps: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            trainer.Progress, "on_log", lambda self, args, state, *rest, **options: steps.append(state.global_step)
+        )
+        train(tiny_model, tmp_path, **options)
+    assert steps[0] == step  # not from the beginning
+    same_bytes(tmp_path / "undisturbed", tmp_path / "model")
+    assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("changes", [{}, LORA])
+def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
+    changes: dict[str, object], tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"epochs": 40, "checkpoint_minutes": 1e-9, **changes}
+    train(tiny_model, tmp_path, "undisturbed", **options)
+    code = (
+        f"import sys; sys.path[:0] = {[str(REPOSITORY / 'tests'), str(REPOSITORY / 'src')]!r}\n"
+        "from pathlib import Path; from test_training import train\n"
+        f"train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".model.training/*/checkpoints/checkpoint-2*")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "model").exists()
+    caplog.set_level("INFO", "retune")
+    train(tiny_model, tmp_path, **options)
+    assert "going on from" in caplog.text
+    same_bytes(tmp_path / "undisturbed", tmp_path / "model")
+
+
+def test_state_of_another_configuration_is_never_taken_up(tmp_path: Path) -> None:
+    for key in ("a" * 64, "b" * 64):
+        with pytest.raises(KilledError), scratch_directory(tmp_path / "model", key) as scratch:
+            assert newest_checkpoint(scratch) is None
+            whole = scratch / checkpoints.CHECKPOINTS / "checkpoint-3"
+            whole.mkdir(parents=True)
+            (whole / checkpoints.STATE).write_text("{}")
+            raise KilledError
+    assert [path.name for path in (tmp_path / ".model.training").iterdir()] == ["b" * 16]
+
+
+def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    for step, state in ((9, "{}"), (10, "{}"), (11, '{"global'), (12, None)):
+        folder = tmp_path / checkpoints.CHECKPOINTS / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        if state is not None:
+            (folder / checkpoints.STATE).write_text(state)
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.name == "checkpoint-10"
+    assert sorted(path.name for path in found.parent.iterdir()) == ["checkpoint-10", "checkpoint-9"]
+
+
+def test_key_differs_with_parameters_data_and_base(tiny_model: Path, tmp_path: Path) -> None:
+    plain = task(tiny_model, tmp_path / "a")
+    keys = [finetune._key(each) for each in (plain, task(tiny_model, tmp_path / "b"))]
+    assert keys[0] == keys[1]
+    keys.append(finetune._key(task(tiny_model, tmp_path / "a", learning_rate=1e-3)))
+    keys.append(finetune._key(task(tiny_model, tmp_path / "a", seed=9)))
+    keys.append(finetune._key(task(tiny_model, tmp_path / "b", dev=Split(split().queries.iloc[:5], split().qrels))))
+    (plain.mined / "more").write_text("x")
+    keys.append(finetune._key(plain))
+    assert len(set(keys)) == 5
+
+
+def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny_model: Path, tmp_path: Path) -> None:
+    train(tiny_model, tmp_path)
+    texts = corpus()["text"].tolist()
+    ours = Encoder.load(tmp_path / "model", COMPUTE).encode_documents(texts)
+    theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu").encode_document(texts)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_directory_that_gives_other_vectors_is_refused(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = save.load_model
+
+    def load_base_always(folder: Path, *args: object, **options: object) -> SentenceTransformer:
+        return load(tiny_model, *args, **options)
+
+    monkeypatch.setattr(save, "load_model", load_base_always)
+    with pytest.raises(InputError, match="the trained model gives other vectors: they differ by up to"):
+        finetune.finetune(task(tiny_model, tmp_path), tmp_path / "model", tmp_path / "model.tsv")
+    assert not (tmp_path / "model").exists()
+
+
+def test_method_none_copies_the_base(tiny_model: Path, tmp_path: Path) -> None:
+    train(tiny_model, tmp_path, method="none")
+    names = sorted(path.relative_to(tiny_model) for path in tiny_model.rglob("*") if path.is_file())
+    assert names
+    for name in names:
+        assert (tmp_path / "model" / name).read_bytes() == (tiny_model / name).read_bytes()
+    assert (tmp_path / "model.tsv").read_text() == "global_step\tloss\tlr\tdev_ndcg_at_3\n"
+
+
+def test_loss_that_is_not_finite_names_step_and_queries_and_leaves_what_was_there(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/old").write_text("old")
+    with pytest.raises(
+        InputError, match=r"step 2: loss is (nan|inf), of the queries 'q\d+', .*; lower learning_rate or"
+    ):
+        finetune.finetune(
+            task(tiny_model, tmp_path, learning_rate=1e30, warmup_ratio=0.0), tmp_path / "model", tmp_path / "h.tsv"
+        )
+    assert (tmp_path / "model/old").read_text() == "old"
+    assert not (tmp_path / "h.tsv").exists()
+    assert not (tmp_path / ".model.training").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 1.0}, "trainer.learning_rate: set by retune, or without effect; see docs/finetune.md"),
+        ({"ignore_data_skip": True}, "trainer.ignore_data_skip: set by retune, or without effect"),
+        ({"learning_rat": 1.0}, "trainer.learning_rat: expected a training argument of transformers, found none"),
+        ({"lr_scheduler_type": "wavy"}, "trainer: .*wavy"),
+    ],
+)
+def test_wrong_training_argument_is_refused(
+    options: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(tiny_model, tmp_path, trainer=options)
+
+
+def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path, tmp_path: Path) -> None:
+    history = train(tiny_model, tmp_path, **LORA, epochs=4)
+    assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)
+    adapter = tmp_path / "model/adapter"
+    assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == tiny_model.name
+    assert str(tmp_path) not in (adapter / "adapter_config.json").read_text()
+    base = load_model(tiny_model, "cpu")
+    merged = PeftModel.from_pretrained(base[0].model, str(adapter)).merge_and_unload().state_dict()
+    whole = load_model(tmp_path / "model", "cpu")[0].model.state_dict()
+    changed = [name for name, values in load_model(tiny_model, "cpu")[0].model.state_dict().items()
+               if not torch.equal(values, whole[name])]  # fmt: skip
+    assert len(changed) == 4  # query and value of two layers
+    for name, values in merged.items():
+        torch.testing.assert_close(values, whole[name])
+
+
+def test_killed_lora_run_is_taken_up_with_the_same_bytes(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_killed_run_is_taken_up_with_the_same_bytes(4, LORA, tiny_model, tmp_path, monkeypatch)
+
+
+def test_target_modules_that_do_not_exist_are_named_with_those_that_do(tiny_model: Path, tmp_path: Path) -> None:
+    lora = LORA["lora"] | {"target_modules": ["query", "q_proj"]}
+    with pytest.raises(InputError, match="lora.target_modules: expected .*, dense, key, query, value, .* got q_proj"):
+        train(tiny_model, tmp_path, method="lora", lora=lora)
+
+
+def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> None:
+    history = train(tiny_model, tmp_path, trainer={"lr_scheduler_type": "constant", "gradient_accumulation_steps": 3})
+    assert history["global_step"].tolist() == [1, 2]
+    assert history["lr"].tolist() == [PARAMS["learning_rate"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"warmup_step": 3}, "trainer.warmup_step: expected a training argument of transformers, found none"),
+        ({"eval_steps": 5}, "trainer.eval_steps: set by retune"),
+        ({"lr_scheduler_type": "steep"}, "trainer: .*steep"),
+    ],
+)
+def test_training_argument_that_cannot_pass_is_named(
+    argument: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(tiny_model, tmp_path, trainer=argument)
+
+
+def test_reporter_that_is_not_installed_is_named(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
+    with pytest.raises(
+        InputError, match=r"trainer.report_to: expected none or what is installed \(mlflow\), got wandb"
+    ):
+        train(tiny_model, tmp_path, trainer={"report_to": ["mlflow", "wandb"]})
+
+
+def test_reporter_is_told_of_steps_and_dev_scores(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[dict[str, float]] = []
+
+    class Reporter(TrainerCallback):
+        def on_log(self, *args: object, logs: dict[str, float], **kwargs: object) -> None:
+            reported.append(logs)
+
+    monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "mlflow", Reporter)
+    history = train(tiny_model, tmp_path, trainer={"report_to": ["mlflow"]})
+    assert [log["loss"] for log in reported if "loss" in log] == pytest.approx(history["loss"].tolist(), abs=1e-5)
+    assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
+
+
+def test_log_tells_how_far_a_run_is(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "retune")
+    history = train(tiny_model, tmp_path)
+    lines = [line for line in caplog.messages if line.startswith("step ")]
+    assert len(lines) == 2
+    for line, dev, step in zip(lines, history["dev_ndcg_at_3"].dropna(), (3, 6), strict=True):
+        assert line.startswith(f"step {step} of 6: dev {dev:.4f}; steps take 0:00:")
+        assert re.search(r" more, [\d,]+ tokens/s, peak memory [\d.]+ GB$", line)
+
+
+def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    empty = Split(split().queries.iloc[:0], split().qrels.iloc[:0])
+    with pytest.raises(InputError, match="expected dev queries, got an empty dev split"):
+        train(tiny_model, tmp_path, dev=empty)
+
+
+def test_directory_that_loses_the_query_prompt_is_refused(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = save.load_model
+
+    def load_with_prompt(folder: Path, *args: object, **options: object) -> SentenceTransformer:
+        model = load(folder, *args, **options)
+        model.prompts = {"query": f"{WORDS[0]} {WORDS[1]} ", "document": ""}
+        return model
+
+    monkeypatch.setattr(save, "load_model", load_with_prompt)
+    with pytest.raises(InputError, match="the trained model gives other vectors: they differ by up to"):
+        finetune.finetune(task(tiny_model, tmp_path), tmp_path / "model", tmp_path / "model.tsv")
+
+
+def test_matryoshka_dimensions_above_those_of_the_model_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="matryoshka_dims: expected at most the model's 32, got 64"):
+        train(tiny_model, tmp_path, matryoshka_dims=[32, 64])
+
+
+@pytest.mark.parametrize("changes", [{"loss": "kl", "teacher_temperature": 1.0}, {"loss": "margin_mse"}])
+def test_random_negatives_that_a_loss_does_not_read_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="random_negatives: expected 0 with loss"):
+        params(random_negatives=4, **changes)
