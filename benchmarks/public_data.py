@@ -15,15 +15,12 @@ import stages  # noqa: F401  puts src/ on the path
 from retune.datasets import convert
 
 SHARED: dict[str, Any] = {
-    "raw": "raw", "licence": "theirs", "source": "public", "use": "any", "merge_queries": True, "max_unusable": 0.02,
-    "everything_in": None, "split_by": "query", "dev": 0.0, "test": "given",
+    "raw": "raw", "licence": "theirs", "origin": "public", "use": "any", "merge_queries": True, "max_unusable": 0.02,
+    "split_by": "query", "dev": 0.0, "test": "given",
     "leaks": {"policy": "report", "near_duplicate": 0.7, "min_words": 4},
 }  # fmt: skip
-EEDI = {"format": "eedi", "prompt": None, "example": None, "merge_queries": False}
-COLUMNS: dict[str, Any] = {
-    "format": "table", "query_id": None, "positive_id": None, "negatives": [], "score": None,
-    "relevant_from": None, "answer": None, "prompt": None, "group": None, "split": None,
-}  # fmt: skip
+EEDI = {"format": "eedi", "merge_queries": False}
+COLUMNS: dict[str, Any] = {"format": "table"}
 NFCORPUS: dict[str, Any] = {
     "format": "trec",
     "documents": ["dev/raw/d-collection.docs", "test/raw/d-collection.docs"],

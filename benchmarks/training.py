@@ -50,17 +50,12 @@ FIGURES = (
     ("train_memory_growth", "memory_growth", "second half of the steps / first half"),
 )
 SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
-COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
+COMPUTE = Compute(device="cpu", token_budget=4096)
 RUN: dict[str, Any] = {
-    "base": "minilm", "data": "data", "dev": "data", "dev_metric": METRIC, "evaluate_steps": None, "patience": None,
-    "keep": "last", "engine": "sentence_transformers", "method": "full", "lora": None, "icl": None, "epochs": 1,
-    "batch_size": BATCH, "hard_negatives": 1,
-    "random_negatives": 0, "in_batch_negatives": True, "guide": "minilm", "guide_margin": None,
-    "learning_rate": RATE, "warmup_ratio": 0.1, "weight_decay": 0.0, "loss": "infonce",
-    "temperature": TEMPERATURE, "teacher_temperature": None, "matryoshka_dims": None, "gradient_caching": False,
-    "dev_documents": None, "frozen_layers": 0,
-    "dropout": 0.0, "base_share": 0.0, "average_from": None, "soup_size": 1, "attention": "auto", "processes": 1,
-    "checkpoint_minutes": 60.0, "trainer": {},
+    "base": "minilm", "data": "data", "dev": "data", "guide": "minilm", "dev_metric": METRIC, "checkpoint": "last",
+    "engine": "sentence_transformers", "method": "full", "epochs": 1, "batch_size": BATCH, "hard_negatives": 1,
+    "in_batch_negatives": True, "learning_rate": RATE, "warmup_ratio": 0.1, "loss": "infonce",
+    "temperature": TEMPERATURE, "attention": "auto", "processes": 1,
 }  # fmt: skip
 
 
@@ -137,8 +132,8 @@ def _in_process(work: Path, system: str, seed: int) -> dict[str, float]:
 class _StepTimer(TrainerCallback):
     """Notes when each step ends, and the process's memory then; transformers gives it to every trainer."""
 
-    ends: list[float] = []  # noqa: RUF012  of the only trainer of this process
-    resident: list[float] = []  # noqa: RUF012
+    ends: list[float] = []
+    resident: list[float] = []
 
     def on_step_end(self, *args: object, **kwargs: object) -> None:
         self.ends.append(time.perf_counter())

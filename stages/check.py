@@ -1,6 +1,7 @@
-"""Check all of params.yaml, and that the raw data is there, before anything runs.
+"""Check all of params.yaml, and that the raw data is there, before anything runs; or show one entry as it runs.
 
 python -m stages.check
+python -m stages.check --show finetune.minilm_science
 """
 
 from retune.check import checking
@@ -8,8 +9,11 @@ from retune.core.cli import run
 from retune.core.section import read_all
 
 
-def main() -> None:
-    checking.check_files(checking.check(read_all()))
+def main(*, show: str = "") -> None:
+    if show:
+        print(checking.show(read_all(), show))
+    else:
+        checking.check_files(checking.check(read_all()))
 
 
 if __name__ == "__main__":

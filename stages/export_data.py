@@ -6,11 +6,11 @@ python -m stages.export_data LAYOUT --dataset DIR --out DIR
 from pathlib import Path
 
 from retune.core.cli import run
-from retune.layouts import exporting
+from retune.layouts.export import export
 
 
 def main(layout: str, *, dataset: Path, out: Path) -> None:
-    exporting.export(layout, dataset, out)
+    export(layout, dataset, out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fixtures: a tiny model made on the spot, and the default parameters."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from retune.core.files import sha256
 from tests.support.repository import REPOSITORY, WORDS
+
+os.environ["RETUNE_CACHE"] = ""  # no test leaves vectors in the user's cache
 
 
 @pytest.fixture(scope="session")

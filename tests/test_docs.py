@@ -17,7 +17,8 @@ from retune.params.compare import Compare, Gate, Reference
 from retune.params.eval import Eval
 from retune.params.mix import Mix
 from retune.params.predict import Predict
-from tests.support.conversion import SHARED, convert_raw
+from tests.support.conversion import convert_raw
+from tests.support.parameters import CONVERT
 from tests.support.repository import REPOSITORY, succeed
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -109,7 +110,7 @@ def test_format_shown_on_the_page_of_convert_works_in_under_forty_lines(
     ]
     lines = [json.dumps(row | {"product": "mill"}) for row in rows] + [json.dumps({"product": "saw"})]
     (tmp_path / "tickets.jsonl").write_text("\n".join(lines))
-    result = convert_raw(tmp_path / "tickets.jsonl", tmp_path / "out", "tickets", **SHARED | {"product": "mill"})
+    result = convert_raw(tmp_path / "tickets.jsonl", tmp_path / "out", "tickets", **CONVERT | {"product": "mill"})
     assert result.judged() == {("how 1?", "so 1", 1), ("how 2?", "so 2", 1)}
     assert result.statistics["dropped"] == {"of another product": 1}
 

@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.conversion import SHARED
-from tests.support.eval_section import MEASURING
-from tests.support.mining_recipe import recipe
+from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
-from tests.support.training_task import PARAMS
 
 DATASETS = ("first", "second")
 
@@ -36,13 +34,7 @@ def rag(words: list[str]) -> dict:
 
 
 def tiny_params(fetch_values: dict) -> dict:
-    convert = SHARED | {
-        "format": "rag_json",
-        "val_is_test": False,
-        "merge_queries": True,
-        "dev": 0.2,
-        "test": 0.3,
-    }
+    convert = {"format": "rag_json", "val_is_test": False, "dev": 0.2, "test": 0.3}
     synthetic = {
         "dataset": "first",
         "method": "inverse_cloze",
@@ -52,16 +44,25 @@ def tiny_params(fetch_values: dict) -> dict:
         "max_words": 20,
         "dev": 0.2,
     }
-    tune = PARAMS | {"base": "tiny", "learning_rate": 1e-3, "epochs": 2}
+    of_entries = ("base", "data", "dev", "guide")
+    defaults = {
+        "fetch": {},
+        "convert": {name: value for name, value in CONVERT.items() if name != "raw"} | {"merge_queries": True},
+        "mine": MINE | {"range": [1, 20]},
+        "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
+    }
     return {
         "seed": 13,
-        "compute": {"device": "cpu", "token_budget": 512, "cache": None},
+        "compute": {"device": "cpu", "token_budget": 512},
+        "defaults": defaults,
         "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
         "synthesize": {"made": synthetic},
-        "mine": {"made": recipe("made", "tiny", range=[1, 20], shortage="random")},
+        "mine": {"made": {"dataset": "made", "model": "tiny", "pool": "made", "scorer": "tiny", "shortage": "random"}},
         "mix": {},
-        "finetune": {"tuned": tune | {"data": "made", "dev": "second"}},
+        "finetune": {
+            "tuned": {"base": "tiny", "data": "made", "dev": "second", "guide": "tiny", "learning_rate": 1e-3}
+        },
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",
@@ -70,14 +71,20 @@ def tiny_params(fetch_values: dict) -> dict:
             "resamples": 1000,
             "margin": 0.01,
             "changed_queries": 100,
-            "gate": None,
-            "references": [],
         },
         "predict": {},
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Copies of the repository share an embedding cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETUNE_CACHE", str(tmp_path_factory.mktemp("embeddings")))
+        yield
+
+
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, fetch_values: dict) -> Path:
     """A copy of the repository with tiny inputs, run once and committed. Tests that change it copy it first."""
     folder = tmp_path_factory.mktemp("pipeline") / "repository"
@@ -89,7 +96,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     for name, words in zip(DATASETS, (WORDS[3:11], WORDS[9:17]), strict=True):
         (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
     params = tiny_params(fetch_values)
-    params["compute"]["cache"] = {"folder": str(folder.parent / "embeddings"), "max_gb": 1.0}  # copies share it
     write_params(folder, params)
     succeed("dvc repro", folder)
     succeed(
@@ -223,7 +229,7 @@ def test_mixture_is_trained_on_like_a_mined_set(repository: Path) -> None:
     sources = json.loads((repository / "metrics/mined/both.json").read_text())["sources"]
     assert {name: source["weight"] for name, source in sources.items()} == {"second/second": 1.0, "made/made": 0.5}
     pairs = sources["second/second"]["positives"], round(0.5 * sources["made/made"]["positives"])
-    steps = sum(-(-count // PARAMS["batch_size"]) for count in pairs) * mixed["epochs"]
+    steps = sum(-(-count // FINETUNE["batch_size"]) for count in pairs) * FINETUNE["epochs"]
     assert len((repository / "metrics/train/mixed.tsv").read_text().splitlines()) == 1 + steps
     assert "| `mixed` | `tiny` | second |" in (repository / "reports/compare.md").read_text()
     assert "WARNING" not in succeed("dvc plots show", repository)
@@ -262,7 +268,7 @@ def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
 
 
 def test_experiments_and_diffs(repository: Path) -> None:
-    succeed("dvc exp run -n tried -S finetune.tuned.epochs=3", repository)
+    succeed("dvc exp run -n tried -S ++finetune.tuned.epochs=3", repository)
     committed = succeed("git show HEAD:metrics/train/tuned.tsv", repository).splitlines()
     rows = (repository / "metrics/train/tuned.tsv").read_text().splitlines()
     assert (len(rows) - 1) * 2 == (len(committed) - 1) * 3  # three epochs for two
@@ -279,7 +285,7 @@ def test_experiments_and_diffs(repository: Path) -> None:
 
 
 def test_queued_experiment_runs_in_its_own_copy(repository: Path) -> None:
-    succeed("dvc exp run --queue -n queued -S finetune.tuned.method=none", repository)
+    succeed("dvc exp run --queue -n queued -S ++finetune.tuned.method=none", repository)
     succeed("dvc queue start", repository)
     wait_for(
         lambda: (

@@ -57,9 +57,9 @@ PREDICT = {
 
 
 WRONG = [
-    (put("seeds", 1), "seeds: unknown parameter; remove it or mend its spelling"),
+    (put("seeds", 1), "seeds: unknown parameter; remove it or fix the spelling"),
     (drop("compare"), "compare: missing; add it"),
-    (drop("mine.science.range"), "mine.science.range: missing; add it"),
+    (drop("defaults.mine.range"), "mine.science.range: missing; add it, or add it to defaults.mine"),
     (put("mine.science.negative", 3), "mine.science.negative: unknown parameter"),
     (put("seed", -1), "seed: expected greater than or equal to 0, got -1"),
     (put("seed", 2**32), "seed: expected less than 4294967296"),
@@ -84,8 +84,8 @@ WRONG = [
     ),
     (put("convert.science.use", "no"), "convert.science.use: expected 'any', 'evaluation_only' or 'training_against"),
     (
-        put("convert.science.everything_in", "test"),
-        "mine.science.dataset: expected a data set with train queries, got 'science' whose everything_in is test",
+        put("convert.science.assign_all_to", "test"),
+        "mine.science.dataset: expected a data set with train queries, got 'science' whose assign_all_to is test",
     ),
     (put("convert.science.max_unusable", 1.5), "convert.science.max_unusable: expected less than 1, got 1.5"),
     (put("convert.science.merge_queries", "first"), "convert.science.merge_queries"),
@@ -93,15 +93,18 @@ WRONG = [
     (put("convert.science.leaks.policy", "warn"), "convert.science.leaks.policy: expected 'fail', 'drop' or 'report'"),
     (put("convert.science.leaks.near_duplicate", 0.0), "convert.science.leaks.near_duplicate: expected greater than 0"),
     (
-        put("mine.science.source", "random"),
-        "mine.science.source: expected 'mined', 'given', 'scored' or 'none', got 'random'",
+        put("mine.science.negatives_from", "random"),
+        "mine.science.negatives_from: expected 'mined', 'given', 'scored' or 'none', got 'random'",
     ),
-    (put("mine.science.source", "none"), "negatives: expected 0 with source none and 1 or more else, got 4 with none"),
-    (put("mine.science.sampling", "score"), "sampling_temperature: expected a number with sampling score and null"),
+    (
+        put("mine.science.negatives_from", "none"),
+        "negatives: expected 0 with negatives_from none and 1 or more else, got 4 with none",
+    ),
+    (put("mine.science.sampling", "score"), "sampling_temperature: expected a number with sampling score and none"),
     (put("mine.science.range", [None, 5]), "range: expected [first, stop) with first below stop, or null for no end"),
     (
-        put("mine.science.further_ranges", [{"range": [9, None], "share": 0.7}, {"range": [60, 70], "share": 0.7}]),
-        "further_ranges: expected shares that add up to less than 1",
+        put("mine.science.extra_ranges", [{"range": [9, None], "share": 0.7}, {"range": [60, 70], "share": 0.7}]),
+        "extra_ranges: expected shares that add up to less than 1",
     ),
     (
         put("mine.science.search", {"backend": "torch", "lists": 4}),
@@ -110,9 +113,23 @@ WRONG = [
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
-    (drop("compute.cache"), "compute.cache: missing; add it"),
-    (put("compute.cache.folder", ""), "compute.cache.folder: expected string to have at least 1 character, got ''"),
-    (put("compute.cache.max_gb", 0.0), "compute.cache.max_gb: expected greater than 0, got 0.0"),
+    (put("compute.cache", {"folder": "x"}), "compute: cache: not a parameter any more; set RETUNE_CACHE (a folder;"),
+    (put("defaults.mine.negatives", 1.5), "defaults.mine.negatives: expected integer, got 1.5"),
+    (put("defaults.mine.negative", 3), "defaults.mine.negative: unknown parameter; remove it or fix the spelling"),
+    (put("defaults.convert.packages", ["numpy"]), "defaults.convert.packages: expected what every entry may share"),
+    (put("defaults.finetune.guide", "minilm"), "defaults.finetune.guide: expected what every entry may share; write"),
+    (drop("defaults.mine"), "defaults.mine: missing; add it"),
+    (put("defaults.eval", {}), "defaults.eval: unknown parameter; remove it or fix the spelling"),
+    (put("finetune.minilm_science.keep", "best"), "keep: not a parameter any more; write checkpoint"),
+    (put("finetune.minilm_science.base_share", 0.3), "base_share: not a parameter any more; write averaging: {base_w"),
+    (put("finetune.minilm_science.average_from", 1), "average_from: not a parameter any more; write averaging: {from"),
+    (put("finetune.minilm_science.soup_size", 2), "soup_size: not a parameter any more; write averaging: {models: "),
+    (put("defaults.finetune.checkpoint_minutes", 5.0), "checkpoint_minutes: not a parameter any more; set RETUNE_CHE"),
+    (put("mine.science.source", "mined"), "mine.science: source: not a parameter any more; write negatives_from"),
+    (put("mine.science.further_ranges", None), "further_ranges: not a parameter any more; write extra_ranges"),
+    (put("convert.science.source", "x"), "convert.science: source: not a parameter any more; write origin"),
+    (put("convert.science.everything_in", "test"), "everything_in: not a parameter any more; write assign_all_to"),
+    (put("finetune.minilm_science.trainer", {"report_to": "wandb"}), "trainer.report_to: not a parameter; set RETUNE"),
     (
         put("fetch.minilm.sha256", "abc"),
         "fetch.minilm.sha256: expected string to match pattern '^[0-9a-f]{64}$', got 'abc'",
@@ -279,20 +296,20 @@ WRONG = [
     (put("compare.margin", -0.01), "compare.margin: expected greater than or equal to 0, got -0.01"),
     (put("compare.changed_queries", -1), "compare.changed_queries: expected greater than or equal to 0, got -1"),
     (
-        put("compare.references", [{"dataset": "scinece", "source": "x", "values": {"map_at_25": 0.5}}]),
+        put("compare.references", [{"dataset": "scinece", "name": "x", "values": {"map_at_25": 0.5}}]),
         "compare.references.0.dataset: expected one of eval.datasets (science, sympy), got 'scinece'",
     ),
     (
-        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map_at_26": 0.5}}]),
+        put("compare.references", [{"dataset": "science", "name": "x", "values": {"map_at_26": 0.5}}]),
         "compare.references.0.values: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'map_at_26'; add 26",
     ),
     (
-        put("compare.references", [{"dataset": "science", "source": "x", "values": {"map": 0.5}}]),
+        put("compare.references", [{"dataset": "science", "name": "x", "values": {"map": 0.5}}]),
         "compare.references.0.values: expected a metric at a k, as the whole corpus of 'science' is ranked, got 'map'; "
         "or list science in eval.judged_only",
     ),
     (
-        put("compare.references", [{"dataset": "science", "source": "x", "values": {}}]),
+        put("compare.references", [{"dataset": "science", "name": "x", "values": {}}]),
         "compare.references.0.values: expected dictionary to have at least 1 item",
     ),
     (
@@ -380,7 +397,7 @@ def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> 
 
 
 def test_reference_without_a_cut_needs_candidate_lists_on_its_data_set_alone(default_params: dict) -> None:
-    put("compare.references", [{"dataset": "sympy", "source": "x", "values": {"map": 0.5}}])(default_params)
+    put("compare.references", [{"dataset": "sympy", "name": "x", "values": {"map": 0.5}}])(default_params)
     put("eval.judged_only", ["sympy"])(default_params)
     check(default_params)
 

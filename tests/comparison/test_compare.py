@@ -173,7 +173,7 @@ def test_metric_of_a_reference_is_read_on_its_data_set_alone(tmp_path: Path) -> 
     for model in SCORES:
         path = inputs.scores / model / "far.parquet"
         write_table(path, read_table(path).assign(map=0.25))
-    given = {"dataset": "far", "source": "others", "values": {"map": 0.6}}
+    given = {"dataset": "far", "name": "others", "values": {"map": 0.6}}
     assert [table.scores.keys() for table in concluded(inputs, references=[given]).tables] == [
         {"ndcg_at_10"},
         {"ndcg_at_10", "map"},

@@ -18,7 +18,8 @@ from retune.core.records import (
 from retune.encoding.encoder import Encoder, query_inputs
 from retune.models.directory import read_encoding
 from retune.training.dev_scoring import evaluate
-from tests.support.training_task import COMPUTE, corpus, mined, split
+from tests.support.parameters import COMPUTE
+from tests.support.training_task import corpus, mined, split
 
 
 def written(folder: Path, dev: Split) -> Split:

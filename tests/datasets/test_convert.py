@@ -12,7 +12,8 @@ from retune.core.errors import InputError
 from retune.datasets.convert import convert, parse_params
 from retune.datasets.corpus_writer import CorpusWriter
 from retune.reading.source_records import Document
-from tests.support.conversion import SHARED, Converted, convert_raw
+from tests.support.conversion import Converted, convert_raw
+from tests.support.parameters import CONVERT
 
 GUARD = {"near_duplicate": 0.8, "min_words": 4}
 
@@ -110,7 +111,7 @@ def test_unknown_ids_and_unanswered_queries_are_counted_up_to_the_stated_share(t
 
 def test_first_is_kept_across_splits_that_become_one(tmp_path: Path) -> None:
     content = pairs(["a", "a"], queries_split={"train": ["q0"], "test": ["q1"]})
-    assert converted(tmp_path, content, merge_queries="keep_first", everything_in="train").counts() == {"train": (1, 1)}
+    assert converted(tmp_path, content, merge_queries="keep_first", assign_all_to="train").counts() == {"train": (1, 1)}
 
 
 def test_negative_with_the_text_of_a_positive_under_a_title_is_dropped(tmp_path: Path) -> None:
@@ -162,12 +163,12 @@ def test_sample_for_the_language_stays_small_and_even(tmp_path: Path) -> None:
 
 def test_everything_can_go_into_one_split(tmp_path: Path) -> None:
     content = pairs(["a", "b"], queries_split={"train": ["q0"], "dev": ["q1"]})
-    assert converted(tmp_path, content, everything_in="test", test="given").counts() == {"test": (2, 2)}
+    assert converted(tmp_path, content, assign_all_to="test", test="given").counts() == {"test": (2, 2)}
 
 
 def test_given_splits_can_be_cut_anew(tmp_path: Path) -> None:
     content = pairs([f"query {n}" for n in range(10)], queries_split={"test": ["q1"]})
-    result = converted(tmp_path, content, everything_in="train", test=0.3)
+    result = converted(tmp_path, content, assign_all_to="train", test=0.3)
     assert result.counts() == {"train": (7, 7), "test": (3, 3)}
 
 
@@ -216,7 +217,7 @@ def test_statistics_count_lengths_languages_and_provenance(tmp_path: Path) -> No
 def test_length_percentiles_rise_from_shortest_to_longest(tmp_path: Path) -> None:
     content = pairs(["a", "bb", "ccc"])
     (tmp_path / "raw.json").write_text(json.dumps(content))
-    params = parse_params("convert.x", SHARED | {"format": "rag_json", "val_is_test": True})
+    params = parse_params("convert.x", CONVERT | {"format": "rag_json", "val_is_test": True})
     _, lengths = convert(params, tmp_path / "raw.json", tmp_path / "out", seed=0, where="convert.x")
     assert lengths["query_characters"].iloc[[0, 50, 100]].tolist() == [1, 2, 3]
     assert lengths["document_characters"].unique().tolist() == [len("document 0")]

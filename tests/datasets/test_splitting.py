@@ -6,7 +6,7 @@ import pytest
 from retune.core.errors import InputError
 from retune.datasets.splitting import assign_splits
 from retune.params.convert import Convert
-from tests.support.conversion import SHARED
+from tests.support.parameters import CONVERT
 
 
 def cut(
@@ -18,7 +18,7 @@ def cut(
     queries = pd.DataFrame({"query_id": names, "split": splits or "train", "group": groups})
     rows = [(f"q{query}", f"d{document}", grade) for query, document, grade in documents]
     qrels = pd.DataFrame(rows, columns=["query_id", "doc_id", "relevance"])
-    params = Convert(**SHARED | {"format": "beir"} | values)
+    params = Convert(**CONVERT | {"format": "beir"} | values)
     return assign_splits(queries, qrels, params, seed=seed, where="convert.x")
 
 

@@ -20,7 +20,7 @@ from retune.encoding.loading import load_prepared
 from retune.encoding.packed_linear import pack_linear_layers
 from tests.support.repository import REPOSITORY
 
-COMPUTE = Compute(device="cpu", token_budget=4096, cache=None)
+COMPUTE = Compute(device="cpu", token_budget=4096)
 LENGTHS = [8, 24, 40, 64, 128, 256]
 
 

@@ -39,7 +39,7 @@ with_fixtures = settings(
 
 
 def cache_in(folder: Path, max_gb: float = 1.0) -> Cache:
-    return Cache(folder=str(folder), max_gb=max_gb)
+    return Cache(folder=folder, max_gb=max_gb)
 
 
 def vectors_of(numbers: list[int], dim: int = 4) -> np.ndarray:
@@ -89,7 +89,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 
 @pytest.fixture(scope="module")
 def expected(tiny_model: Path, dtype: torch.dtype) -> np.ndarray:
-    compute = Compute(device="cpu", token_budget=1024, cache=None)
+    compute = Compute(device="cpu", token_budget=1024)
     return Encoder(load_model(tiny_model, "cpu").to(dtype), read_encoding(tiny_model), compute).encode_documents(TEXTS)
 
 
@@ -369,7 +369,7 @@ def test_two_processes_may_write_at_once(tiny_model: Path, tmp_path: Path) -> No
     ]
     with python(ENCODER, *arguments[0]) as one, python(ENCODER, *arguments[1]) as other:
         assert one.wait() == other.wait() == 0
-    compute = Compute(device="cpu", token_budget=1024, cache=None)
+    compute = Compute(device="cpu", token_budget=1024)
     expected = Encoder.load(tiny_model, compute).encode_documents(TEXTS)
     for name, (first, last) in zip(names, shares, strict=True):
         np.testing.assert_array_equal(np.load(name), expected[first:last])

@@ -24,7 +24,7 @@ from retune.models.directory import load_model, read_encoding
 from retune.models.encoding_settings import Encoding
 from tests.support.repository import WORDS
 
-COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
+COMPUTE = Compute(device="cpu", token_budget=512)
 TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(60)]
 
 
@@ -184,7 +184,7 @@ def test_truncated_texts_are_counted_as_often_as_they_are_given(
 
 
 def test_count_of_truncated_texts_is_the_same_from_the_cache(tiny_model: Path, tmp_path: Path) -> None:
-    compute = COMPUTE.model_copy(update={"cache": Cache(folder=str(tmp_path), max_gb=1.0)})
+    compute = COMPUTE.model_copy(update={"cache": Cache(folder=tmp_path, max_gb=1.0)})
     texts = ["sum " * count for count in range(1, 60)]  # 48 tokens hold 46 words: 13 are cut
     counts = []
     for some in (texts[:50], texts, texts):  # cold, warm in part, warm

@@ -23,13 +23,13 @@ from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model, read_encoding, save_model
 from tests.support.repository import WORDS
 
-UNCACHED = Compute(device="cpu", token_budget=512, cache=None)
+UNCACHED = Compute(device="cpu", token_budget=512)
 TEXTS = ["sum of a graph", "the mean node", "sort " * 60]  # of 48 tokens at most, so the last is cut
 
 
 @pytest.fixture
 def compute(tmp_path: Path) -> Compute:
-    return UNCACHED.model_copy(update={"cache": Cache(folder=str(tmp_path / "cache"), max_gb=1.0)})
+    return UNCACHED.model_copy(update={"cache": Cache(folder=tmp_path / "cache", max_gb=1.0)})
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_models_of_other_dimensions_share_a_folder(
 
 def rewrite_about(compute: Compute, checksum: int | None = None) -> Path:
     """Let the cache's one file say that its vectors have 16 dimensions, under its right checksum or another."""
-    (path,) = Path(compute.cache.folder).glob("*.sqlite")
+    (path,) = compute.cache.folder.glob("*.sqlite")
     content = json.dumps({"dim": 16, "model": "tiny", "role": "documents"}).encode()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE about SET checksum = ?, content = ?", (checksum or zlib.crc32(content), content))

@@ -17,7 +17,7 @@ from retune.encoding.encoder import Encoder
 from retune.encoding.workers import Batch, Processes
 from tests.support.repository import WORDS
 
-COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
+COMPUTE = Compute(device="cpu", token_budget=512)
 TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(200)]
 
 

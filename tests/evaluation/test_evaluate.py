@@ -21,9 +21,9 @@ from retune.params.eval import Measuring
 from retune.params.fetch import Lexical
 from retune.retrieval import retriever
 from retune.training.dev_scoring import evaluate
-from tests.support.eval_section import MEASURING
 from tests.support.keyword_encoder import KeywordEncoder
-from tests.support.training_task import COMPUTE, corpus, split
+from tests.support.parameters import COMPUTE, MEASURING
+from tests.support.training_task import corpus, split
 
 TEXTS = ["red", "red red green", "red green", "green", "green blue", "blue"]
 CORPUS = pd.DataFrame({"doc_id": [f"d{n}" for n in range(6)], "title": None, "text": TEXTS})

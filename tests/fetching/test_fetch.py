@@ -32,7 +32,7 @@ def fetch(values: dict, out: Path) -> None:
 
 
 def test_default_model_is_the_known_one_and_a_standard_directory(default_params: dict, tmp_path: Path) -> None:
-    values = default_params["fetch"]["minilm"]
+    values = default_params["defaults"]["fetch"] | default_params["fetch"]["minilm"]
     fetch(values, tmp_path / "model")
     assert sha256(fetching._package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
     model = SentenceTransformer(str(tmp_path / "model"), device="cpu")
@@ -281,7 +281,7 @@ def test_static_model_is_fetched_and_encodes(
     weights = sha256(next(static_folder.rglob("*.safetensors")))
     fetch(values | {"path": str(static_folder), "sha256": weights}, tmp_path / "one")
     fetch(values | {"path": str(tmp_path / "one"), "sha256": weights}, tmp_path / "two")
-    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512, "cache": None})
+    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512})
     texts = [" ".join(WORDS[:4]), WORDS[2]]
     expected = SentenceTransformer(str(static_folder), device="cpu").encode(texts, normalize_embeddings=True)
     for folder in (tmp_path / "one", tmp_path / "two"):

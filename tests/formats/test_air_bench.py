@@ -16,7 +16,7 @@ QRELS = [
     {"qid": "q-1", "docid": "doc-2", "relevance": 0},
     {"qid": "q-2", "docid": "doc-1", "relevance": 1},
 ]
-VALUES: dict[str, Any] = {"use": "evaluation_only", "everything_in": "test", "test": "given"}
+VALUES: dict[str, Any] = {"use": "evaluation_only", "assign_all_to": "test", "test": "given"}
 
 
 def write(folder: Path, **files: list[dict[str, Any]]) -> Path:
@@ -37,7 +37,7 @@ def test_dev_queries_are_evaluated_on(tmp_path: Path) -> None:
 def test_relevance_of_zero_is_a_judged_negative(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", corpus=CORPUS, dev_queries=QUERIES, dev_qrels=QRELS)
     data = convert_raw(
-        raw, tmp_path / "out", "air_bench", **VALUES | {"everything_in": None, "dev": "given", "test": 0.0}
+        raw, tmp_path / "out", "air_bench", **VALUES | {"assign_all_to": None, "dev": "given", "test": 0.0}
     )
     assert ("What filters blood?", "lung", 0) in data.judged("dev")
     assert len(data.corpus) == 3

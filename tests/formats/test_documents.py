@@ -9,7 +9,8 @@ import pytest
 from retune.core.errors import InputError
 from retune.datasets.convert import parse_params
 from retune.formats.documents import read
-from tests.support.conversion import SHARED, Converted, convert_raw
+from tests.support.conversion import Converted, convert_raw
+from tests.support.parameters import CONVERT
 
 GUIDE = """Intro words before any heading stand alone.
 
@@ -130,7 +131,7 @@ def test_fence_that_is_never_closed_holds_code_to_the_end(tmp_path: Path) -> Non
 
 def test_many_headings_and_fences_take_time_in_proportion(tmp_path: Path) -> None:
     raw = folder(tmp_path / "raw", guide_md="# H\n```\n# code\n```\n" * 30_000)
-    params = parse_params("convert.x", SHARED | {"format": "documents"} | SIZES)
+    params = parse_params("convert.x", CONVERT | {"format": "documents"} | SIZES)
     start = time.monotonic()
     assert sum(1 for _ in read(raw, params)) == 30_000
     assert time.monotonic() - start < 20  # a second or two; every heading against every fence took minutes

@@ -79,7 +79,7 @@ def test_pinned_version_is_needed(lock: str, packages: list[str], message: str, 
 def test_default_run_has_enough_test_queries_with_documents_of_their_own(
     name: str, default_params: dict, tmp_path: Path
 ) -> None:
-    entry = default_params["convert"][name]
+    entry = default_params["defaults"]["convert"] | default_params["convert"][name]
     result = convert_raw(REPOSITORY / entry["raw"], tmp_path, "python_docs", **entry)
     assert len(result.queries("test")) >= 300
     documents = {split: set(part.qrels["doc_id"]) for split, part in result.splits.items()}

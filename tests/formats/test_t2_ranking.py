@@ -64,7 +64,7 @@ def test_queries_without_judgments_are_counted(tmp_path: Path) -> None:
 
 def test_one_of_the_splits_may_be_missing(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", "queries.train.tsv", "qrels.retrieval.train.tsv", "queries.test.tsv")
-    data = convert_raw(raw, tmp_path / "out", "t2_ranking", graded=False, everything_in="test", test="given")
+    data = convert_raw(raw, tmp_path / "out", "t2_ranking", graded=False, assign_all_to="test", test="given")
     assert data.counts() == {"test": (1, 1)}
 
 

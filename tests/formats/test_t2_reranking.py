@@ -16,7 +16,7 @@ ROWS: list[dict[str, Any]] = [
     {"query": "second", "positive": [], "negative": ["a"]},
     {"query": "third", "positive": ["c"], "negative": []},
 ]
-VALUES: dict[str, Any] = {"everything_in": "train"}
+VALUES: dict[str, Any] = {"assign_all_to": "train"}
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> Path:

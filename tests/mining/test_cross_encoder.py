@@ -23,7 +23,7 @@ from retune.params.fetch import Fetch
 from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.repository import WORDS
 
-COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
+COMPUTE = Compute(device="cpu", token_budget=512)
 PAIRS = [  # of 13 to 52 tokens, special tokens included; many of 33 to 48, ten of which are a batch
     (
         " ".join(WORDS[(n + step) % 20] for step in range(1 + n % 7)),
@@ -203,7 +203,7 @@ def test_memory_too_small_for_the_least_batch_is_an_error(folder: Path) -> None:
 
 
 def cached(folder: Path, cache: Path, **changes: object) -> tuple[CrossEncoderScorer, Forward]:
-    compute = Compute(device="cpu", token_budget=512, cache=Cache(folder=str(cache), max_gb=1.0))
+    compute = Compute(device="cpu", token_budget=512, cache=Cache(folder=cache, max_gb=1.0))
     encoding = Encoding(**read_encoding(folder).model_dump() | changes)
     scorer = CrossEncoderScorer(load_cross_encoder(folder, "cpu"), encoding, compute, files=ModelFiles.of(folder))
     return scorer, Forward(scorer)
@@ -252,7 +252,7 @@ def test_scores_of_other_settings_are_not_taken(folder: Path, tmp_path: Path, ch
 
 
 def test_loaded_scorer_keeps_its_scores(folder: Path, tmp_path: Path) -> None:
-    compute = COMPUTE.model_copy(update={"cache": Cache(folder=str(tmp_path), max_gb=1.0)})
+    compute = COMPUTE.model_copy(update={"cache": Cache(folder=tmp_path, max_gb=1.0)})
     score(CrossEncoderScorer.load(folder, compute), PAIRS)
     scorer = CrossEncoderScorer.load(folder, compute)
     forward = Forward(scorer)
@@ -268,7 +268,7 @@ def test_embedding_model_is_no_scorer(tiny_model: Path) -> None:
 def test_model_is_loaded_for_pairs_that_are_not_cached_only(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = COMPUTE.model_copy(update={"cache": Cache(folder=str(tmp_path), max_gb=1.0)})
+    compute = COMPUTE.model_copy(update={"cache": Cache(folder=tmp_path, max_gb=1.0)})
     expected = score(CrossEncoderScorer.load(folder, compute), PAIRS)
     loaded = []
     monkeypatch.setattr(

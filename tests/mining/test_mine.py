@@ -31,7 +31,7 @@ from retune.mining.selection import within_limits
 from retune.params.fetch import Fetch
 from retune.params.mine import Limits, Mine
 from retune.retrieval import cosines
-from tests.support import mining_recipe
+from tests.support import parameters
 from tests.support.cross_encoders import save_tiny_cross_encoder
 
 AXES = ["red", "green", "blue", "round", "square"]
@@ -82,7 +82,7 @@ LIMITS: dict[str, Any] = dict.fromkeys(
 
 
 def recipe(first: int | None = 0, stop: int | None = 7, negatives: int = 2, **changed: Any) -> Mine:
-    return Mine(**mining_recipe.recipe("colours", "words", range=[first, stop], negatives=negatives) | changed)
+    return Mine(**parameters.recipe("colours", "words", range=[first, stop], negatives=negatives) | changed)
 
 
 def run(
@@ -157,7 +157,7 @@ def test_negatives_depend_on_no_other_query_and_no_order(queries: list[str], doc
     recipes = (
         recipe(1, 5),
         recipe(1, 5, sampling="score", sampling_temperature=0.2),
-        recipe(0, 3, 3, further_ranges=[{"range": [2, None], "share": 0.3}], shortage="random"),
+        recipe(0, 3, 3, extra_ranges=[{"range": [2, None], "share": 0.3}], shortage="random"),
     )
     texts = {f"q{n}": f"{text} {n}" for n, text in enumerate(queries)}
     answers = {name: [f"d{data.draw(st.integers(0, len(documents) - 1))}"] for name in texts}
@@ -224,7 +224,7 @@ def test_limits_that_leave_nothing_are_refused_with_their_shares() -> None:
 
 
 def test_share_of_the_negatives_comes_from_a_range_of_its_own() -> None:
-    params = recipe(1, 3, 3, further_ranges=[{"range": [4, 5], "share": 0.34}])
+    params = recipe(1, 3, 3, extra_ranges=[{"range": [4, 5], "share": 0.34}])
     mined, _, numbers = run(RED, params)
     assert mined.examples["negative_ids"].tolist() == [["d1", "d2", "d4"]]
     assert numbers["negatives_from"] == {"[1, 3)": 2, "[4, 5)": 1}
@@ -291,7 +291,7 @@ def test_judged_negatives_come_first_and_mined_ones_fill_up() -> None:
 def test_given_negatives_are_the_judged_ones_and_no_positive_of_an_equal_query() -> None:
     # "red": d2 0.707, d4 0, d6 0; d1 is positive for the other query of the same text
     train = split({"q": "red", "r": "red"}, {"q": ["d0"], "r": ["d1"]}, {"q": ["d6", "d1", "d4", "d2"]})
-    mined, _, numbers = run(train, recipe(negatives=2, source="given", sampling="top"))
+    mined, _, numbers = run(train, recipe(negatives=2, negatives_from="given", sampling="top"))
     assert mined.examples["negative_ids"].tolist() == [["d2", "d4"], []]
     assert mined.examples["negative_scores"][0] == pytest.approx([0.7071, 0.0], abs=1e-4)
     assert numbers["queries_short"] == 1
@@ -301,13 +301,13 @@ def test_given_negatives_are_the_judged_ones_and_no_positive_of_an_equal_query()
 def test_given_and_none_encode_only_what_the_judgments_name() -> None:
     train = split({"q": "red"}, {"q": ["d0"]}, {"q": ["d6"]})
     for source, count in (("given", 1), ("none", 0)):
-        encoder, params = KeywordEncoder(), recipe(negatives=count, source=source)
+        encoder, params = KeywordEncoder(), recipe(negatives=count, negatives_from=source)
         mine(gather(CORPUS, train, None, params), encoder, encoder, params, seed=0)
         assert sorted(encoder.encoded) == ["d0", "d6", "q"]
 
 
 def test_source_none_gives_positives_alone() -> None:
-    mined, _, numbers = run(RED, recipe(negatives=0, source="none"))
+    mined, _, numbers = run(RED, recipe(negatives=0, negatives_from="none"))
     assert mined.examples["negative_ids"].tolist() == [[]]
     assert mined.examples["positive_scores"][0] == pytest.approx([1.0])
     assert mined.documents["doc_id"].tolist() == ["d0"]
@@ -382,7 +382,7 @@ def test_index_of_faiss_mines_the_same_and_tells_its_recall(search: dict[str, An
 def test_blocks_of_any_size_mine_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {f"q{n}": f"{AXES[n % 5]} {n}" for n in range(9)}
     train = split(texts, {name: ["d0"] for name in texts})
-    params = recipe(1, 4, 5, ranking="union", further_ranges=[{"range": [2, None], "share": 0.4}], shortage="random")
+    params = recipe(1, 4, 5, ranking="union", extra_ranges=[{"range": [2, None], "share": 0.4}], shortage="random")
     whole = negatives(train, params)
     monkeypatch.setattr(mining, "CANDIDATES_A_BLOCK", 8)  # two queries of four ranks
     monkeypatch.setattr(cosines, "PAIRS_A_BLOCK", 3)
@@ -424,7 +424,7 @@ def test_judged_negatives_need_not_keep_limits_nor_differ_from_positives() -> No
 
 def test_share_of_a_range_is_of_what_judged_negatives_leave() -> None:
     train = split({"q": "red"}, {"q": ["d0"]}, {"q": ["d6"]})
-    params = recipe(1, 3, 3, keep_judged=True, further_ranges=[{"range": [3, 5], "share": 0.5}])
+    params = recipe(1, 3, 3, keep_judged=True, extra_ranges=[{"range": [3, 5], "share": 0.5}])
     assert run(train, params)[2]["negatives_from"] == {"judged": 1, "[1, 3)": 1, "[3, 5)": 1}
 
 
@@ -571,7 +571,7 @@ def test_models_of_a_recipe_are_loaded_by_what_they_are(
     }
     fetch.fetch(Fetch.parse("fetch.cross", fetch_values | own), tmp_path / "cross", where="fetch.cross")
     shutil.copytree(tiny_model, tmp_path / "other")
-    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512, "cache": None})
+    compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512})
     ranker, scorer = load_models(tiny_model, tiny_model, compute)
     assert ranker is scorer
     assert isinstance(load_models(tiny_model, tmp_path / "other", compute)[1], Encoder)

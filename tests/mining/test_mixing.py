@@ -13,7 +13,7 @@ from retune.check.checking import check
 from retune.comparison.lineage import trace
 from retune.core.errors import InputError
 from retune.core.records import Mined, read_mined, write_mined
-from retune.layouts.exporting import export
+from retune.layouts.export import export
 from retune.mining.mixing import counts, mix
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
@@ -239,7 +239,10 @@ def test_run_on_a_mixture_is_at_home_where_its_first_is(default_params: dict) ->
     check(copy.deepcopy(default_params))
     kinds = {"finetune": Finetune, "mine": Mine, "mix": Mix, "synthesize": Synthesize}
     sections = [
-        {name: kind.parse(name, value) for name, value in default_params[section].items()}
+        {
+            name: kind.parse(name, value, default_params["defaults"].get(section))
+            for name, value in default_params[section].items()
+        }
         for section, kind in kinds.items()
     ]
     assert trace(*sections)["minilm_science"].home == "sympy"  # where sympy_synthetic's documents are from

@@ -49,8 +49,8 @@ def test_statistics_that_are_withheld_leave_their_places_empty(tmp_path: Path) -
 
 def test_figures_of_others_stand_beside_ours(tmp_path: Path) -> None:
     given = [
-        {"dataset": "home", "source": "a model | published", "values": {"recall_at_10": 0.565, "ndcg_at_10": 0.4}},
-        {"dataset": "home", "source": "another", "values": {"recall_at_10": 0.6}},
+        {"dataset": "home", "name": "a model | published", "values": {"recall_at_10": 0.565, "ndcg_at_10": 0.4}},
+        {"dataset": "home", "name": "another", "values": {"recall_at_10": 0.6}},
     ]
     report = markdown(compared(tmp_path, references=given), "x.svg")
     assert "| on home | recall_at_10 | ndcg_at_10 |" in report
@@ -62,7 +62,7 @@ def test_figures_of_others_stand_beside_ours(tmp_path: Path) -> None:
 def test_text_of_others_is_no_markup(tmp_path: Path) -> None:
     # a pipe after a backslash, a script, a picture: one cell each, and nothing but text
     source = "a\\|b <script>x</script>\n![x](http://example.com)"
-    given = [{"dataset": "home", "source": source, "values": {"ndcg_at_10": 0.4}}]
+    given = [{"dataset": "home", "name": source, "values": {"ndcg_at_10": 0.4}}]
     report = markdown(compared(tmp_path, references=given), "x.svg")
     assert r"| a\\\|b \<script\>x\</script\> !\[x\](http://example.com) | 0.4000 |" in report
 
@@ -120,7 +120,7 @@ def test_verdict_file_holds_numbers_and_no_texts(tmp_path: Path) -> None:
 
 def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
-    found = concluded(inputs, references=[{"dataset": "far", "source": "others", "values": {"ndcg_at_10": 0.5}}])
+    found = concluded(inputs, references=[{"dataset": "far", "name": "others", "values": {"ndcg_at_10": 0.5}}])
     content = json.loads(json.dumps(page_content(found, inputs), allow_nan=False))
     page = page_html(content)
     assert all(text in page for text in ("tuned", "query 39 ", "answer 39 ", "forgot"))
@@ -155,7 +155,7 @@ def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
         "positives": 0.0,
         "random_pairs": 1.0,
     }
-    assert content["references"] == [{"dataset": "far", "source": "others", "metric": "ndcg_at_10", "value": 0.5}]
+    assert content["references"] == [{"dataset": "far", "name": "others", "metric": "ndcg_at_10", "value": 0.5}]
 
 
 def test_page_names_every_document_once(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from retune.params.predict import Predict
 from retune.retrieval import retriever
 from retune.retrieval.prediction import predict, read_queries, write
 from tests.support.keyword_encoder import KeywordEncoder
+from tests.support.parameters import COMPUTE
 from tests.support.repository import SHARED_DATA
-from tests.support.training_task import COMPUTE
 
 HEADER = (
     "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"

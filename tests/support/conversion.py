@@ -7,20 +7,7 @@ import pandas as pd
 
 from retune.core import records
 from retune.datasets.convert import convert, parse_params
-
-SHARED: dict[str, Any] = {
-    "raw": "raw",
-    "licence": "MIT",
-    "source": "made for a test",
-    "use": "any",
-    "merge_queries": False,
-    "max_unusable": 0.5,
-    "everything_in": None,
-    "split_by": "query",
-    "dev": 0.0,
-    "test": 0.0,
-    "leaks": {"policy": "report", "near_duplicate": 0.8, "min_words": 4},
-}
+from tests.support.parameters import CONVERT
 
 
 class Converted(NamedTuple):
@@ -52,7 +39,7 @@ class Converted(NamedTuple):
 
 def convert_raw(raw: Path, out: Path, format_name: str, /, **values: Any) -> Converted:
     """Convert `raw` into `out` and read the result back; `values` replace or add parameters."""
-    params = parse_params("convert.x", SHARED | {"format": format_name} | values)
+    params = parse_params("convert.x", CONVERT | {"format": format_name} | values)
     statistics, _ = convert(params, raw, out, seed=13, where="convert.x")
     splits = {name: records.read_split(out, name) for name in records.SPLITS}
     return Converted(records.read_corpus(out), splits, statistics)

@@ -113,8 +113,8 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
             for value in SLICES[name]
         ],
         "references": [
-            {"dataset": "legal", "source": "leaderboard of 2024", "metric": "ndcg_at_10", "value": 0.611},
-            {"dataset": "legal", "source": "their paper, table 2", "metric": "map_at_25", "value": 0.43},
+            {"dataset": "legal", "name": "leaderboard of 2024", "metric": "ndcg_at_10", "value": 0.611},
+            {"dataset": "legal", "name": "their paper, table 2", "metric": "map_at_25", "value": 0.43},
         ],
         "changes": changes(num_changes, rng),
     }

@@ -6,55 +6,15 @@ import pandas as pd
 import torch
 
 from retune.core.records import Dataset, Mined, Split, empty_split, write_dataset, write_mined
-from retune.encoding.compute import Compute
 from retune.models.directory import load_model
 from retune.params.finetune import Finetune
 from retune.training.spec import Task
+from tests.support.parameters import COMPUTE, FINETUNE
 from tests.support.repository import WORDS
-
-COMPUTE = Compute(device="cpu", token_budget=512, cache=None)
-PARAMS = {
-    "base": "tiny",
-    "data": "words",
-    "dev": "words",
-    "dev_metric": "ndcg_at_3",
-    "dev_documents": None,
-    "evaluate_steps": None,
-    "patience": None,
-    "keep": "best",
-    "engine": "sentence_transformers",
-    "method": "full",
-    "lora": None,
-    "icl": None,
-    "epochs": 2,
-    "batch_size": 8,
-    "hard_negatives": 1,
-    "random_negatives": 0,
-    "in_batch_negatives": True,
-    "guide": "tiny",
-    "guide_margin": None,
-    "learning_rate": 5e-3,
-    "warmup_ratio": 0.1,
-    "weight_decay": 0.0,
-    "loss": "infonce",
-    "temperature": 0.05,
-    "teacher_temperature": None,
-    "matryoshka_dims": None,
-    "gradient_caching": False,
-    "frozen_layers": 0,
-    "dropout": 0.0,
-    "base_share": 0.0,
-    "average_from": None,
-    "soup_size": 1,
-    "processes": 1,
-    "attention": "auto",
-    "checkpoint_minutes": 5.0,
-    "trainer": {},
-}
 
 
 def params(**changes: object) -> Finetune:
-    return Finetune(**PARAMS | changes)
+    return Finetune(**FINETUNE | changes)
 
 
 def first_weights(model: Path) -> torch.Tensor:

@@ -31,8 +31,9 @@ from retune.training.adapters import copy_whole
 from retune.training.dev_scoring import evaluate
 from retune.training.keeping import checkpoints, save
 from retune.training.keeping.checkpoints import newest_checkpoint, scratch_directory
+from tests.support.parameters import COMPUTE, FINETUNE
 from tests.support.repository import REPOSITORY, WORDS
-from tests.support.training_task import COMPUTE, PARAMS, corpus, mined, params, split, task
+from tests.support.training_task import corpus, mined, params, split, task
 
 LORA = {
     "method": "lora",
@@ -90,7 +91,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch
 
 
 @pytest.mark.parametrize(
-    ("keep", "scores", "kept"),
+    ("checkpoint", "scores", "kept"),
     [
         ("best", [0.9, 0.5], 0),
         ("best", [0.5, 0.9], 1),
@@ -100,10 +101,15 @@ def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch
     ],
 )
 def test_model_kept_is_the_first_of_the_best_or_that_named(
-    keep: str | int, scores: list[float], kept: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str | int,
+    scores: list[float],
+    kept: int,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = scripted(monkeypatch, scores)
-    history = train(tiny_model, tmp_path, keep=keep)
+    history = train(tiny_model, tmp_path, checkpoint=checkpoint)
     assert history["dev_ndcg_at_3"].dropna().tolist() == scores
     assert not torch.equal(weights[0], weights[1])
     assert torch.equal(next(iter(load_model(tmp_path / "model", "cpu").parameters())), weights[kept])
@@ -181,7 +187,7 @@ def test_patience_that_ends_between_epochs_scores_once(
     assert history["dev_ndcg_at_3"].tolist() == [0.3, 0.2]  # two steps of an epoch of three
 
 
-@pytest.mark.parametrize("options", [{"keep": 3}, {"keep": 1, "patience": 1}])
+@pytest.mark.parametrize("options", [{"checkpoint": 3}, {"checkpoint": 1, "patience": 1}])
 def test_epoch_that_may_not_come_cannot_be_kept(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="keep: expected best, last, or without patience an epoch up to epochs"):
         params(**options)
@@ -217,7 +223,8 @@ class KilledError(Exception):
 def test_killed_run_is_taken_up_with_the_same_bytes(
     step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"evaluate_steps": 2, **changes, "dropout": 0.1, "checkpoint_minutes": 1e-9}
+    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
+    options = {"evaluate_steps": 2, **changes, "dropout": 0.1}
     train(tiny_model, tmp_path, "undisturbed", **options)
     killed = task(tiny_model, tmp_path, **options)
     report = trainer.Progress.on_log
@@ -245,13 +252,18 @@ def test_killed_run_is_taken_up_with_the_same_bytes(
 
 @pytest.mark.parametrize("changes", [{}, LORA])
 def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
-    changes: dict[str, object], tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    changes: dict[str, object],
+    tiny_model: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = {"epochs": 40, "checkpoint_minutes": 1e-9, **changes}
+    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
+    options = {"epochs": 40, **changes}
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
-        f"import sys; sys.path[:0] = {[str(REPOSITORY / 'tests'), str(REPOSITORY / 'src')]!r}\n"
-        "from pathlib import Path; from test_training import train\n"
+        f"import sys; sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / 'src')]!r}\n"
+        "from pathlib import Path; from tests.training.test_finetune import train\n"
         f"train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -398,7 +410,7 @@ def test_target_modules_that_do_not_exist_are_named_with_those_that_do(tiny_mode
 def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, trainer={"lr_scheduler_type": "constant", "gradient_accumulation_steps": 3})
     assert history["global_step"].tolist() == [1, 2]
-    assert history["lr"].tolist() == [PARAMS["learning_rate"]] * 2
+    assert history["lr"].tolist() == [FINETUNE["learning_rate"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -420,10 +432,9 @@ def test_reporter_that_is_not_installed_is_named(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
-    with pytest.raises(
-        InputError, match=r"trainer.report_to: expected none or what is installed \(mlflow\), got wandb"
-    ):
-        train(tiny_model, tmp_path, trainer={"report_to": ["mlflow", "wandb"]})
+    monkeypatch.setenv("RETUNE_REPORT_TO", "mlflow,wandb")
+    with pytest.raises(InputError, match=r"RETUNE_REPORT_TO: expected what is installed \(mlflow\), got wandb"):
+        train(tiny_model, tmp_path)
 
 
 def test_reporter_is_told_of_steps_and_dev_scores(
@@ -437,7 +448,8 @@ def test_reporter_is_told_of_steps_and_dev_scores(
 
     monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
     monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "mlflow", Reporter)
-    history = train(tiny_model, tmp_path, trainer={"report_to": ["mlflow"]})
+    monkeypatch.setenv("RETUNE_REPORT_TO", "mlflow")
+    history = train(tiny_model, tmp_path)
     assert [log["loss"] for log in reported if "loss" in log] == pytest.approx(history["loss"].tolist(), abs=1e-5)
     assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
 

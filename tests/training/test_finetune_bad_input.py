@@ -134,9 +134,9 @@ def test_queries_compared_with_nothing_are_counted(
 def test_run_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
     broken: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"checkpoint_minutes": 1e-9}
-    train(tiny_model, tmp_path, "undisturbed", **options)
-    run = task(tiny_model, tmp_path, **options)
+    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
+    train(tiny_model, tmp_path, "undisturbed")
+    run = task(tiny_model, tmp_path)
     forward = finetune.RankingLoss.forward
     steps: list[int] = []
 

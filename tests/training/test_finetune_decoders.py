@@ -19,7 +19,8 @@ from retune.training.batches.plan import Plan
 from retune.training.load import load_for_training
 from retune.training.trainer import Collator
 from tests.support.decoders import KINDS, fetch_decoder
-from tests.support.training_task import COMPUTE, corpus, mined, params, task
+from tests.support.parameters import COMPUTE
+from tests.support.training_task import corpus, mined, params, task
 from tests.training.test_finetune import dev_score, same_bytes, train
 
 INSTRUCTION = "solve the graph: "

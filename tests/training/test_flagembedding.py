@@ -20,7 +20,8 @@ from retune.core.records import write_mined
 from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model
 from retune.training import finetune
-from tests.support.training_task import COMPUTE, corpus, mined, params, split, task
+from tests.support.parameters import COMPUTE
+from tests.support.training_task import corpus, mined, params, split, task
 from tests.training.test_finetune import LORA, dev_score, same_bytes, train
 
 ENGINE = {"engine": "flagembedding"}
@@ -106,7 +107,7 @@ def test_run_writes_the_same_bytes_again_also_after_it_was_killed(tiny_model: Pa
 
 
 def test_adapter_of_every_epoch_is_saved_and_that_of_the_model_kept_beside_it(tiny_model: Path, tmp_path: Path) -> None:
-    train(tiny_model, tmp_path, keep=1, **LORA, **ENGINE)
+    train(tiny_model, tmp_path, checkpoint=1, **LORA, **ENGINE)
     texts = corpus()["text"].tolist()
     kept = load_model(tmp_path / "model", "cpu").encode(texts)
     for folder, is_kept in (("adapter", True), ("adapters/epoch_1", True), ("adapters/epoch_2", False)):
@@ -132,7 +133,9 @@ def test_what_flagembedding_lacks_is_refused_in_the_parameters(changes: dict[str
     params(**changes, **ENGINE, method="none")
 
 
-def test_what_its_batches_cannot_be_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+def test_what_its_batches_cannot_be_is_refused(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, own = task(tiny_model, tmp_path, batch_size=25, **ENGINE), mined()
     ids = [own.examples[name].tolist() for name in ("positive_ids", "negative_ids")]
     answers = [[positives[0], negatives[1]] for positives, negatives in zip(*ids, strict=True)]
@@ -143,8 +146,9 @@ def test_what_its_batches_cannot_be_is_refused(tiny_model: Path, tmp_path: Path)
     write_mined(run.mined, replace(own, examples=two_each))  # 48 pairs
     with pytest.raises(InputError, match="batch_size: expected at most the 24 queries there are, got 25"):
         finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
-    with pytest.raises(InputError, match=r"trainer.dataloader_num_workers: expected 0 with engine flagembedding"):
-        train(tiny_model, tmp_path, trainer={"dataloader_num_workers": 1}, **ENGINE)
+    monkeypatch.setenv("RETUNE_DATA_WORKERS", "1")
+    with pytest.raises(InputError, match=r"RETUNE_DATA_WORKERS: expected 0 with engine flagembedding"):
+        train(tiny_model, tmp_path, **ENGINE)
 
 
 def test_model_it_would_read_otherwise_is_refused(tiny_model: Path, tmp_path: Path) -> None:

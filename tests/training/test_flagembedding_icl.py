@@ -27,8 +27,9 @@ from retune.models.encoding_settings import Encoding
 from retune.params.fetch import Fetch
 from retune.training import finetune
 from retune.training.dev_scoring import evaluate
+from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
-from tests.support.training_task import COMPUTE, corpus, mined, params, split, task
+from tests.support.training_task import corpus, mined, params, split, task
 from tests.training.test_finetune import same_bytes
 
 PROMPT, SUFFIX = "<instruct>Find the text that begins so.", "\n<response>"
@@ -83,7 +84,7 @@ def train(base: Path, folder: Path, name: str = "model", end: str = "", **change
 
 
 def test_run_end_to_end(mistral: Path, tmp_path: Path) -> None:
-    history = train(mistral, tmp_path, keep=2)
+    history = train(mistral, tmp_path, checkpoint=2)
     assert history["global_step"].tolist() == list(range(1, 7))  # 24 queries, 8 a step, 2 epochs
     scores = history["dev_ndcg_at_3"].dropna().tolist()
     assert history.index[history["dev_ndcg_at_3"].notna()].tolist() == [2, 5]

@@ -37,8 +37,8 @@ def upper_weights(base: Path, layers: str) -> set[str]:
         {"attention": "eager"},  # padded, not packed
         {"gradient_caching": True},
         {"trainer": {"gradient_checkpointing": True}},
-        {"base_share": 0.3, "average_from": 1, "keep": "last"},
-        {"soup_size": 2, "average_from": 1, "keep": "last"},
+        {"averaging": {"base_weight": 0.3, "from_epoch": 1}, "checkpoint": "last"},
+        {"averaging": {"models": 2, "from_epoch": 1}, "checkpoint": "last"},
         {"processes": 2},
         {"engine": "flagembedding"},
     ],

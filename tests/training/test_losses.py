@@ -12,7 +12,8 @@ from retune.encoding.encoder import Encoder
 from retune.encoding.tokenizing import pad
 from retune.models.directory import load_model, read_encoding
 from retune.training.losses import RankingLoss, kl_divergence, margin_mse
-from tests.support.training_task import COMPUTE, params
+from tests.support.parameters import COMPUTE
+from tests.support.training_task import params
 
 QUERIES = ["sum of a matrix", "graph", "sort"]
 DOCUMENTS = ["path path path path path", "node of the graph edge", "array", "prime factor"]

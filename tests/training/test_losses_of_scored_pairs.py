@@ -22,8 +22,8 @@ from retune.training import finetune
 from retune.training.batches.plan import Plan
 from retune.training.losses import RankingLoss, cosent
 from tests.support.conversion import convert_raw
-from tests.support.mining_recipe import recipe
-from tests.support.training_task import COMPUTE, corpus, params, split, task
+from tests.support.parameters import COMPUTE, recipe
+from tests.support.training_task import corpus, params, split, task
 from tests.training.test_losses import DOCUMENTS, QUERIES, features, gradients
 
 COSENT = {"loss": "cosent", "hard_negatives": 0, "in_batch_negatives": False}
@@ -31,7 +31,7 @@ COSENT = {"loss": "cosent", "hard_negatives": 0, "in_batch_negatives": False}
 
 def scored(dataset: Path, model: Path, **changes: object) -> tuple[Mined, dict]:
     """Mine a converted data set's own scores, write and read them back; return the audit as well."""
-    entry = Mine.parse("mine.x", recipe("x", "tiny", **{"source": "scored", "negatives": 9} | changes))
+    entry = Mine.parse("mine.x", recipe("x", "tiny", **{"negatives_from": "scored", "negatives": 9} | changes))
     encoder = Encoder.load(model, COMPUTE)
     inputs = read_inputs(dataset, dataset, entry)
     mined, outcome = mine(inputs, encoder, encoder, entry, seed=0)
@@ -191,4 +191,4 @@ def test_cosent_with_negatives_is_refused(changes: dict[str, object]) -> None:
 
 def test_random_documents_have_no_scores_of_the_data_set() -> None:
     with pytest.raises(InputError, match="shortage: expected fewer or fail with source scored, got random"):
-        Mine.parse("mine.x", recipe("x", "tiny", source="scored", shortage="random"))
+        Mine.parse("mine.x", recipe("x", "tiny", negatives_from="scored", shortage="random"))

@@ -58,10 +58,15 @@ def test_lora_trains_as_many_parameters_as_the_advice_says(tiny_model: Path, tmp
 
 
 def test_run_tells_what_it_uses_and_what_it_took(
-    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tiny_model: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level("INFO", "retune")
-    train(tiny_model, tmp_path, attention="sdpa", dropout=0.25, trainer={"dataloader_num_workers": 1})
+    monkeypatch.setenv("RETUNE_DATA_WORKERS", "1")
+    train(tiny_model, tmp_path, attention="sdpa", dropout=0.25)
     profile, end = (next(line for line in caplog.messages if line.startswith(start)) for start in ("training", "train"))
     assert profile.startswith("training on cpu (")
     threads = f"threads: {torch.get_num_threads()}): float32, sdpa attention, 1 data workers, dropout 0.25"

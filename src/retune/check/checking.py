@@ -1,5 +1,6 @@
 """Check all of params.yaml across its sections, before anything runs."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,13 @@ from retune.check.project import Project
 from retune.check.references import unknown_names, wrong_mixtures
 from retune.comparison import lineage
 from retune.core.errors import InputError
-from retune.core.section import NAME, Section
+from retune.core.section import DEFAULTS, NAME, Section, defaults_of, origins
 from retune.datasets import convert as converting
 from retune.encoding.compute import Compute
 from retune.evaluation.metrics import UNCUT, parse_metric
+from retune.models.encoding_settings import Encoding
 from retune.params.compare import Compare
+from retune.params.convert import Convert
 from retune.params.eval import Eval
 from retune.params.fetch import parse_entry
 from retune.params.finetune import Finetune
@@ -26,9 +29,19 @@ from retune.params.predict import Predict
 from retune.params.synthesize import Synthesize
 
 
+class Defaults(Section):
+    """What completes the entries of a stage: only what all its formats and methods have in common."""
+
+    fetch: dict[str, Any]
+    convert: dict[str, Any]
+    mine: dict[str, Any]
+    finetune: dict[str, Any]
+
+
 class _Top(Section):
     """The sections there are; entries of the open ones are checked one by one."""
 
+    defaults: Defaults
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     compute: Compute
     fetch: dict[str, Any]
@@ -42,7 +55,7 @@ class _Top(Section):
     predict: dict[str, Any]
 
 
-PARSERS: dict[str, Callable[[str, Any], Section]] = {
+PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "fetch": parse_entry,
     "convert": converting.parse_params,
     "synthesize": Synthesize.parse,
@@ -53,6 +66,15 @@ PARSERS: dict[str, Callable[[str, Any], Section]] = {
 }
 
 
+COMMON: dict[str, type[Section]] = {"fetch": Encoding, "convert": Convert, "mine": Mine, "finetune": Finetune}
+OF_ONE_ENTRY = {  # what dvc.yaml interpolates, which must stand in every entry
+    "fetch": set[str](),
+    "convert": {"format", "raw"},
+    "mine": {"dataset", "pool", "model", "scorer"},
+    "finetune": {"base", "data", "dev", "guide"},
+}
+
+
 def check(params: Mapping[str, Any]) -> Project:
     """Check names, types, ranges and references of a whole params file.
 
@@ -60,16 +82,17 @@ def check(params: Mapping[str, Any]) -> Project:
         InputError: One line per finding; references are looked at once every entry is sound by itself.
     """
     top = _Top.parse("", dict(params))
-    findings: list[str] = []
+    findings = list(_common_defaults(params))
     sections: dict[str, dict[str, Any]] = {section: {} for section in PARSERS}
     for section, parse in PARSERS.items():
         for name, value in getattr(top, section).items():
             if not re.fullmatch(NAME, name):
                 findings.append(f"{section}.{name}: expected a name of a-z, 0-9 and _, got {name!r}")
             try:
-                sections[section][name] = parse(f"{section}.{name}", value)
+                sections[section][name] = parse(f"{section}.{name}", value, defaults_of(params, section))
             except InputError as error:
                 findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
+    findings = list(dict.fromkeys(findings))  # a wrong default is found in every entry
     if not findings:
         project = Project(**sections, eval=top.eval, compare=top.compare)
         findings = [*unknown_names(project), *wrong_mixtures(project), *_comparison(project)]
@@ -77,6 +100,35 @@ def check(params: Mapping[str, Any]) -> Project:
     if findings:
         raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
     return project
+
+
+def show(params: Mapping[str, Any], key: str) -> str:
+    """Return an entry as it runs, a value a line, each with the section where it stands.
+
+    Raises:
+        InputError: There is no such entry, or it is wrong.
+    """
+    section, _, name = key.partition(".")
+    entries = params.get(section, {})
+    if section not in PARSERS or name not in entries:
+        known = [f"{each}.{one}" for each in PARSERS for one in params.get(each, {})]
+        raise InputError(f"params.yaml: {key}: expected an entry, one of {', '.join(known)}")
+    defaults = defaults_of(params, section)
+    value = PARSERS[section](key, entries[name], defaults).model_dump()
+    lines = [
+        (f"{path}: {json.dumps(each, ensure_ascii=False)}", place)
+        for path, each, place in origins(key, value, entries[name], defaults)
+    ]
+    width = max(len(line) for line, _ in lines)
+    return "\n".join([f"{key}:", *(f"  {line:<{width}}  # {place}" for line, place in lines)])
+
+
+def _common_defaults(params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield defaults that belong to one format or method of a stage alone, or to one entry."""
+    for section, kind in COMMON.items():
+        for name in defaults_of(params, section):
+            if name not in kind.model_fields or name in OF_ONE_ENTRY[section]:
+                yield f"{DEFAULTS}.{section}.{name}: expected what every entry may share; write it in the entry"
 
 
 def check_files(project: Project) -> None:
@@ -145,8 +197,8 @@ def _splits(project: Project) -> Iterator[str]:
             yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
     for name, recipe in project.mine.items():
         entry = project.convert.get(recipe.dataset)
-        if entry and entry.everything_in in ("dev", "test"):
-            held = f"whose everything_in is {entry.everything_in}"
+        if entry and entry.assign_all_to in ("dev", "test"):
+            held = f"whose assign_all_to is {entry.assign_all_to}"
             yield f"mine.{name}.dataset: expected a data set with train queries, got {recipe.dataset!r} {held}"
     for name, run in project.finetune.items():
         dev = project.convert.get(run.dev) or project.synthesize[run.dev]

@@ -17,7 +17,8 @@ FAILURE = 1
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's arguments and exit.
 
-    Positional parameters are strings, keyword-only ones are paths given as `--name PATH`. Wrong input
+    Positional parameters are strings; keyword-only ones are given as `--name VALUE`, and may be left out if they have a
+    default. Wrong input
     (`InputError`) is logged as one line per finding and exits 1; anything else is a bug and keeps its traceback.
     """
     log_to_stderr()
@@ -40,7 +41,10 @@ def _parse(main: Callable[..., None], argv: list[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules[main.__module__]))
     for name, parameter in inspect.signature(main).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=Path, required=True)
+            flag, is_path = f"--{name.replace('_', '-')}", parameter.annotation is Path
+            is_required = parameter.default is inspect.Parameter.empty
+            default = None if is_required else parameter.default
+            parser.add_argument(flag, dest=name, type=Path if is_path else str, required=is_required, default=default)
         else:
             parser.add_argument(name)
     return vars(parser.parse_args(argv))

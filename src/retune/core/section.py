@@ -1,12 +1,13 @@
 """Read one section of params.yaml and check it: unknown, missing and mistyped values are errors."""
 
+import copy
 import os
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 import dvc.api
 from dvc.exceptions import DvcException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from retune.core.errors import InputError
 
@@ -20,38 +21,79 @@ RawPath = Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A fraction of a whole, below 1."""
 
+DEFAULTS = "defaults"
+
 
 class Section(BaseModel):
-    """A mapping in params.yaml. Fields have no defaults: the file shows what ran."""
+    """A mapping in params.yaml.
+
+    A field has a default only where that means off: null, false, 0, or nothing in a list. Every other value stands in
+    the file, in the entry itself or in `defaults.<stage>`, so that the file shows what ran.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+    """Names that a parameter had before, and what to write instead."""
+
     @classmethod
     def read(cls, key: str) -> Self:
-        """Return the section at a dotted key such as `mine.eedi`.
+        """Return the section at a dotted key such as `mine.eedi`, completed by its defaults.
 
         Raises:
             InputError: The key is absent or a value is wrong; one line per finding.
         """
-        return cls.parse(key, read_value(key))
+        return cls.parse(key, read_value(key), read_defaults(key))
 
     @classmethod
     def read_entries(cls, key: str) -> dict[str, Self]:
-        """Return every entry of the section at `key`, by name."""
-        return {name: cls.parse(f"{key}.{name}", value) for name, value in read_value(key).items()}
+        """Return every entry of the section at `key`, by name, completed by their defaults."""
+        defaults = read_defaults(f"{key}.")
+        return {name: cls.parse(f"{key}.{name}", value, defaults) for name, value in read_value(key).items()}
 
     @classmethod
-    def parse(cls, key: str, value: object) -> Self:
-        """Check a value read from `key`; the same errors as `read`."""
+    def parse(cls, key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Self:
+        """Check a value read from `key`, completed by `defaults`; the same errors as `read`."""
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(merge(defaults or {}, value), context={"is_file": True})
         except ValidationError as error:
-            lines = [_line(key, finding) for finding in error.errors(include_url=False)]
+            lines = [_line(key, finding, value, defaults or {}) for finding in error.errors(include_url=False)]
             raise InputError("\n".join(lines)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_former_name(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context and isinstance(value, Mapping):
+            for old in cls.RENAMED:
+                if old in value:
+                    raise ValueError(f"{old}: not a parameter any more; {cls.RENAMED[old]}")
+        return value
+
+
+def merge(defaults: Mapping[str, Any], entry: object) -> Any:
+    """Complete an entry by its defaults, key by key, nested mappings too; what the entry says wins."""
+    if not isinstance(entry, Mapping):
+        return entry
+    merged = dict(copy.deepcopy(dict(defaults)))
+    for name, value in entry.items():
+        default = defaults.get(name)
+        merged[name] = merge(default, value) if isinstance(default, Mapping) else value
+    return merged
+
+
+def read_defaults(key: str) -> dict[str, Any]:
+    """Return `defaults.<stage>` for the key of an entry such as `mine.eedi`; empty where a stage has none."""
+    stage, dot, _ = key.partition(".")
+    return defaults_of(read_all(), stage) if dot else {}
+
+
+def defaults_of(params: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """Return the defaults of a stage's entries among all parameters."""
+    return dict(params.get(DEFAULTS, {}).get(stage, {}))
 
 
 def read_value(key: str) -> Any:
-    """Return what params.yaml holds at a dotted key, as DVC understands it.
+    """Return what params.yaml holds at a dotted key, as DVC understands it, without defaults.
 
     Inside a DVC stage only the stage's declared parameters exist, so an undeclared read fails.
     """
@@ -80,16 +122,57 @@ def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
         raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
 
 
-def _line(key: str, finding: Any) -> str:
-    where = ".".join([key, *(str(part) for part in finding["loc"])]).strip(".")
+def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield each value of a checked section: its dotted name, the value, and where it stands.
+
+    Args:
+        key: Of the entry, such as `finetune.minilm_science`.
+        value: The section, resolved and dumped.
+        entry: What params.yaml holds at `key`.
+        defaults: What it holds at `defaults.<stage>`.
+    """
+    yield from _leaves(value, (), key, entry, defaults)
+
+
+def _leaves(
+    value: Any, path: tuple[str, ...], key: str, entry: object, defaults: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, str]]:
+    if isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from _leaves(part, (*path, name), key, entry, defaults)
+    else:
+        yield ".".join(path), value, _place(key, path, entry, defaults) or "absent, so off"
+
+
+def _place(key: str, path: tuple[Any, ...], entry: object, defaults: Mapping[str, Any]) -> str:
+    """Return the section in which a value stands; empty if it stands in none."""
+    if _holds(entry, path):
+        return key
+    return f"{DEFAULTS}.{key.partition('.')[0]}" if _holds(defaults, path) else ""
+
+
+def _holds(value: Any, path: tuple[Any, ...]) -> bool:
+    for part in path:
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
+            return isinstance(value, list)  # pydantic counts into lists, and names members of unions
+    return True
+
+
+def _line(key: str, finding: Any, entry: object, defaults: Mapping[str, Any]) -> str:
+    path = tuple(finding["loc"])
+    place = _place(key, path[:1], entry, defaults) or key if path else key
+    where = ".".join([place, *map(str, path)]).strip(".")
     match finding["type"]:
         case "extra_forbidden":
-            return f"params.yaml: {where}: unknown parameter; remove it or mend its spelling"
+            return f"params.yaml: {where}: unknown parameter; remove it or fix the spelling"
         case "missing":
-            return f"params.yaml: {where}: missing; add it"
+            also = f", or add it to {DEFAULTS}.{key.partition('.')[0]}" if defaults else ""
+            return f"params.yaml: {where}: missing; add it{also}"
         case "value_error":
             return f"params.yaml: {where}: {finding['ctx']['error']}"
         case _:
-            told = str(finding["msg"])
-            expected = told.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
+            message = str(finding["msg"])
+            expected = message.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
             return f"params.yaml: {where}: expected {expected[0].lower()}{expected[1:]}, got {finding['input']!r}"

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from retune.core.errors import InputError
 from retune.core.files import atomic_directory
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import SPLITS, Split, write_splits, write_table
-from retune.core.section import read_value
+from retune.core.section import read_defaults, read_value
 from retune.datasets.cleaning import QUERY_COLUMNS, JudgedQueries, clean, merge_queries
 from retune.datasets.corpus_writer import CorpusWriter
 from retune.datasets.hub_pins import local_raw
@@ -37,15 +37,15 @@ def formats() -> list[str]:
 
 def read_params(key: str) -> Convert:
     """Return a `convert` entry, checked by its format's own `Params`."""
-    return parse_params(key, read_value(key))
+    return parse_params(key, read_value(key), read_defaults(key))
 
 
-def parse_params(key: str, value: Any) -> Convert:
+def parse_params(key: str, value: Any, defaults: Mapping[str, Any] | None = None) -> Convert:
     """Check a `convert` entry read from `key`; the format named in it says which parameters there are."""
     name = value.get("format") if isinstance(value, dict) else None
     if name not in formats():
         raise InputError(f"params.yaml: {key}.format: expected one of {', '.join(formats())}, got {name!r}")
-    params: Convert = importlib.import_module(f"retune.formats.{name}").Params.parse(key, value)
+    params: Convert = importlib.import_module(f"retune.formats.{name}").Params.parse(key, value, defaults)
     return params
 
 
@@ -78,12 +78,12 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
         splits = {name: _split(judged, name) for name in SPLITS}
         write_splits(partial, splits)
         write_table(partial / "leaks.parquet", leaks)
-        write_origins(partial, [Origin("data", out.name, params.licence, params.source, params.use)])
+        write_origins(partial, [Origin("data", out.name, params.licence, params.origin, params.use)])
     statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}
     statistics |= {"examples": examples} if examples else {}
-    statistics["provenance"] = {"licence": params.licence, "source": params.source, "use": params.use}
+    statistics["provenance"] = {"licence": params.licence, "source": params.origin, "use": params.use}
     return statistics, lengths(splits, corpus.words, corpus.characters)
 
 
@@ -109,7 +109,7 @@ def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) ->
             continue
         check_record(record)
         if isinstance(record, Query):
-            split = params.everything_in or record.split
+            split = params.assign_all_to or record.split
             queries.add(record._replace(split=split, prompt=record.prompt or None, answer=record.answer or None))
         elif isinstance(record, Judgment):
             judgments.append(record)
@@ -150,7 +150,7 @@ def _check_use(params: Convert, splits: pd.Series, *, where: str) -> None:
     if params.use == "evaluation_only" and num_train:
         raise InputError(
             f"{where}: evaluation_only: expected no train queries, got {num_train}; "
-            "write everything_in: test (or dev), or use: training_against_licence"
+            "write assign_all_to: test (or dev), or use: training_against_licence"
         )
 
 

@@ -197,13 +197,13 @@ class EmbeddingCache:
 
 def stored_dim(settings: Cache, key: str) -> int | None:
     """Return the dimensions of the vectors stored under a model's key; None if there is no file that can be read."""
-    return read_dim(_path(_folder(settings), key))
+    return read_dim(_path(settings.folder, key))
 
 
 @contextmanager
 def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
     """Open a model's vectors; in the end store what waits, and keep all models together within their limit."""
-    folder = _folder(settings)
+    folder = settings.folder
     cache = EmbeddingCache(folder, entry)
     try:
         yield cache
@@ -215,10 +215,6 @@ def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
                 shrink(folder, settings.max_gb, keep=cache.path)
             except (sqlite3.Error, OSError) as error:
                 LOG.warning("%s: %s; the embedding cache may be over its limit", folder, error)
-
-
-def _folder(settings: Cache) -> Path:
-    return Path(settings.folder).expanduser()
 
 
 def _path(folder: Path, key: str) -> Path:

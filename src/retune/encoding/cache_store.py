@@ -100,8 +100,8 @@ def manage(command: str, compute: Compute) -> str:
         InputError: Another command, or no cache.
     """
     if compute.cache is None:
-        raise InputError("params.yaml: compute.cache: expected a folder, got null; there is no cache to look at")
-    folder = Path(compute.cache.folder).expanduser()
+        raise InputError("RETUNE_CACHE: expected a folder, got nothing; there is no cache to look at")
+    folder = compute.cache.folder
     match command:
         case "show":
             lines = ["model\tof\tdim\tvectors\tMB\tlast used\tfile", *_lines(folder)]

@@ -1,9 +1,11 @@
-"""Section `compute`: where vectors are computed and kept, shared by every stage that encodes or trains."""
+"""Section `compute`: where vectors are computed, shared by every stage that encodes or trains."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from retune.core.local_settings import read_local_settings
 from retune.core.section import Section
 
 MIN_TOKEN_BUDGET = 512  # below it a vector's bits depend on its place in the batch
@@ -12,13 +14,22 @@ MIN_TOKEN_BUDGET = 512  # below it a vector's bits depend on its place in the ba
 class Cache(Section):
     """Where vectors are kept for the next stage, run or checkout."""
 
-    folder: Annotated[str, Field(min_length=1)]  # ~ is the user's home
-    max_gb: PositiveFloat  # of all models together; the least recently used go first
+    folder: Path
+    max_gb: float  # of all models together; the least recently used go first
 
 
 class Compute(Section):
     """Hardware choices. Results differ in their last bits between devices and token budgets."""
 
+    RENAMED = {"cache": "set RETUNE_CACHE (a folder; empty for no cache) and RETUNE_CACHE_GB in the environment"}
+
     device: Literal["auto", "cpu", "cuda", "mps"]
     token_budget: Annotated[int, Field(ge=MIN_TOKEN_BUDGET)]  # tokens in one batch
-    cache: Cache | None  # null: every text is encoded anew
+    cache: Cache | None = None  # no parameter: `read` takes it from the environment
+
+    @classmethod
+    def read(cls, key: str) -> Self:
+        """Return the section, with the embedding cache that the environment names."""
+        local = read_local_settings()
+        cache = Cache(folder=local.cache, max_gb=local.cache_gb) if local.cache else None
+        return super().read(key).model_copy(update={"cache": cache})

@@ -2,7 +2,7 @@
 
 `raw` is a folder with corpus.jsonl, dev_queries.jsonl and, from the separate qrels repository, dev_qrels.jsonl; or
 the same of test. Documents and queries are `{"id", "text"}`, judgments `{"qid", "docid", "relevance"}`, where 0 marks
-a hard negative. There is no train split: `everything_in: test` evaluates on the dev queries.
+a hard negative. There is no train split: `assign_all_to: test` evaluates on the dev queries.
 """
 
 from collections.abc import Iterator

@@ -37,8 +37,8 @@ def _is_template(value: str) -> str:
 class Params(Convert):
     """Adds the instruction before every query, an example before that, and the rule of the split."""
 
-    prompt: str | None  # a query's own, put before the model's prefix
-    example: Annotated[str, AfterValidator(_is_template)] | None  # put before the prompt of dev and test queries
+    prompt: str | None = None  # a query's own, put before the model's prefix
+    example: Annotated[str, AfterValidator(_is_template)] | None = None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
 
 

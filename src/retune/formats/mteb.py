@@ -31,7 +31,7 @@ SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
 class Params(Convert):
     """Adds the subset read, and the rules of NanoBEIR."""
 
-    subset: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None  # the part of the folder names before -corpus
+    subset: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None  # the part of the folder names before -corpus
     nano_beir: bool  # the judgments' train file is the test split, all are of relevance 1, empty texts are left out
 
 

@@ -22,11 +22,11 @@ class Params(Convert):
     """Adds the names of the keys: of pairs and triplets, or of scored rows."""
 
     query_key: str
-    positive_key: str | None
-    negative_key: str | None
-    document_key: str | None  # of scored rows
-    label_key: str | None  # of scored rows
-    relevant_from: float | None  # of scored rows: a label this high means relevant
+    positive_key: str | None = None
+    negative_key: str | None = None
+    document_key: str | None = None  # of scored rows
+    label_key: str | None = None  # of scored rows
+    relevant_from: float | None = None  # of scored rows: a label this high means relevant
 
     @model_validator(mode="after")
     def _one_kind_of_row(self) -> Self:

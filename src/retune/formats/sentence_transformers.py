@@ -25,7 +25,7 @@ LABELS = ("label", "labels", "score", "scores")
 class Params(Convert):
     """Adds what a label means."""
 
-    relevant_from: float | None  # of scored pairs and labelled lists: a label this high means relevant
+    relevant_from: float | None = None  # of scored pairs and labelled lists: a label this high means relevant
 
 
 class Columns(NamedTuple):

@@ -1,7 +1,7 @@
 """Format `t2_reranking`: C-MTEB/T2Reranking, one .parquet or .jsonl file of `{query, positive, negative}`.
 
 Both are lists of texts and may be empty; rows without a positive count as queries without a relevant document. All
-queries are of the split dev, the only one published: `everything_in` puts them where they are wanted.
+queries are of the split dev, the only one published: `assign_all_to` puts them where they are wanted.
 """
 
 from collections.abc import Iterator

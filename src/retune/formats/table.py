@@ -21,19 +21,19 @@ from retune.reading.values import columns_in, number_in, texts_in
 
 
 class Params(Convert):
-    """Adds the columns' names; null where there is no such column."""
+    """Adds the columns' names; absent where there is no such column."""
 
     query: str
-    query_id: str | None
+    query_id: str | None = None
     positive: str
-    positive_id: str | None
-    negatives: list[str]
-    score: str | None  # of the positive
-    relevant_from: float | None  # a score this high means relevant, below is judged irrelevant; null: all are relevant
-    answer: str | None
-    prompt: str | None
-    group: str | None
-    split: str | None  # holds train, dev, val, valid, validation or test; null: by the files' names
+    positive_id: str | None = None
+    negatives: list[str] = []
+    score: str | None = None  # of the positive
+    relevant_from: float | None = None  # a score this high means relevant, a lower one irrelevant; off: all are
+    answer: str | None = None
+    prompt: str | None = None
+    group: str | None = None
+    split: str | None = None  # holds train, dev, val, valid, validation or test; null: by the files' names
 
     @model_validator(mode="after")
     def _threshold_is_of_scores(self) -> Self:

@@ -46,8 +46,8 @@ class Params(Convert):
 
     documents: Annotated[list[Inside], Field(min_length=1)]  # all read, in this order
     splits: Annotated[dict[Literal["train", "dev", "test"], SplitFiles], Field(min_length=1)]
-    runs: list[Inside]
-    run_depth: PositiveInt | None  # documents of a query, the highest scores first; null without runs
+    runs: list[Inside] = []
+    run_depth: PositiveInt | None = None  # documents of a query, the highest scores first; null without runs
 
     @model_validator(mode="after")
     def _runs_have_a_depth(self) -> Self:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from retune.core.files import write_text
 from retune.core.records import Dataset
-from retune.layouts.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled, write_lines
+from retune.layouts.contents import SCORES, UNANSWERED, corpus_columns, examples_of, filled, write_lines
 
 LACKS = (SCORES, UNANSWERED)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from retune.core.records import Dataset
-from retune.layouts.exported import (
+from retune.layouts.contents import (
     EQUAL_TEXTS,
     TITLES,
     UNANSWERED,

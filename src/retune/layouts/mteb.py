@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from retune.core.files import write_text
 from retune.core.records import PARQUET, Dataset
-from retune.layouts.exported import SCORES, UNANSWERED, corpus_columns, examples_of, filled
+from retune.layouts.contents import SCORES, UNANSWERED, corpus_columns, examples_of, filled
 
 LACKS = (SCORES, UNANSWERED)
 

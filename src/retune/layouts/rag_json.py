@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retune.core.files import write_text
 from retune.core.records import Dataset
-from retune.layouts.exported import EQUAL_TEXTS, GRADES, PROMPTS, SCORES, TITLES, examples_of, num_equal, text_by_id
+from retune.layouts.contents import EQUAL_TEXTS, GRADES, PROMPTS, SCORES, TITLES, examples_of, num_equal, text_by_id
 
 LACKS = (TITLES, PROMPTS, GRADES, SCORES)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from retune.core.errors import InputError
 from retune.core.records import Dataset
-from retune.layouts.exported import (
+from retune.layouts.contents import (
     ANSWERS,
     EQUAL_TEXTS,
     GRADES,

@@ -149,7 +149,9 @@ def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params
 def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:
     """Return those ranked and those judged, and how many are ranked; no more of them than the source needs."""
     judged = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))]
-    if params.source in ("none", "scored") or (params.source == "given" and params.shortage != "random"):
+    if params.negatives_from in ("none", "scored") or (
+        params.negatives_from == "given" and params.shortage != "random"
+    ):
         return judged.reset_index(drop=True), 0
     if pool is None:
         return corpus, len(corpus)

@@ -89,7 +89,7 @@ class _Miner:
         vectors = Vectors(inputs, ranker)
         self.rankings = Rankings(inputs, vectors, params, device=ranker.device, seed=seed)
         self.rules = FalseNegatives(inputs, params.near_duplicate)
-        is_given = params.source == "scored"
+        is_given = params.negatives_from == "scored"
         self.score: Callable[[np.ndarray, np.ndarray], np.ndarray] = (
             GivenScores(inputs, params.dataset)
             if is_given
@@ -112,11 +112,11 @@ class _Miner:
         ids, params = self.inputs.queries["query_id"], self.params
         rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
         taken = NOTHING
-        if params.source in ("given", "scored") or (params.source == "mined" and params.keep_judged):
+        if params.negatives_from in ("given", "scored") or (params.negatives_from == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
             offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
             taken = self._take(offer, self._missing(taken), taken, rngs)
-        if params.source == "mined":
+        if params.negatives_from == "mined":
             taken = self._take_ranges(rows, taken, rngs)
         short = rows[self._missing(taken)[rows] > 0]
         self.outcome.short += [str(ids[row]) for row in short]
@@ -213,7 +213,7 @@ def _starts(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _check_ranges(inputs: Inputs, params: Mine) -> None:
-    if params.source != "mined":
+    if params.negatives_from != "mined":
         return
     for first, stop, _ in params.parts:
         if first >= inputs.num_ranked:

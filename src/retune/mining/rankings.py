@@ -35,7 +35,7 @@ class Rankings:
         self._depth = min(params.depth, inputs.num_ranked)
         self.recall: float | None = None
         self._rankers: list[Callable[[np.ndarray], np.ndarray]] = []
-        is_ranked = params.source == "mined" and self._depth > 0  # else all negatives are judged or random
+        is_ranked = params.negatives_from == "mined" and self._depth > 0  # else all negatives are judged or random
         if is_ranked and params.ranking != "bm25":
             documents = vectors.documents[: inputs.num_ranked]
             search = build_index(documents, params.search, device)

@@ -8,17 +8,19 @@ from retune.core.section import Name, Section
 
 
 class Gate(Section):
-    """What every run has to keep to, or `make gate` fails; null asks for nothing."""
+    """What every run has to keep to, or `make gate` fails; an absent one asks for nothing."""
 
-    min_gain: float | None  # at home, at the lower end of the confidence interval
-    max_forgetting: float | None  # on each other data set, at the upper end
+    min_gain: float | None = None  # at home, at the lower end of the confidence interval
+    max_forgetting: float | None = None  # on each other data set, at the upper end
 
 
 class Reference(Section):
-    """Figures of others on a data set, shown beside ours."""
+    """Published results on a data set, shown beside ours."""
 
     dataset: Name
-    source: Annotated[str, Field(min_length=1)]  # whose, in words
+    RENAMED = {"source": "write name"}
+
+    name: Annotated[str, Field(min_length=1)]  # the model and who published its figures, in words
     values: Annotated[dict[str, float], Field(min_length=1)]  # by metric
 
 
@@ -31,8 +33,8 @@ class Compare(Section):
     resamples: Annotated[int, Field(ge=1000)]  # of the test and of the bootstrap
     margin: NonNegativeFloat  # a loss that is shown to be smaller does not count as forgetting
     changed_queries: NonNegativeInt  # listed for a run on a data set: those that changed most
-    gate: Gate | None
-    references: list[Reference]
+    gate: Gate | None = None
+    references: list[Reference] = []
 
     def metrics_on(self, dataset: str) -> list[str]:
         """Return the metric compared, and those of the references on a data set."""

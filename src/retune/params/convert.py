@@ -1,4 +1,4 @@
-"""Section `convert.<dataset>`: what every format shares; a format adds its own in converters/<format>.py."""
+"""Section `convert.<dataset>`: what every format shares; a format adds its own in formats/<format>.py."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,14 +28,16 @@ class Leaks(Section):
 class Convert(Section):
     """One data set. A share cuts a split from train; `given` takes the source's own."""
 
-    format: str  # a module of retune.converters
+    RENAMED = {"source": "write origin", "everything_in": "write assign_all_to"}
+
+    format: str  # a module of retune.formats
     raw: RawPath
     licence: str
-    source: str  # where it comes from: a URL, or words
+    origin: str  # where it comes from: a URL, or words
     use: Literal["any", "evaluation_only", "training_against_licence"]
     merge_queries: bool | Literal["keep_first"]  # equal query texts become one with several positives
     max_unusable: Share  # of judgments or of queries; more left out is an error
-    everything_in: Literal["train", "dev", "test"] | None  # the split all queries are put in before any cut
+    assign_all_to: Literal["train", "dev", "test"] | None = None  # the split all queries are put in before any cut
     split_by: Literal["document", "query", "group"]  # what never lies on both sides of a cut
     dev: Cut
     test: Cut

@@ -1,7 +1,7 @@
 """Section `fetch.<model>`: a base model, where it comes from and how texts enter it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,7 @@ class Fetch(Encoding):
     repo: str | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     path: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None  # of model.safetensors; null for a Hub revision
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; not of a Hub model
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -41,12 +41,12 @@ class Lexical(Section):
     source: Literal["bm25"]
 
 
-def parse_entry(key: str, value: object) -> Fetch | Lexical:
-    """Check an entry read from `key`; its source says which parameters it has."""
+def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical:
+    """Check an entry read from `key`; its source says which parameters it has, and BM25 has no defaults."""
     source = value.get("source", "package") if isinstance(value, Mapping) else "package"
     if source not in SOURCES:
         raise InputError(f"params.yaml: {key}.source: expected one of {', '.join(SOURCES)}, got {source!r}")
-    return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value)
+    return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value, defaults)
 
 
 def _names(fields: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""Section `finetune.<run>`: one fine-tuned model."""
+"""Section `finetune.<model>`: one tuned model."""
 
 import json
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +9,7 @@ from retune.core.section import Name, Section, Share
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
-    "guide_margin": None, "soup_size": 1, "processes": 1,
+    "guide_margin": None, "processes": 1,
 }  # fmt: skip
 
 
@@ -33,50 +33,79 @@ class Icl(Section):
     example_max_length: PositiveInt  # tokens of an example's query; its document has document_max_length
 
 
-class Finetune(Section):
-    """One run. `method: none` copies the base, so that two revisions compare tuned with untuned."""
+class Averaging(Section):
+    """Which weights are scored on dev and written instead of those that training ends with."""
 
-    base: Name  # a fetched model or another run
+    from_epoch: PositiveInt | None = None  # from its end on, the weights at dev scores are averaged
+    models: PositiveInt = 1  # times to train from the base, with other batches each; the mean is over all of them
+    base_weight: Share = 0.0  # base_weight * base + (1 - base_weight) * tuned
+
+
+class Finetune(Section):
+    """One tuned model. `method: none` copies the base, so that two revisions compare tuned with untuned."""
+
+    RENAMED = {
+        "keep": "write checkpoint",
+        "base_share": "write averaging: {base_weight: ...}",
+        "average_from": "write averaging: {from_epoch: ...}",
+        "soup_size": "write averaging: {models: ...}",
+        "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
+    }
+
+    # Data and selection
+    base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split chooses what is kept
+    guide: Name  # the model that masks likely false negatives; unused without guide_margin
     dev_metric: str  # such as ndcg_at_10; higher is better
-    dev_documents: NonNegativeInt | None  # random ones ranked with those judged and mined; null: the whole corpus
-    evaluate_steps: PositiveInt | None  # steps from one dev score to the next, besides that after each epoch
-    patience: PositiveInt | None  # dev scores in a row that are no better than the best, after which a run ends
-    keep: Literal["best", "last"] | PositiveInt  # which model is written: by dev score, or that after an epoch
+    dev_documents: NonNegativeInt | None = None  # random ones ranked with those judged and mined; off: whole corpus
+    evaluate_steps: PositiveInt | None = None  # steps from one dev score to the next, besides that after each epoch
+    patience: PositiveInt | None = None  # training stops after so many dev scores in a row no better than the best
+    checkpoint: Literal["best", "last"] | PositiveInt  # which is written: best on dev, last, or that after an epoch
+
+    # Method
     engine: Literal["sentence_transformers", "flagembedding"]
     method: Literal["none", "full", "lora", "icl"]  # icl: decoders that read examples in their context
-    lora: Lora | None
-    icl: Icl | None
+    lora: Lora | None = None
+    icl: Icl | None = None
+
+    # Batch
     epochs: PositiveInt
     batch_size: PositiveInt  # queries a step
     hard_negatives: NonNegativeInt  # mined negatives a query brings to its batch, drawn anew each epoch
-    random_negatives: NonNegativeInt  # documents of the mined set drawn for each batch, compared with all its queries
+    random_negatives: NonNegativeInt = 0  # documents of the mined set drawn for each batch, compared with all queries
     in_batch_negatives: bool  # whether a query is compared with the other queries' documents
-    guide: Name  # a model that tells which other documents may answer a query; unused if guide_margin is null
-    guide_margin: Annotated[float, Field(ge=0.0)] | None  # what it scores above its positive's score - this: left out
-    loss: Literal["infonce", "kl", "margin_mse", "cosent"]  # all but the first learn the scores that mining kept
+    gradient_caching: bool = False  # batches of any size in the memory of one token budget, for a second forward pass
+
+    # Loss
+    loss: Literal["infonce", "kl", "margin_mse", "cosent"]  # all but infonce distil stored scores
     temperature: PositiveFloat  # logits are cosine similarities divided by it
-    teacher_temperature: PositiveFloat | None  # of kl: the scores kept are divided by it
-    matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None  # the loss is the mean over these
-    gradient_caching: bool  # batches of any size in the memory of one token budget, for a second forward pass
+    teacher_temperature: PositiveFloat | None = None  # of kl: the stored scores are divided by it
+    guide_margin: Annotated[float, Field(ge=0.0)] | None = None  # documents above positive - margin are masked
+    matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None = None  # the loss is the mean over these
+
+    # Optimisation and regularisation
     learning_rate: PositiveFloat
     warmup_ratio: Share  # of the steps from the base, rising linearly; then falling linearly to 0
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    frozen_layers: NonNegativeInt  # the lowest, with the embeddings below them, stay as the base's; 0: none
-    dropout: Share  # 0 trains twice as fast on a CPU
-    base_share: Share  # weights scored and written: base_share * base + (1 - base_share) * tuned
-    average_from: PositiveInt | None  # epoch from whose end on the weights at dev scores are averaged
-    soup_size: PositiveInt  # times to train from the base, with other batches each; the mean is over all of them
-    processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one a visible GPU
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    frozen_layers: NonNegativeInt = 0  # the lowest N layers, with the embeddings below them, are frozen
+    dropout: Share = 0.0  # without it training is twice as fast on a CPU
+    averaging: Averaging | None = None
+
+    # Hardware, and the rest
+    processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one for each visible GPU
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: packed or eager on a CPU
-    checkpoint_minutes: PositiveFloat  # what a killed run loses at most
-    trainer: dict[str, Any]  # any other training argument of sentence-transformers and transformers
+    trainer: dict[str, Any] = {}  # any other training argument of sentence-transformers and transformers
+
+    @property
+    def averages(self) -> Averaging:
+        """Return what is averaged: nothing where `averaging` is absent."""
+        return self.averaging or Averaging()
 
     @property
     def all_epochs(self) -> int:
-        """Return the epochs of all models of the soup together."""
-        return self.epochs * self.soup_size
+        """Return the epochs of all models that are averaged together."""
+        return self.epochs * self.averages.models
 
     @property
     def is_sharded(self) -> bool:
@@ -95,49 +124,53 @@ class Finetune(Section):
             raise ValueError(f"hard_negatives: expected 1 or more with loss {self.loss}, got 0")
         if (self.teacher_temperature is None) == (self.loss == "kl"):
             raise ValueError(
-                f"teacher_temperature: expected a number with loss kl and null else, got {self.teacher_temperature} "
+                f"teacher_temperature: expected a number with loss kl and none else, got {self.teacher_temperature} "
                 f"with {self.loss}"
             )
-        if isinstance(self.keep, int) and (self.keep > self.epochs or self.patience is not None):
+        if isinstance(self.checkpoint, int) and (self.checkpoint > self.epochs or self.patience is not None):
             raise ValueError(
-                f"keep: expected best, last, or without patience an epoch up to epochs ({self.epochs}), got {self.keep}"
+                f"checkpoint: expected best, last, or without patience an epoch up to epochs ({self.epochs}), "
+                f"got {self.checkpoint}"
             )
         return self
 
     @model_validator(mode="after")
     def _suits_method(self) -> Self:
-        if (self.method in ("lora", "icl")) > (self.lora is not None):
-            raise ValueError(f"lora: expected a section as in docs/finetune.md with method {self.method}, got null")
-        if self.method in ("lora", "icl") and self.base_share:
+        has_adapter = self.method in ("lora", "icl")
+        if has_adapter and self.lora is None:
+            raise ValueError(f"lora: expected a block as in docs/finetune.md with method {self.method}, got none")
+        if has_adapter and self.averages.base_weight:
             raise ValueError(
-                f"base_share: expected 0 with method {self.method} (lower alpha instead), got {self.base_share}"
+                f"averaging.base_weight: expected 0 with method {self.method} (lower alpha instead), "
+                f"got {self.averages.base_weight}"
             )
-        if self.average_from is not None and (self.method in ("lora", "icl") or self.average_from > self.epochs):
-            raise ValueError(
-                f"average_from: expected null with method lora or icl, else null or an epoch up to epochs "
-                f"({self.epochs}), got {self.average_from} with {self.method}"
-            )
-        if self.frozen_layers and self.method in ("lora", "icl"):
+        if has_adapter and self.frozen_layers:
             raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
         return self
 
     @model_validator(mode="after")
-    def _soup_is_the_mean_of_like_models(self) -> Self:
-        if self.soup_size == 1:
+    def _averages_what_is_there(self) -> Self:
+        start, models = self.averages.from_epoch, self.averages.models
+        if start is not None and (self.method in ("lora", "icl") or start > self.epochs):
+            raise ValueError(
+                f"averaging.from_epoch: expected none with method lora or icl, else none or an epoch up to epochs "
+                f"({self.epochs}), got {start} with {self.method}"
+            )
+        if models == 1:
             return self
         for name in ("evaluate_steps", "patience"):
             if (value := getattr(self, name)) is not None:
-                raise ValueError(f"{name}: expected null with a soup_size above 1, got {value}")
-        if self.keep != "last" or self.average_from is None:
+                raise ValueError(f"{name}: expected none with averaging.models above 1, got {value}")
+        if self.checkpoint != "last" or start is None:
             raise ValueError(
-                f"keep and average_from: expected last and an epoch with a soup_size above 1, got {self.keep} and "
-                f"{self.average_from}"
+                f"checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
+                f"got {self.checkpoint} and {start}"
             )
         optimizer = str(self.trainer.get("optim", ""))
-        if self.trainer.get("deepspeed") or self.trainer.get("fsdp") or "lomo" in optimizer or "layerwise" in optimizer:
+        if self.is_sharded or "lomo" in optimizer or "layerwise" in optimizer:
             raise ValueError(
-                "trainer: expected neither deepspeed, fsdp nor an optim by layers with a soup_size above 1, got "
-                f"{self.trainer}"
+                "trainer: expected neither deepspeed, fsdp nor an optim by layers with averaging.models above 1, "
+                f"got {self.trainer}"
             )
         return self
 
@@ -167,7 +200,7 @@ class Finetune(Section):
             self.loss != "infonce" or not (self.in_batch_negatives or self.random_negatives)
         ):
             raise ValueError(
-                "guide_margin: expected null without infonce and in-batch or random negatives, which it is about, "
+                "guide_margin: expected none without infonce and in-batch or random negatives, which it masks, "
                 f"got {self.guide_margin}"
             )
         return self
@@ -187,6 +220,8 @@ class Finetune(Section):
                     f"{name}: expected {json.dumps(value)} with engine flagembedding, "
                     f"got {getattr(self, name)}; or take engine sentence_transformers"
                 )
+        if self.averages.models > 1:
+            raise ValueError(f"averaging.models: expected 1 with engine flagembedding, got {self.averages.models}")
         if sharded := sorted({"deepspeed", "fsdp", "fsdp_config"} & set(self.trainer)):
             raise ValueError(f"trainer.{sharded[0]}: expected none with engine flagembedding; remove it")
         if self.loss not in ("infonce", "kl"):

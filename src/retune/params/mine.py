@@ -19,7 +19,7 @@ Range = Annotated[list[NonNegativeInt | None], Field(min_length=2, max_length=2)
 """Ranks from 0, positives included: [first, past the last); null as the end means the rest of the corpus."""
 
 
-class Part(Section):
+class RangeShare(Section):
     """A share of the negatives that comes from ranks of its own."""
 
     range: Range
@@ -29,38 +29,40 @@ class Part(Section):
 class Limits(Section):
     """Scores a mined negative must keep to; `positive` is the lowest score of the query's positives."""
 
-    absolute_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin
-    relative_margin: Annotated[float, Field(ge=0.0)] | None  # at most positive - margin * |positive|
-    percent_of_positive: PositiveFloat | None  # the same as a relative margin of 1 - this; NV-Retriever takes 0.95
-    max_score: float | None
-    min_score: float | None
+    absolute_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin
+    relative_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin * |positive|
+    percent_of_positive: PositiveFloat | None = None  # a relative margin of 1 - this; NV-Retriever takes 0.95
+    max_score: float | None = None
+    min_score: float | None = None
 
 
 class Mine(Section):
     """One mining recipe."""
 
+    RENAMED = {"source": "write negatives_from", "further_ranges": "write extra_ranges"}
+
     dataset: Name
     model: Name  # its ranking is mined
-    source: Literal["mined", "given", "scored", "none"]
-    # given: what the data set judges irrelevant; scored: the same with its own scores; none: positives only
     pool: Name  # data set whose corpus is ranked
+    scorer: Name  # model whose scores are limited and kept; a cross-encoder, or the same as `model`
+    negatives_from: Literal["mined", "given", "scored", "none"]
+    # given: what the data set judges irrelevant; scored: the same with its own scores; none: positives only
     ranking: Literal["dense", "bm25", "union"]  # union: of both, each cut to the range
     search: Search
-    scorer: Name  # model whose scores are limited and kept; a cross-encoder, or the same as `model`
     range: Range
-    further_ranges: list[Part] | None
-    negatives: NonNegativeInt  # per query; 0 where source is none, and allowed where it is scored
+    extra_ranges: list[RangeShare] = []
+    negatives: NonNegativeInt  # per query; 0 where negatives_from is none, and allowed where it is scored
     sampling: Literal["top", "uniform", "score"]
-    sampling_temperature: PositiveFloat | None  # of sampling by score: weights are exp(score / temperature)
-    keep_judged: bool  # documents judged irrelevant come first, mined ones fill up
-    limits: Limits | None
-    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None  # of a positive, by words: never a negative
+    sampling_temperature: PositiveFloat | None = None  # of sampling by score: weights are exp(score / temperature)
+    keep_judged: bool = False  # documents judged irrelevant come first, mined ones fill up
+    limits: Limits | None = None
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None  # of a positive, by words: never a negative
     shortage: Literal["fewer", "random", "fail"]  # random: fill up with random documents
 
     @property
     def parts(self) -> list[tuple[int, int | None, float]]:
         """Return first rank, stop and share of the negatives of every range; the first takes what is left over."""
-        further = [(part.range, part.share) for part in self.further_ranges or []]
+        further = [(part.range, part.share) for part in self.extra_ranges]
         ranges = [(self.range, 1.0 - sum(share for _, share in further)), *further]
         return [(first or 0, stop, share) for (first, stop), share in ranges]
 
@@ -76,29 +78,32 @@ class Mine(Section):
 
     @model_validator(mode="after")
     def _negatives_fit_the_source(self) -> Self:
-        if self.source == "scored" and self.shortage == "random":
-            raise ValueError("shortage: expected fewer or fail with source scored, got random; such have no score")
-        if self.source != "scored" and (self.negatives == 0) != (self.source == "none"):
+        if self.negatives_from == "scored" and self.shortage == "random":
             raise ValueError(
-                f"negatives: expected 0 with source none and 1 or more else, got {self.negatives} with {self.source}"
+                "shortage: expected fewer or fail with negatives_from scored, got random; such have no score"
+            )
+        if self.negatives_from != "scored" and (self.negatives == 0) != (self.negatives_from == "none"):
+            raise ValueError(
+                f"negatives: expected 0 with negatives_from none and 1 or more else, got {self.negatives} "
+                f"with {self.negatives_from}"
             )
         if (self.sampling_temperature is None) == (self.sampling == "score"):
             raise ValueError(
-                f"sampling_temperature: expected a number with sampling score and null else, "
+                f"sampling_temperature: expected a number with sampling score and none else, "
                 f"got {self.sampling_temperature} with {self.sampling}"
             )
         return self
 
     @model_validator(mode="after")
     def _ranges_hold_the_negatives(self) -> Self:
-        if self.source != "mined":
+        if self.negatives_from != "mined":
             return self
         if self.parts[0][2] <= 0.0:
-            raise ValueError("further_ranges: expected shares that add up to less than 1")
+            raise ValueError("extra_ranges: expected shares that add up to less than 1")
         for (first, stop, share), count in zip(self.parts, self.counts(self.negatives), strict=True):
             if count < 1:
                 raise ValueError(
-                    f"further_ranges: expected a negative or more of each range, got a share of {share:.2f} "
+                    f"extra_ranges: expected a negative or more of each range, got a share of {share:.2f} "
                     f"of {self.negatives} for [{first}, {stop})"
                 )
             if stop is not None and stop - first < count:

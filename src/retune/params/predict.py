@@ -14,5 +14,5 @@ class Predict(Section):
     dataset: Name  # whose corpus is ranked
     queries: RawPath
     layout: Literal["eedi", "queries"]  # eedi: Kaggle's test.csv; queries: ids and texts
-    prompt: str | None  # put before every query, and before the model's own prefix
+    prompt: str | None = None  # put before every query, and before the model's own prefix
     k: PositiveInt  # documents of a query

@@ -65,7 +65,7 @@ def page_content(found: Conclusion, inputs: Inputs) -> dict[str, Any]:
         ],
         "slices": [asdict(change) for change in found.details.slices],
         "references": [
-            {"dataset": each.dataset, "source": each.source, "metric": metric, "value": value}
+            {"dataset": each.dataset, "name": each.name, "metric": metric, "value": value}
             for each in params.references
             for metric, value in each.values.items()
         ],

@@ -78,9 +78,7 @@ def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str
         given = [each for each in comparison.params.references if each.dataset == table.dataset]
         if given:
             metrics = list(dict.fromkeys(metric for each in given for metric in each.values))
-            theirs = [
-                [_plain(each.source), *(_number(each.values.get(metric)) for metric in metrics)] for each in given
-            ]
+            theirs = [[_plain(each.name), *(_number(each.values.get(metric)) for metric in metrics)] for each in given]
             ours = [
                 [f"`{model}`", *(f"{table.mean(model, metric):.4f}" for metric in metrics)] for model in table.models
             ]

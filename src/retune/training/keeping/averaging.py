@@ -20,10 +20,10 @@ MEANS = "means"  # in the scratch directory
 
 
 @torch.no_grad()
-def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_share: float) -> None:
-    """Set each weight, in place, to base_share * base + (1 - base_share) * its value (Wortsman et al., 2109.01903)."""
+def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_weight: float) -> None:
+    """Set each weight, in place, to base_weight * base + (1 - base_weight) * its value (WiSE-FT, arXiv:2109.01903)."""
     for name, values in _weights(model):
-        values.lerp_(base[name].to(values.device), base_share)
+        values.lerp_(base[name].to(values.device), base_weight)
 
 
 class RunningMean:
@@ -74,9 +74,9 @@ def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
 class RestartFromBase(TrainerCallback):
     """Lets weights, optimizer and schedule begin again where the next model of a soup does."""
 
-    def __init__(self, model: SentenceTransformer, soup_size: int) -> None:
+    def __init__(self, model: SentenceTransformer, num_models: int) -> None:
         """Take the model before it is trained, or taken up at a checkpoint; its weights are kept on the CPU."""
-        self._soup_size = soup_size
+        self._num_models = num_models
         self._base = {name: values.detach().cpu().clone() for name, values in model.state_dict().items()}
         self._optimizer: dict[str, Any] = {}
         self._schedule: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class RestartFromBase(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Restart if a model of the soup has just ended; a run taken up within an epoch calls this as well."""
-        if state.global_step == 0 or state.global_step % (state.max_steps // self._soup_size):
+        if state.global_step == 0 or state.global_step % (state.max_steps // self._num_models):
             return
         model.load_state_dict(self._base)
         kwargs["optimizer"].load_state_dict(copy.deepcopy(self._optimizer))

@@ -70,7 +70,7 @@ def _origins(origins: Iterable[Origin]) -> str:
 def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
     """Return the dev scores, and say where those of test are."""
     scored = [row for row in rows if row.dev is not None]
-    kept = _kept(scored, task.params.keep)
+    kept = _kept(scored, task.params.checkpoint)
     table = _table(
         ["epoch", "step", task.params.dev_metric, ""],
         [[f"{row.epoch:.4g}", row.global_step, f"{row.dev:.5f}", "kept" if row is kept else ""] for row in scored],
@@ -81,11 +81,11 @@ def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
     )
 
 
-def _kept(scored: Sequence[HistoryRow], keep: str | int) -> HistoryRow:
+def _kept(scored: Sequence[HistoryRow], checkpoint: str | int) -> HistoryRow:
     """Return the row of the model that was written."""
-    if keep == "best":
+    if checkpoint == "best":
         return max(scored, key=lambda row: row.dev or 0.0)  # the first of equals
-    return scored[-1] if keep == "last" else next(row for row in scored if row.epoch == keep)
+    return scored[-1] if checkpoint == "last" else next(row for row in scored if row.epoch == checkpoint)
 
 
 def _parameters(task: Task) -> str:

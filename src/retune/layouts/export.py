@@ -14,14 +14,15 @@ from retune import layouts
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory
 from retune.core.records import SPLITS, Dataset, Mined, Split, empty_split, read_corpus, read_mined, read_split
-from retune.layouts.exported import ANSWERS, GRADES, PROMPTS, SCORES, TITLES, UNANSWERED, texts_or_none
+from retune.layouts.contents import ANSWERS, GRADES, PROMPTS, SCORES, TITLES, UNANSWERED, texts_or_none
 
 LOG = logging.getLogger(__name__)
+SHARED = {"export", "contents"}  # modules of the package that are no layouts
 
 
 def names() -> list[str]:
     """Return the names of all layouts."""
-    return sorted(module.name for module in pkgutil.iter_modules(layouts.__path__))
+    return sorted({module.name for module in pkgutil.iter_modules(layouts.__path__)} - SHARED)
 
 
 def export(name: str, folder: Path, out: Path) -> None:

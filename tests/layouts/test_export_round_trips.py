@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retune.core import records
 from retune.datasets import statistics
-from retune.layouts.exporting import export
+from retune.layouts.export import export
 from tests.support.conversion import Converted, convert_raw
 from tests.support.small_sets import a_split, mined_set, table
 

@@ -9,13 +9,12 @@ import pytest
 from retune import layouts
 from retune.core import records
 from retune.core.errors import InputError
-from retune.layouts import exporting
-from retune.layouts.exported import EQUAL_TEXTS
-from retune.layouts.exporting import export
+from retune.layouts.contents import EQUAL_TEXTS
+from retune.layouts.export import export, names
 from tests.support.small_sets import a_split, export_small, mined_set, small_dataset, table
 
 
-@pytest.mark.parametrize("layout", exporting.names())
+@pytest.mark.parametrize("layout", names())
 def test_second_export_has_equal_bytes(layout: str, tmp_path: Path) -> None:
     records.write_dataset(tmp_path / "set", small_dataset())
     written = []
@@ -44,7 +43,7 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.parametrize("layout", exporting.names())
+@pytest.mark.parametrize("layout", names())
 def test_what_a_layout_has_no_place_for_is_logged_with_its_count(
     layout: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +127,7 @@ def test_documents_that_are_one_text_with_their_titles_are_counted(
     records.write_dataset(tmp_path / "set", records.Dataset(corpus, splits))
     counted = set()
     with caplog.at_level(logging.INFO, logger="retune"):
-        for layout in exporting.names():
+        for layout in names():
             export(layout, tmp_path / "set", tmp_path / layout)
             if f"{layout} has no place for {EQUAL_TEXTS}: 1" in caplog.messages:
                 counted.add(layout)
