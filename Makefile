@@ -17,10 +17,11 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
 	OMP_WAIT_POLICY=PASSIVE pytest -n 2 --dist loadfile  # threads that wait leave the core to the other process
 
-check: $(INSTALLED)  ## lint, types, parameters
+check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 	ruff check
 	ruff format --check
 	mypy
+	PYTHONPATH=src lint-imports --no-logo
 	python -m stages.check
 
 gate: $(INSTALLED)  ## fail, by metrics/verdict.json, where a run gained too little or forgot too much
