@@ -9,7 +9,7 @@ import pytest
 
 from retune.core.errors import InputError
 from retune.reading import lines as reading
-from tests.formats.test_bad_input import BEIR, TABLE, TREC_FILES, lines, write, zipped
+from tests.datasets.test_convert_bad_input import BEIR, TABLE, TREC_FILES, lines, write, zipped
 from tests.support.conversion import convert_raw
 
 

@@ -1,4 +1,8 @@
-"""Write a data set or a mined set in a layout that other tools read; the layouts are in `layouts/`."""
+"""Write a data set or a mined set in a layout that other tools read; each layout is a module beside this one.
+
+A layout defines `LACKS`, the kinds of content that it has no place for, and `write`, which fills a folder and returns
+what else it left out, with counts. The formats of the same names read the folders back.
+"""
 
 import importlib
 import logging

@@ -1,0 +1,85 @@
+"""The packages under src/retune: their questions, size and order, and the tests that mirror them."""
+
+import ast
+import re
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import REPOSITORY, run
+
+SOURCE = REPOSITORY / "src" / "retune"
+PACKAGES = sorted(path.parent for path in SOURCE.rglob("__init__.py") if path.parent != SOURCE)
+TOP = sorted(path.name for path in PACKAGES if path.parent == SOURCE)
+MAX_MODULES = 20
+SIBLINGS = {"formats", "layouts"}  # their modules are interchangeable, so any number of them reads as one
+TESTS = sorted((REPOSITORY / "tests").glob("*/**/test_*.py"))
+
+each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+
+
+def modules(package: Path) -> list[str]:
+    return sorted(path.stem for path in package.glob("*.py") if path.stem != "__init__")
+
+
+@each_package
+def test_package_asks_its_question_in_one_line_and_holds_nothing_else(package: Path) -> None:
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    docstring = ast.get_docstring(tree) or ""
+    assert re.split(r"(?<=[.?!])\s", docstring)[0].endswith("?"), docstring
+    assert "\n" not in docstring
+    assert len(tree.body) == 1
+
+
+@each_package
+def test_package_is_small_enough_to_look_over(package: Path) -> None:
+    assert package.name in SIBLINGS or len(modules(package)) <= MAX_MODULES, modules(package)
+
+
+def test_every_module_belongs_to_a_package() -> None:
+    assert modules(SOURCE) == []
+    folders = {path.parent for path in SOURCE.rglob("*.py")} - {SOURCE}
+    assert sorted(folders) == PACKAGES
+
+
+def test_order_of_packages_lists_each_of_them_once() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = settings["contracts"]
+    assert (contract["type"], contract["containers"], contract["exhaustive"]) == ("layers", ["retune"], True)
+    assert sorted(contract["layers"]) == TOP
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("core/seeds.py", "import retune.training.spec\n", "retune.core.seeds -> retune.training.spec"),
+        ("core/seeds.py", "def f():\n    from retune.text import words\n", "retune.core.seeds -> retune.text.words"),
+        ("novel/__init__.py", "", "- retune.novel"),
+        ("helpers.py", "", "- retune.helpers"),
+    ],
+    ids=["import upward", "import upward inside a function", "package that is not in the list", "module in no package"],
+)
+def test_make_check_fails_on(path: str, text: str, message: str, tmp_path: Path) -> None:
+    copy = tmp_path / "src"
+    shutil.copytree(SOURCE, copy / "retune", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "retune" / path).parent.mkdir(exist_ok=True)
+    with (copy / "retune" / path).open("a", encoding="utf-8") as file:
+        file.write(text)
+    command = re.search(r"lint-imports.*", (REPOSITORY / "Makefile").read_text(encoding="utf-8"))[0]
+    shutil.copy2(REPOSITORY / "pyproject.toml", tmp_path)
+    result = run(f"{command} --no-cache", tmp_path, PYTHONPATH=str(copy))
+    assert result.returncode == 1
+    assert message in result.stdout
+
+
+def test_folders_of_tests_mirror_the_packages() -> None:
+    folders = {path.parent.relative_to(REPOSITORY / "tests") for path in TESTS}
+    assert folders <= {package.relative_to(SOURCE) for package in PACKAGES}
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(REPOSITORY / "tests").as_posix())
+def test_file_of_tests_is_named_after_the_module_it_tests(path: Path) -> None:
+    known = modules(SOURCE / path.parent.relative_to(REPOSITORY / "tests"))
+    assert any(f"{path.stem}_".startswith(f"test_{module}_") for module in known), known
