@@ -1,4 +1,4 @@
-"""The packages under src/retune: their questions, size and order, and the tests that mirror them."""
+"""The packages under src/retune: their questions, size and order, the tests that mirror them, the page about them."""
 
 import ast
 import re
@@ -16,6 +16,14 @@ TOP = sorted(path.name for path in PACKAGES if path.parent == SOURCE)
 MAX_MODULES = 20
 SIBLINGS = {"formats", "layouts"}  # their modules are interchangeable, so any number of them reads as one
 TESTS = sorted((REPOSITORY / "tests").glob("*/**/test_*.py"))
+
+PAGE = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+OUTPUTS = ("data/", "metrics/", "models/", "reports/")  # of stages, so a fresh clone lacks most of them
+PATHS = [
+    span
+    for span in sorted(set(re.findall(r"`([^`\s]+)`", PAGE)))
+    if span.startswith(OUTPUTS) or re.search(r"(/|\.(py|md|yaml|toml))$", span)
+]
 
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(SOURCE).as_posix())
 
@@ -83,3 +91,42 @@ def test_folders_of_tests_mirror_the_packages() -> None:
 def test_file_of_tests_is_named_after_the_module_it_tests(path: Path) -> None:
     known = modules(SOURCE / path.parent.relative_to(REPOSITORY / "tests"))
     assert any(f"{path.stem}_".startswith(f"test_{module}_") for module in known), known
+
+
+def pattern(path: str) -> str:
+    """Put a star for each name in a path, as the page writes them (<name>) and dvc.yaml does (${name})."""
+    return re.sub(r"<\w+>|\$\{[\w.]+\}", "*", path)
+
+
+def files(path: str) -> list[Path]:
+    return [file for folder in (SOURCE, REPOSITORY) for file in folder.glob(pattern(path).rstrip("/"))]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_path_on_the_page_exists(path: str) -> None:
+    graph = (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
+    outputs = {pattern(output) for output in re.findall(r"^ +- ([^:\s]+)", graph, flags=re.MULTILINE)}
+    assert pattern(path) in outputs or files(path)
+
+
+def test_names_on_the_page_are_in_the_files_it_says() -> None:
+    found = re.findall(r"((?:`[\w.]+`(?:, | and )?)+)(?:, both)?\sin\s`([^`]+\.py)`", PAGE)
+    assert len(found) > 30
+    for spans, path in found:
+        for name in re.findall(r"\w+", spans.replace(" and ", " ")):
+            definition = re.compile(rf"^ *(?:(?:def|class) )?{name}\b *[:=(]", flags=re.MULTILINE)
+            assert any(definition.search(file.read_text(encoding="utf-8")) for file in files(path)), name
+
+
+def test_table_of_packages_is_the_contract_with_the_question_of_each() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+\?) \| ([^|]+) \|$", PAGE, flags=re.MULTILINE)
+    contract = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    assert [package for package, _, _ in rows] == contract["contracts"][0]["layers"]
+    for package, question, main in rows:
+        assert (SOURCE / package / "__init__.py").read_text(encoding="utf-8").startswith(f'"""{question}')
+        missing = [name for name in re.findall(r"`([\w/]+)`", main) if not (SOURCE / package / f"{name}.py").is_file()]
+        assert missing == [], package
+
+
+def test_page_stays_one_page() -> None:
+    assert len(PAGE.splitlines()) <= 110
