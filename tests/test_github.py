@@ -120,7 +120,7 @@ def test_report_shows_scores_by_model_and_the_changed_parameter(report: str) -> 
     assert scores == {
         (f"metrics/by_model/{path.name}", name) for path in models for name in json.loads(path.read_text())
     }
-    assert rows(report, "Parameters")[1:] == [["params.yaml", "finetune.minilm_science.epochs", "2", "1"]]
+    assert rows(report, "Parameters")[1:] == [["params.yaml", "defaults.finetune.epochs", "2", "1"]]
 
 
 def test_plots_of_both_commits_are_drawn_without_data(merged: Path, report: str) -> None:

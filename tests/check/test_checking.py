@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from retune.check.checking import check, check_files
+from retune.check.checking import check, check_files, show
 from retune.core.errors import InputError
 from retune.core.section import read_all
 
@@ -90,8 +90,14 @@ WRONG = [
     (put("convert.science.max_unusable", 1.5), "convert.science.max_unusable: expected less than 1, got 1.5"),
     (put("convert.science.merge_queries", "first"), "convert.science.merge_queries"),
     (drop("convert.science.licence"), "convert.science.licence: missing; add it"),
-    (put("convert.science.leaks.policy", "warn"), "convert.science.leaks.policy: expected 'fail', 'drop' or 'report'"),
-    (put("convert.science.leaks.near_duplicate", 0.0), "convert.science.leaks.near_duplicate: expected greater than 0"),
+    (
+        put("defaults.convert.leaks.policy", "warn"),
+        "defaults.convert.leaks.policy: expected 'fail', 'drop' or 'report'",
+    ),
+    (
+        put("defaults.convert.leaks.near_duplicate", 0.0),
+        "defaults.convert.leaks.near_duplicate: expected greater than 0",
+    ),
     (
         put("mine.science.negatives_from", "random"),
         "mine.science.negatives_from: expected 'mined', 'given', 'scored' or 'none', got 'random'",
@@ -288,7 +294,7 @@ WRONG = [
         "compare.metric: expected a k of eval.ks (1, 3, 5, 10, 25, 100), got 'ndcg_at_7'; add 7 to eval.ks",
     ),
     (put("compare.metric", "f1_at_10"), "compare.metric: expected a metric such as ndcg_at_10"),
-    (drop("compare.gate"), "compare.gate: missing; add it"),
+    (put("compare.gate", {"min_gains": 0.0}), "compare.gate.min_gains: unknown parameter; remove it"),
     (put("compare.gate.min_gian", 0.0), "compare.gate.min_gian: unknown parameter"),
     (put("compare.significance", 1.0), "compare.significance: expected less than 1, got 1.0"),
     (put("compare.confidence", 95), "compare.confidence: expected less than 1, got 95"),
@@ -416,3 +422,14 @@ def test_missing_file_tells_every_section(tmp_path: Path, monkeypatch: pytest.Mo
     Repo.init(no_scm=True)
     with pytest.raises(InputError, match=r"params.yaml: seed: missing; add it"):
         check(read_all())
+
+
+def test_entry_is_shown_as_it_runs_with_the_section_each_value_stands_in(default_params: dict) -> None:
+    default_params["finetune"]["minilm_science"] |= {"epochs": 3, "averaging": {"from_epoch": 2}}
+    shown = [line.split() for line in show(default_params, "finetune.minilm_science").splitlines()]
+    assert ["epochs:", "3", "#", "finetune.minilm_science"] in shown
+    assert ["averaging.from_epoch:", "2", "#", "finetune.minilm_science"] in shown
+    assert ["learning_rate:", "0.0001", "#", "defaults.finetune"] in shown
+    assert ["patience:", "null", "#", "absent,", "so", "off"] in shown
+    with pytest.raises(InputError, match=r"^params.yaml: finetune.minilm: expected an entry, one of fetch.minilm, "):
+        show(default_params, "finetune.minilm")

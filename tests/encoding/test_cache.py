@@ -321,7 +321,7 @@ for start in range(0, 10**6, 10):
 @contextmanager
 def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run code in a process of its own that can import the tests."""
-    paths = os.pathsep.join(str(REPOSITORY / name) for name in ("src", "tests", "."))
+    paths = os.pathsep.join(str(REPOSITORY / name) for name in ("src", "."))
     environment = os.environ | {"PYTHONPATH": paths}
     code = "from pathlib import Path\n" + code
     process = subprocess.Popen(
@@ -417,5 +417,5 @@ def test_commands_show_prune_and_empty(tmp_path: Path) -> None:
     assert cache_store.manage("empty", compute).endswith("2 files deleted, 0 left")
     with pytest.raises(InputError, match="expected show, prune or empty, got 'clear'"):
         cache_store.manage("clear", compute)
-    with pytest.raises(InputError, match="compute.cache: expected a folder, got null"):
+    with pytest.raises(InputError, match="RETUNE_CACHE: expected a folder, got nothing"):
         cache_store.manage("show", compute.model_copy(update={"cache": None}))

@@ -228,7 +228,7 @@ def test_preset_writes_an_example_as_the_model_reads_a_query() -> None:
     [
         ({"icl": None}, "method: icl expects engine flagembedding and icl with examples"),
         ({"engine": "sentence_transformers"}, "method: icl expects engine flagembedding .* got sentence_transformers"),
-        ({"lora": None}, "lora: expected a section as in .* with method icl, got null"),
+        ({"lora": None}, "lora: expected a block as in .* with method icl, got none"),
     ],
 )
 def test_parameters_it_needs(changes: dict[str, object], message: str) -> None:

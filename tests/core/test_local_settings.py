@@ -1,0 +1,51 @@
+"""Choices of one machine come from the environment, and a wrong one is named."""
+
+from pathlib import Path
+
+import pytest
+
+from retune.core.errors import InputError
+from retune.core.local_settings import VARIABLES, read_local_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_variables_the_cache_is_in_the_home_folder() -> None:
+    settings = read_local_settings()
+    assert settings.cache == Path("~/.cache/retune/embeddings").expanduser()
+    assert (settings.cache_gb, settings.checkpoint_minutes, settings.report_to, settings.data_workers) == (10, 5, [], 0)
+
+
+def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "CACHE": "",
+        "CACHE_GB": "0.5",
+        "CHECKPOINT_MINUTES": "2",
+        "REPORT_TO": "wandb,mlflow",
+        "DATA_WORKERS": "3",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"RETUNE_{name}", value)
+    settings = read_local_settings()
+    assert settings.cache is None
+    assert (settings.cache_gb, settings.checkpoint_minutes) == (0.5, 2.0)
+    assert (settings.report_to, settings.data_workers) == (["wandb", "mlflow"], 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("RETUNE_CHACHE", "x", "RETUNE_CHACHE: unknown variable; expected one of RETUNE_CACHE, "),
+        ("RETUNE_CACHE_GB", "0", "RETUNE_CACHE_GB: expected a number above 0, got '0'; fix it or unset it"),
+        ("RETUNE_CHECKPOINT_MINUTES", "soon", "RETUNE_CHECKPOINT_MINUTES: expected a number above 0, got 'soon'"),
+        ("RETUNE_DATA_WORKERS", "-1", "RETUNE_DATA_WORKERS: expected a whole number from 0, got '-1'"),
+    ],
+)
+def test_wrong_variable_is_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"^{message}"):
+        read_local_settings()

@@ -1,0 +1,51 @@
+"""Defaults complete an entry; errors name the section in which a value stands."""
+
+import pytest
+
+from retune.core.errors import InputError
+from retune.core.section import Section, merge
+
+
+class Limits(Section):
+    low: float | None = None
+    high: float | None = None
+
+
+class Entry(Section):
+    RENAMED = {"size": "write number"}
+
+    name: str
+    number: int
+    limits: Limits | None = None
+
+
+def test_entry_wins_key_by_key_also_within_mappings() -> None:
+    defaults = {"number": 1, "limits": {"low": 0.5, "high": 2.0}, "list": [1, 2]}
+    assert merge(defaults, {"limits": {"high": 3.0}, "list": [3]}) == {
+        "number": 1, "limits": {"low": 0.5, "high": 3.0}, "list": [3],
+    }  # fmt: skip
+    assert merge(defaults, {"limits": None})["limits"] is None
+    assert defaults["limits"] == {"low": 0.5, "high": 2.0}
+
+
+def test_absent_optional_value_is_off() -> None:
+    assert Entry.parse("stage.x", {"name": "a"}, {"number": 1}).limits is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "defaults", "line"),
+    [
+        ({"name": "a", "number": "b"}, {}, "stage.x.number: expected integer, got 'b'"),
+        ({"name": "a"}, {"number": "b"}, "defaults.stage.number: expected integer, got 'b'"),
+        ({"name": "a"}, {"limits": {}}, "stage.x.number: missing; add it, or add it to defaults.stage"),
+        (
+            {"name": "a"},
+            {"number": 1, "numbre": 2},
+            "defaults.stage.numbre: unknown parameter; remove it or fix the sp",
+        ),
+        ({"name": "a", "size": 2}, {"number": 1}, "stage.x: size: not a parameter any more; write number"),
+    ],
+)
+def test_error_names_the_section_where_the_value_stands(entry: dict, defaults: dict, line: str) -> None:
+    with pytest.raises(InputError, match=rf"^params.yaml: {line}"):
+        Entry.parse("stage.x", entry, defaults)
