@@ -27,7 +27,7 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 gate: $(INSTALLED)  ## fail, by metrics/verdict.json, where a run gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers; renew the tables
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
@@ -35,6 +35,7 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.mining
 	python -m benchmarks.evaluating
 	python -m benchmarks.training
+	python -m benchmarks.tables
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
 	python -m benchmarks.searching --full
@@ -42,6 +43,7 @@ bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
 	python -m benchmarks.mining --full
 	python -m benchmarks.mining --growth
 	python -m benchmarks.training --full
+	python -m benchmarks.tables
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html
 	dvc plots show
