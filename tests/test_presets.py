@@ -86,6 +86,7 @@ def test_page_and_preset_name_each_other(preset: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_listed_model_is_a_fetch_entry(name: str) -> None:
+def test_listed_model_is_a_fetch_entry(name: str, default_params: dict[str, Any]) -> None:
     assert re.fullmatch(NAME, name)
-    assert COMMIT.fullmatch(Fetch.parse(f"fetch.{name}", MODELS[name]).revision or "")
+    entry = Fetch.parse(f"fetch.{name}", MODELS[name], default_params["defaults"]["fetch"])
+    assert COMMIT.fullmatch(entry.revision or "")
