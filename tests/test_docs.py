@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from retune import formats
 from retune.comparison.verdict import Word
 from retune.core.section import Section
 from retune.datasets import convert
+from retune.encoding.compute import Compute
 from retune.params.compare import Compare, Gate, Reference
+from retune.params.convert import Convert, Leaks
 from retune.params.eval import Eval
+from retune.params.fetch import Fetch
+from retune.params.finetune import Averaging, Finetune, Icl, Lora
+from retune.params.mine import Limits, Mine, RangeShare
 from retune.params.mix import Mix
 from retune.params.predict import Predict
+from retune.params.search import Graph, InvertedLists
+from retune.params.synthesize import Synthesize
 from tests.support.conversion import convert_raw
 from tests.support.parameters import CONVERT
 from tests.support.repository import REPOSITORY, succeed
@@ -26,8 +34,18 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPO
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -54,24 +72,62 @@ def test_every_stage_and_preset_has_a_page() -> None:
     assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
 
 
-@pytest.mark.parametrize("section", ["fetch", "synthesize", "mine", "finetune", "convert"])
-def test_page_names_every_parameter(section: str, default_params: dict) -> None:
-    page = (REPOSITORY / "docs" / f"{section}.md").read_text(encoding="utf-8")
-    for entry in default_params[section].values():
-        for parameter in entry:
-            assert f"`{parameter}`" in page, parameter
+# Of each page: where its table's names begin, and the section whose fields they are.
+PARAMETERS: list[tuple[str, str, type[Section]]] = [
+    ("fetch", "", Fetch),
+    ("convert", "", Convert),
+    ("convert", "leaks.", Leaks),
+    ("synthesize", "", Synthesize),
+    ("mine", "", Mine),
+    ("mine", "limits.", Limits),
+    ("mine", "extra_ranges.", RangeShare),
+    ("mix", "", Mix),
+    ("finetune", "", Finetune),
+    ("finetune", "lora.", Lora),
+    ("finetune", "averaging.", Averaging),
+    ("flagembedding", "icl.", Icl),
+    ("eval", "", Eval),
+    ("compare", "", Compare),
+    ("compare", "gate.", Gate),
+    ("compare", "references.", Reference),
+    ("predict", "", Predict),
+    ("search", "", InvertedLists),
+    ("search", "", Graph),
+    ("encoding", "compute.", Compute),
+]
+ROW = re.compile(r"\| ((?:`[\w.]+`(?:, )?)+) \| (required|off|`defaults`|`defaults` or off) \|")
 
 
-@pytest.mark.parametrize(("stage", "section"), [("mix", Mix), ("eval", Eval), ("predict", Predict)])
-def test_page_names_every_parameter_of_a_section(stage: str, section: type[Section]) -> None:
-    page = (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
-    assert [parameter for parameter in section.model_fields if f"`{parameter}`" not in page] == []
+def marks(page: str) -> dict[str, str]:
+    """Return what the tables of a page say of each parameter that is absent."""
+    rows = map(ROW.match, (REPOSITORY / "docs" / f"{page}.md").read_text(encoding="utf-8").splitlines())
+    return {name: row[2] for row in rows if row for name in re.findall(r"`([\w.]+)`", row[1])}
 
 
-def test_page_of_compare_names_every_parameter_and_word() -> None:
+def expected_mark(name: str, field: FieldInfo, defaults: dict) -> str:
+    """Say whether a parameter is required, stands in the defaults, or is off when it is absent."""
+    for part in name.split("."):
+        defaults = defaults.get(part, {}) if isinstance(defaults, dict) else {}
+    if defaults == {}:
+        return "required" if field.is_required() else "off"
+    return "`defaults`" if field.is_required() else "`defaults` or off"
+
+
+@pytest.mark.parametrize(("page", "prefix", "section"), PARAMETERS, ids=lambda value: getattr(value, "__name__", value))
+def test_page_says_of_every_parameter_whether_it_may_be_absent(
+    page: str, prefix: str, section: type[Section], default_params: dict
+) -> None:
+    fields = {f"{prefix}{name}": field for name, field in section.model_fields.items()}
+    fields.pop("compute.cache", None)  # no parameter: it comes from the environment
+    defaults = default_params["defaults"].get(page, {})
+    stated = marks(page)
+    assert {name: stated.get(name) for name in fields} == {
+        name: expected_mark(name, field, defaults) for name, field in fields.items()
+    }
+
+
+def test_page_of_compare_explains_every_word_of_a_verdict() -> None:
     page = (REPOSITORY / "docs/compare.md").read_text(encoding="utf-8")
-    for name in (*Compare.model_fields, *Gate.model_fields, *Reference.model_fields):
-        assert f"`{name}`" in page, name
     assert all(f"| `{word}` |" in page for word in get_args(Word))
 
 
