@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from retune import formats
 from retune.comparison.verdict import Word
+from retune.core.local_settings import VARIABLES
 from retune.core.section import Section
 from retune.datasets import convert
 from retune.encoding.compute import Compute
@@ -126,6 +127,11 @@ def test_page_says_of_every_parameter_whether_it_may_be_absent(
     }
 
 
+def test_page_of_the_environment_names_every_variable() -> None:
+    page = (REPOSITORY / "docs/environment.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE) == list(VARIABLES)
+
+
 def test_page_of_compare_explains_every_word_of_a_verdict() -> None:
     page = (REPOSITORY / "docs/compare.md").read_text(encoding="utf-8")
     assert all(f"| `{word}` |" in page for word in get_args(Word))
@@ -172,7 +178,7 @@ def test_format_shown_on_the_page_of_convert_works_in_under_forty_lines(
 
 
 def test_command_for_several_machines_names_every_argument_of_the_stage() -> None:
-    page = (REPOSITORY / "docs/finetune.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/distributed.md").read_text(encoding="utf-8")
     command = page[page.index("torchrun --nnodes") :].partition("dvc commit")[0]
     names = [
         name for name in inspect.signature(importlib.import_module("stages.finetune").main).parameters if name != "name"
