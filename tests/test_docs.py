@@ -49,6 +49,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_map_names_every_page() -> None:
+    folder = REPOSITORY / "docs"
+    pages = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")} - {"README.md"}
+    listed = re.findall(r"^\| \[\w+\]\(([\w/]+\.md)\) \|", (folder / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(pages)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
