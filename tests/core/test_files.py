@@ -82,6 +82,7 @@ def test_bug_keeps_its_traceback(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+    assert "KeyError: 'bug'" in result.stderr
 
 
 @pytest.fixture
