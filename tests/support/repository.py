@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.support import fork_server
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 WORDS = [
@@ -35,8 +37,9 @@ WORDS = [
 
 
 def run(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command with this Python first on PATH; the caller looks at the exit status."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    """Run a shell command with this Python first on PATH, or a fork server's; the caller looks at the exit status."""
+    folders = [os.environ.get(fork_server.VARIABLE), str(Path(sys.executable).parent), os.environ["PATH"]]
+    path = os.pathsep.join(filter(None, folders))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "PYTEST_"))}
     return subprocess.run(
         command,
