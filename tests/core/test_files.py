@@ -76,12 +76,13 @@ def test_command_line_without_arguments_explains_itself() -> None:
 
 
 def test_bug_keeps_its_traceback(tmp_path: Path) -> None:
-    script = "from retune.cli import run\ndef main() -> None:\n    raise KeyError('bug')\nrun(main)"
+    script = "from retune.core.cli import run\ndef main() -> None:\n    raise KeyError('bug')\nrun(main)"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=REPOSITORY / "src"
     )
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+    assert "KeyError: 'bug'" in result.stderr
 
 
 @pytest.fixture

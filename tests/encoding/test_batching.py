@@ -146,7 +146,7 @@ def test_layers_that_cannot_be_packed_multiply_as_before() -> None:
 def test_processor_without_bfloat16_products_keeps_plain_layers() -> None:
     code = """
 import torch
-from retune.packed_linear import pack_linear_layers
+from retune.encoding.packed_linear import pack_linear_layers
 layer = torch.nn.Linear(64, 32).to(torch.bfloat16)
 pack_linear_layers(layer)
 print(layer(torch.ones(2, 64, dtype=torch.bfloat16)).shape == (2, 32))

@@ -59,7 +59,7 @@ def test_gpus_of_the_same_name_work_together(monkeypatch: pytest.MonkeyPatch) ->
 def test_memory_of_a_freed_tensor_is_not_cleared_again() -> None:
     code = """
 import resource, sys, torch
-from retune.hardware import tune_memory
+from retune.encoding.hardware import tune_memory
 if sys.argv[1] == "keep":
     tune_memory(torch.device("cpu"))
 def fill():
@@ -83,7 +83,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_memory_that_nothing_uses_goes_back_to_the_system() -> None:
     code = """
 import psutil, torch
-from retune.hardware import release_memory, tune_memory
+from retune.encoding.hardware import release_memory, tune_memory
 class Circle:
     def __init__(self):
         self.me, self.tensor = self, torch.ones(10 * 2**20)  # of 40 MB
