@@ -1,5 +1,6 @@
 """Fixtures: a tiny model made on the spot, and the default parameters."""
 
+import multiprocessing.spawn
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,20 @@ os.environ["RETUNE_CACHE"] = ""  # no test leaves vectors in the user's cache
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[None]:
-    """Stages that tests run in a shell start as forks, in a tenth of the time."""
-    with fork_server.start() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(fork_server.VARIABLE, str(folder))
-        yield
+def server() -> Iterator[Path]:
+    """The folder of a fork server."""
+    with fork_server.start() as folder:
+        yield folder
+
+
+@pytest.fixture
+def forks(server: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stages in a shell and spawned processes start as forks, in a tenth of the time."""
+    monkeypatch.setenv(fork_server.VARIABLE, str(server))
+    executable = multiprocessing.spawn.get_executable()
+    multiprocessing.set_executable(server / "python")
+    yield
+    multiprocessing.set_executable(executable)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import fork_server
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
 
+pytestmark = pytest.mark.usefixtures("forks")
 DATASETS = ("first", "second")
 
 
@@ -78,7 +78,7 @@ def tiny_params(fetch_values: dict) -> dict:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shared_cache(tmp_path_factory: pytest.TempPathFactory, forks: None) -> Iterator[None]:
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Copies of the repository share an embedding cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETUNE_CACHE", str(tmp_path_factory.mktemp("embeddings")))
@@ -98,7 +98,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
         (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
     params = tiny_params(fetch_values)
     write_params(folder, params)
-    succeed("dvc repro", folder, **{fork_server.VARIABLE: ""})  # in real interpreters, with hash seeds of their own
+    succeed("dvc repro", folder)  # not in forks, as the tests' own: in interpreters that have hash seeds of their own
     succeed(
         "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores data/runs "
         "reports/index.html || true",

@@ -1,12 +1,14 @@
-"""Stages without the seconds that imports take: a process that has imported the libraries forks for each stage.
+"""Python without the seconds that imports take: a process that has imported the libraries forks for each command.
 
 `start` starts that process and gives a folder with a program `python`, to be put on PATH before the real one. There,
-`python -m stages.x` runs in a fork, with the folder, environment and files of its caller; whatever else Python is asked
-for runs in a real interpreter. The server imports libraries alone, so each copy of the repository runs its own code. It
-computes nothing, so a fork starts its threads as a new process does. What libraries read from the environment when they
-are imported, they read from the server's.
+`python -m stages.x` and the processes that multiprocessing spawns run in a fork, with the folder, environment and files
+of their caller; whatever else Python is asked for runs in a real interpreter. The server imports libraries alone, so
+each copy of the repository runs its own code. It computes nothing, so a fork starts its threads as a new process does.
+What libraries read from the environment when they are imported, they read from the server's.
 """
 
+import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -18,29 +20,38 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "FORK_SERVER"  # names the folder; empty: `python` there is a real interpreter
+MAX_FILES = 256
 LIBRARIES = (
     *("numpy", "pandas", "pyarrow.parquet", "pydantic.json_schema", "ruamel.yaml", "jinja2", "scipy.sparse.csgraph"),
     *("torch", "torch.distributed.launcher.api", "transformers", "sentence_transformers", "datasets", "peft"),
-    *("accelerate", "safetensors.torch", "faiss", "bm25s", "datasketch", "dvc.api", "vl_convert"),
+    *("accelerate", "safetensors.torch", "faiss", "bm25s", "datasketch", "dvc.api", "vl_convert", "pytest"),
 )
 PYTHON = """#!{python} -IS
 import os, sys
 arguments, folder = sys.argv[1:], os.environ.get("{variable}")
-if not folder or arguments[:1] != ["-m"] or not "".join(arguments[1:2]).startswith("stages."):
+kind, what = (*arguments, "", "")[:2]
+is_ours = kind == "-m" and what.startswith("stages.") or kind == "-c" and "multiprocessing.spawn" in what
+if not folder or not is_ours:
     os.execv(sys.executable, [sys.executable, *arguments])
 import json, socket
+files = [file for file in map(int, os.listdir("/proc/self/fd")) if os.path.lexists(f"/proc/self/fd/{{file}}")]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect(folder + "/socket")
-    socket.send_fds(server, [b" "], [0, 1, 2])
-    request = {{"arguments": arguments[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+    socket.send_fds(server, [b" "], files)
+    request = dict(arguments=arguments, folder=os.getcwd(), environment=dict(os.environ), numbers=files)
     server.sendall(json.dumps(request).encode() + b"\\n")
-    sys.exit(int(server.recv(8) or 1))
+    status = int(server.recv(8) or 1)
+if status < 0:
+    os.kill(os.getpid(), -status)
+os._exit(status)
 """
 
 
@@ -71,40 +82,62 @@ def serve(listener: socket.socket) -> dict[str, Any]:
         with listener.accept()[0] as caller:
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                listener.close()
-                files = socket.recv_fds(caller, 1, 3)[1]
-                request = json.loads(caller.makefile().readline())
-                if (stage := os.fork()) == 0:
-                    return request | {"files": files}
-                _wait(stage, caller)
+                files = socket.recv_fds(caller, 1, MAX_FILES)[1]
+                request = caller.makefile().readline() or os._exit(0)  # killed before it had asked
+                if (process := os.fork()) == 0:
+                    return json.loads(request) | {"files": files}
+                for file in files:
+                    os.close(file)
+                _wait(process, caller)
 
 
-def _wait(stage: int, caller: socket.socket) -> None:
-    """Report how a process ends; kill it once its caller or the server's has ended."""
-    process = os.pidfd_open(stage)
-    if process not in select.select([process, caller, sys.stdin], [], [])[0]:
-        os.kill(stage, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(stage, 0)[1])
-    caller.send(str(status if status >= 0 else 128 - status).encode())
+def _wait(process: int, caller: socket.socket) -> None:
+    """Report how a process ends; kill it once its caller, or that of the server, has ended."""
+    handle = os.pidfd_open(process)
+    if handle not in select.select([handle, caller, sys.stdin], [], [])[0]:
+        os.kill(process, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    caller.send(str(status).encode())
     os._exit(0)
 
 
-def run(*, arguments: list[str], folder: str, environment: dict[str, str], files: list[int]) -> None:
-    """Run a module as `python -m` does."""
-    for number, file in enumerate(files):
+def run(
+    *, arguments: list[str], folder: str, environment: dict[str, str], numbers: list[int], files: list[int]
+) -> None:
+    """Run a module or code as `python` does, and end without taking down what was imported: that takes a while."""
+    files = [fcntl.fcntl(file, fcntl.F_DUPFD, MAX_FILES) for file in files]  # out of the way
+    os.closerange(3, MAX_FILES)
+    for file, number in zip(files, numbers, strict=True):
         os.dup2(file, number)
         os.close(file)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0] = folder
-    sys.argv = arguments
-    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    kind, what, *rest = arguments
+    sys.path[0], sys.argv = folder, [kind, *rest]
+    status: object = None
+    try:
+        if kind == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(what, {"__name__": "__main__"})
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+    threading._shutdown()  # waits for threads, as an interpreter does at its end
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
 
 
 if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
     gc.collect()
-    gc.freeze()  # else each fork, at its end, writes to the memory of all that was imported, and so copies it
+    gc.freeze()  # else each fork's collector writes to the memory of all that was imported, and so copies it
     run(**serve(socket.socket(fileno=int(sys.argv[1]))))
