@@ -288,12 +288,7 @@ def test_experiments_and_diffs(repository: Path) -> None:
 def test_queued_experiment_runs_in_its_own_copy(repository: Path) -> None:
     succeed("dvc exp run --queue -n queued -S ++finetune.tuned.method=none", repository)
     succeed("dvc queue start", repository)
-    wait_for(
-        lambda: (
-            "Running" not in succeed("dvc queue status", repository)
-            and "Queued" not in succeed("dvc queue status", repository)
-        )
-    )
+    wait_for(lambda: not re.search("Running|Queued", succeed("dvc queue status", repository)))
     assert "Success" in succeed("dvc queue status", repository), succeed("dvc queue logs queued", repository)
     assert "queued" in succeed("dvc exp list --name-only", repository)
     assert succeed("git status --porcelain -uno", repository) == ""

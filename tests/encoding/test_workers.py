@@ -52,14 +52,14 @@ def test_batches_come_back_in_their_order_and_no_process_is_left() -> None:
         (["cpu", "cpu"], "^encoding on cpu, cpu: a process was killed, or ended by itself"),
     ],
 )
-def test_failure_is_one_line(devices: list[str], match: str) -> None:
+def test_failure_is_one_line(devices: list[str], match: str, forks: None) -> None:
     with pytest.raises(InputError, match=match), Processes(failing, devices) as processes:
         list(processes.map([([[1]], 16)]))
     assert multiprocessing.active_children() == []
 
 
 def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tiny_model: Path, forks: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(encoder, "MIN_TEXTS", 30)
     expected = Encoder.load(tiny_model, COMPUTE).encode_documents(TEXTS)

@@ -1,10 +1,10 @@
 """Python without the seconds that imports take: a process that has imported the libraries forks for each command.
 
-`start` starts that process and gives a folder with a program `python`, to be put on PATH before the real one. There,
-`python -m stages.x` and the processes that multiprocessing spawns run in a fork, with the folder, environment and files
-of their caller; whatever else Python is asked for runs in a real interpreter. The server imports libraries alone, so
-each copy of the repository runs its own code. It computes nothing, so a fork starts its threads as a new process does.
-What libraries read from the environment when they are imported, they read from the server's.
+`start` starts that process and gives a folder with programs `python` and `dvc`, to be put on PATH before the real ones.
+There, `python -m stages.x`, `dvc` and the processes that multiprocessing spawns run in a fork, with the folder,
+environment and files of their caller; whatever else Python is asked for runs in a real interpreter. The server imports
+libraries alone, so each copy of the repository runs its own code. It computes nothing, so a fork starts its threads as
+a new process does. Variables that libraries read when they are imported are those of the server.
 """
 
 import atexit
@@ -32,13 +32,14 @@ MAX_FILES = 256
 LIBRARIES = (
     *("numpy", "pandas", "pyarrow.parquet", "pydantic.json_schema", "ruamel.yaml", "jinja2", "scipy.sparse.csgraph"),
     *("torch", "torch.distributed.launcher.api", "transformers", "sentence_transformers", "datasets", "peft"),
-    *("accelerate", "safetensors.torch", "faiss", "bm25s", "datasketch", "dvc.api", "vl_convert", "pytest"),
+    *("accelerate", "safetensors.torch", "faiss", "bm25s", "datasketch", "vl_convert", "pytest"),
+    *("dvc.api", "dvc.cli.parser", "dvc.cachemgr", "dvc.data_cloud", "dvc.repo.index", "dvc.repo.plots", "pygit2"),
 )
 PYTHON = """#!{python} -IS
 import os, sys
-arguments, folder = sys.argv[1:], os.environ.get("{variable}")
+arguments, folder = {first} + sys.argv[1:], os.environ.get("{variable}")
 kind, what = (*arguments, "", "")[:2]
-is_ours = kind == "-m" and what.startswith("stages.") or kind == "-c" and "multiprocessing.spawn" in what
+is_ours = kind == "-m" and (what == "dvc" or what.startswith("stages.")) or kind == "-c" and "multiprocessing.spawn" in what
 if not folder or not is_ours:
     os.execv(sys.executable, [sys.executable, *arguments])
 import json, socket
@@ -60,8 +61,9 @@ def start() -> Iterator[Path]:
     """Yield the folder; the server and its forks end with the block, or with this process."""
     with tempfile.TemporaryDirectory(prefix="fork-") as name, socket.socket(socket.AF_UNIX) as listener:
         folder = Path(name)
-        (folder / "python").write_text(PYTHON.format(python=sys.executable, variable=VARIABLE))
-        (folder / "python").chmod(0o755)
+        for program, first in {"python": [], "dvc": ["-m", "dvc"]}.items():
+            (folder / program).write_text(PYTHON.format(python=sys.executable, first=first, variable=VARIABLE))
+            (folder / program).chmod(0o755)
         listener.bind(str(folder / "socket"))
         listener.listen()
         command = [sys.executable, __file__, str(listener.fileno())]

@@ -44,7 +44,7 @@ def upper_weights(base: Path, layers: str) -> set[str]:
     ],
 )
 def test_layers_above_the_frozen_ones_are_all_that_is_trained(
-    changes: dict[str, object], tiny_model: Path, tmp_path: Path
+    changes: dict[str, object], tiny_model: Path, tmp_path: Path, forks: None
 ) -> None:
     history = train(tiny_model, tmp_path, frozen_layers=1, epochs=4, **changes)
     assert history["loss"].iloc[-3:].mean() < history["loss"].iloc[:3].mean()

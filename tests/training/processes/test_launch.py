@@ -82,7 +82,7 @@ def train_sharded(task: Task, out: Path, history: Path) -> None:
         finetune.finetune(task, out, history)
 
 
-def test_two_processes_give_the_history_of_one_also_with_fsdp(tiny_model: Path, tmp_path: Path) -> None:
+def test_two_processes_give_the_history_of_one_also_with_fsdp(tiny_model: Path, tmp_path: Path, forks: None) -> None:
     options = {"batch_size": 7, "matryoshka_dims": [32, 8], "trainer": {"gradient_accumulation_steps": 2}}
     one = train(tiny_model, tmp_path, "one", **options)
     assert len(one) == 4  # 24 pairs: batches of 7, 7, 7 and 3, two a step
@@ -112,7 +112,7 @@ def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
 
 
 def test_killed_processes_are_taken_up_with_the_same_bytes(
-    tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, forks: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
     options = {"processes": 2, "epochs": 4, "dropout": 0.1}
