@@ -50,7 +50,7 @@ def read_local_settings() -> LocalSettings:
     cache = os.environ.get("RETUNE_CACHE", DEFAULT_CACHE)
     workers = os.environ.get("RETUNE_DATA_WORKERS", "0")
     if not workers.isdecimal():
-        raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number of at least 0, got {workers!r}; fix it or unset it")
+        raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number >= 0, got {workers!r}; fix it or unset it")
     return LocalSettings(
         cache=Path(cache).expanduser() if cache else None,
         cache_gb=_positive("RETUNE_CACHE_GB", 10.0),

@@ -156,7 +156,7 @@ def _holds(value: Any, path: tuple[Any, ...]) -> bool:
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         else:
-            return isinstance(value, list)  # pydantic's paths go on with positions in lists and with names of union members
+            return isinstance(value, list)  # pydantic's paths go on with list positions and union members
     return True
 
 
