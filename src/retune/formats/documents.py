@@ -15,8 +15,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
-from retune.reading.headings import Section, html_sections, markdown_sections, plain_section
-from retune.reading.lines import read_json_lines, told_by_line
+from retune.reading.headings import TextSection, html_sections, markdown_sections, plain_section
+from retune.reading.lines import errors_by_line, read_json_lines
 from retune.reading.source_records import Document, Dropped, Record
 from retune.reading.values import text_in
 
@@ -67,7 +67,7 @@ def _reason_to_leave_out(name: str, path: Path) -> str:
     return "" if name.lower().endswith(SUFFIXES) else "file of another kind"
 
 
-def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[TextSection, str, str]]:
     """Yield the sections of a file, each with what its chunks' ids begin with, and its place for messages."""
     kind = name.lower().removesuffix(".gz").rpartition(".")[2]
     if not path.stat().st_size:
@@ -75,7 +75,7 @@ def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, s
     if kind == "jsonl":
         yield from _json_lines_sections(path, name, ids)
         return
-    with told_by_line(path, lambda: 1):
+    with errors_by_line(path, lambda: 1):
         text = path.read_bytes().decode("utf-8-sig")
     if kind == "txt":
         sections = [plain_section(None, text)]
@@ -84,7 +84,7 @@ def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, s
     yield from ((section, name, str(path)) for section in sections)
 
 
-def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[TextSection, str, str]]:
     for where, row in read_json_lines(path):
         source = f"{name}:{where.rpartition(':')[2]}"
         if row.get("id") is not None:
@@ -95,7 +95,7 @@ def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple
         yield plain_section(row.get("title"), text_in(row, "text", where)), source, where
 
 
-def _chunks(section: Section, source: str, where: str, params: Params) -> Iterator[Record]:
+def _chunks(section: TextSection, source: str, where: str, params: Params) -> Iterator[Record]:
     """Cut a section into runs of words; white space inside a block stays as it is."""
     words = [
         (number, *match.span())

@@ -31,4 +31,4 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         content = load(path)
         if unknown := sorted(content.keys() - set(KEYS)):
             raise InputError(f"{path}: expected {', '.join(KEYS)}, got {unknown[0]!r} too; is it format rag_json?")
-        yield from read_content(content, path, {}, otherwise=split)
+        yield from read_content(content, path, {}, default_split=split)

@@ -48,19 +48,19 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         if params.positive_key is not None:
             yield from _positives(row, params)
             continue
-        text = text_in(row.cells, params.query_key, row.where)
+        text = text_in(row.values, params.query_key, row.where)
         query_id = query_ids.setdefault((row.split, text), row.name)  # a query has a row for each document
         if query_id == row.name:
             yield Query(query_id, text, row.where, row.split)
-        label = number_in(row.cells.get(str(params.label_key)), f"{row.where}: {params.label_key}")
+        label = number_in(row.values.get(str(params.label_key)), f"{row.where}: {params.label_key}")
         relevance = int(params.relevant_from is not None and label >= params.relevant_from)
         yield from _judged(row, query_id, str(params.document_key), relevance, label)
 
 
 def _positives(row: Row, params: Params) -> Iterator[Record]:
     """Yield a pair or triplet."""
-    columns_in(row.cells, [params.query_key], row.where)
-    yield Query(row.name, row.cells[params.query_key], row.where, row.split)
+    columns_in(row.values, [params.query_key], row.where)
+    yield Query(row.name, row.values[params.query_key], row.where, row.split)
     for key, relevance in ((params.positive_key, 1), (params.negative_key, 0)):
         if key is not None:
             yield from _judged(row, row.name, key, relevance, None)
@@ -68,8 +68,8 @@ def _positives(row: Row, params: Params) -> Iterator[Record]:
 
 def _judged(row: Row, query_id: str, key: str, relevance: int, score: float | None) -> Iterator[Record]:
     """Yield the documents of a cell and their judgments."""
-    columns_in(row.cells, [key], row.where)
-    value: Any = row.cells[key]
+    columns_in(row.values, [key], row.where)
+    value: Any = row.values[key]
     for item in [value] if isinstance(value, dict) else texts_in(value, f"{row.where}: {key}"):
         if isinstance(item, dict) and "text" not in item:
             raise InputError(f"{row.where}: {key}: expected a text or an object with text, got {item!r:.80}")

@@ -46,7 +46,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             columns_by_split[row.split] = _columns(row)
         columns = columns_by_split[row.split]
         _check_columns(row, columns, params)
-        text = text_in(row.cells, columns.query, row.where)
+        text = text_in(row.values, columns.query, row.where)
         # Labels give a query a row for each document; without them two rows are two queries.
         query_id = query_ids.setdefault((row.split, text), row.name) if params.relevant_from is not None else row.name
         if query_id == row.name:
@@ -59,10 +59,10 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 def _columns(row: Row) -> Columns:
     """Tell the columns of a split by its first row."""
-    names = [name for name in row.cells if name not in LABELS]
-    labels = [name for name in row.cells if name in LABELS]
+    names = [name for name in row.values if name not in LABELS]
+    labels = [name for name in row.values if name in LABELS]
     if len(names) < 2 or len(labels) > 1:
-        found = ", ".join(map(shown, row.cells))
+        found = ", ".join(map(shown, row.values))
         raise InputError(f"{row.where}: expected query, positive and at most one label, got {found:.200}")
     return Columns(names[0], names[1:], labels[0] if labels else None)
 
@@ -70,11 +70,11 @@ def _columns(row: Row) -> Columns:
 def _check_columns(row: Row, columns: Columns, params: Params) -> None:
     """Refuse a row with other columns than the first, or a label where another kind of row was announced."""
     known = [columns.query, *columns.documents, *([columns.label] if columns.label else [])]
-    if unknown := [name for name in row.cells if name not in known]:
+    if unknown := [name for name in row.values if name not in known]:
         first = ", ".join(map(shown, known))
         raise InputError(f"{row.where}: expected the first row's columns {first:.200}, got {unknown[0]!r:.80} too")
     is_tuple = columns.label is None or (
-        isinstance(row.cells.get(columns.label), list) and not isinstance(row.cells.get(columns.documents[0]), list)
+        isinstance(row.values.get(columns.label), list) and not isinstance(row.values.get(columns.documents[0]), list)
     )
     if is_tuple and params.relevant_from is not None:
         raise InputError(f"{row.where}: expected a label for each document, got none; write relevant_from: null")
@@ -85,11 +85,11 @@ def _check_columns(row: Row, columns: Columns, params: Params) -> None:
 def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
     """Yield the documents of a pair, triplet or longer tuple, with their scores if there are any."""
     place = f"{row.where}: {columns.label}"
-    scores = numbers_in(row.cells.get(columns.label), place) if columns.label else None
+    scores = numbers_in(row.values.get(columns.label), place) if columns.label else None
     if scores is not None and len(scores) != len(columns.documents):
         raise InputError(f"{place}: expected a score for each of {len(columns.documents)} texts, got {len(scores)}")
     for position, name in enumerate(columns.documents):
-        text: Any = row.cells.get(name)
+        text: Any = row.values.get(name)
         if position and text is None:
             continue
         if position and text == "":  # what CSV has for null
@@ -101,7 +101,7 @@ def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
 
 def _labelled(row: Row, columns: Columns, query_id: str, relevant_from: float) -> Iterator[Record]:
     """Yield the document, or list of documents, of a row with labels."""
-    documents, label = row.cells.get(columns.documents[0]), row.cells.get(columns.label or "")
+    documents, label = row.values.get(columns.documents[0]), row.values.get(columns.label or "")
     if len(columns.documents) > 1:
         raise InputError(f"{row.where}: expected one column of documents beside {columns.label}, got a number for many")
     place = f"{row.where}: {columns.label}"

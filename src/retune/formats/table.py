@@ -53,7 +53,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     yield unread_tables(raw)
     known: dict[str, Query] = {}
     for row in read_split_rows(raw):
-        columns_in(row.cells, params.columns(), row.where)
+        columns_in(row.values, params.columns(), row.where)
         query = _query(row, params)
         content = query._replace(query_id="", where="")
         by_text = params.query_id is None and params.relevant_from is not None
@@ -66,18 +66,18 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 def _query(row: Row, params: Params) -> Query:
     split = row.split
     if params.split is not None:
-        value = row.cells[params.split]
+        value = row.values[params.split]
         named = split_named(value)
         if named is None:
             raise InputError(
                 f"{row.where}: {params.split}: expected one of {', '.join(SPLIT_NAMES)}, got {value!r:.80}"
             )
         split = named
-    query_id = row.name if params.query_id is None else row.cells[params.query_id]
+    query_id = row.name if params.query_id is None else row.values[params.query_id]
     prompt, answer, group = (_optional(row, name) for name in (params.prompt, params.answer, params.group))
     return Query(
         query_id,
-        row.cells[params.query],
+        row.values[params.query],
         row.where,
         split,
         prompt,
@@ -88,7 +88,7 @@ def _query(row: Row, params: Params) -> Query:
 
 def _optional(row: Row, name: str | None) -> Any:
     """Return a cell, or None where there is none: "" in CSV, NaN in JSON that pandas' users wrote."""
-    value = None if name is None else row.cells[name]
+    value = None if name is None else row.values[name]
     return None if value == "" or value != value else value
 
 
@@ -96,12 +96,12 @@ def _documents(row: Row, query_id: str, params: Params) -> Iterator[Record]:
     """Yield a row's documents and their judgments."""
     scores, relevance = None, 1
     if params.score is not None:
-        scores = [number_in(row.cells[params.score], f"{row.where}: {params.score}")]
+        scores = [number_in(row.values[params.score], f"{row.where}: {params.score}")]
         relevance = int(params.relevant_from is None or scores[0] >= params.relevant_from)
-    ids = None if params.positive_id is None else row.cells[params.positive_id]
+    ids = None if params.positive_id is None else row.values[params.positive_id]
     yield from _judged(row, query_id, params.positive, relevance, (ids, scores))
     for name in params.negatives:
-        if row.cells[name] == "":
+        if row.values[name] == "":
             yield Dropped("empty negative")
         else:
             yield from _judged(row, query_id, name, 0, (None, None))
@@ -112,7 +112,7 @@ def _judged(
 ) -> Iterator[Record]:
     """Yield the documents of one cell."""
     ids, scores = ids_and_scores
-    cell, place = row.cells[column], f"{row.where}: {column}"
+    cell, place = row.values[column], f"{row.where}: {column}"
     if isinstance(cell, dict) and ids is not None:
         raise InputError(f"{place}: expected texts beside a column of ids, got an object that has ids itself")
     if isinstance(cell, dict):
