@@ -145,7 +145,7 @@ def test_wrong_row_or_parameter_is_refused(
 
 def test_query_id_given_to_two_texts_is_refused(tmp_path: Path) -> None:
     rows = [{"id": "7", "q": "a", "p": "one"}, {"id": "7", "q": "b", "p": "two"}]
-    with pytest.raises(InputError, match="rows.json: 1: query_id '7': given before, at .*rows.json: 0"):
+    with pytest.raises(InputError, match="rows.json: 1: query_id: expected .* got '7' again, first at .*rows.json: 0"):
         converted(tmp_path, rows, query_id="id")
 
 

@@ -37,7 +37,9 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
         check_record(query)
         if query.query_id in queries:
             place = queries[query.query_id].where
-            raise InputError(f"{query.where}: query_id {query.query_id!r:.80}: given before, at {place}")
+            raise InputError(
+                f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again, first at {place}"
+            )
         queries[query.query_id] = query
     if not queries:
         raise InputError(f"{path}: expected queries, got none")
