@@ -54,7 +54,7 @@ class CorpusWriter:
         if (known := self._content.setdefault(document.doc_id, content)) != content:
             raise InputError(
                 f"{document.where}: doc_id {document.doc_id!r}: expected one text, got another than before; "
-                "give each text its own id"
+                "give the texts different ids"
             )
         if document.title:
             self._bare[document.doc_id] = content_of(document.text, None)

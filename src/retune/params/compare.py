@@ -10,7 +10,7 @@ from retune.core.section import Name, Section
 class Gate(Section):
     """Limits that every tuned model must meet, or `make gate` fails; an absent limit is not checked."""
 
-    min_gain: float | None = None  # on the model's own data set, at the lower bound of the confidence interval
+    min_gain: float | None = None  # on the data set it was tuned for, at the lower bound of the confidence interval
     max_forgetting: float | None = None  # on every other data set, at the upper bound
 
 

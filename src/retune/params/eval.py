@@ -12,7 +12,7 @@ class Measuring(Section):
     """How every model is evaluated on every data set."""
 
     ks: Annotated[list[PositiveInt], Field(min_length=1)]  # cut-offs of every metric
-    dims: PositiveInt | None  # keep the first dimensions of each vector and scale it to length 1; null: keep all
+    dims: PositiveInt | None  # keep this many first dimensions of each vector, scaled to length 1; null: all
     search: Search
     exclude_same_id: bool  # a query never finds the document with the same id
     judged_only: list[Name]  # data sets in which each query ranks just its judged documents instead of the corpus
