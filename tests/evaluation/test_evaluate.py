@@ -89,7 +89,7 @@ def test_vectors_are_cut_and_scaled_again(cell: Measure) -> None:
     ("dims", "message"),
     [
         (4, "params.yaml: eval.dims: expected at most the model's 3 dimensions, got 4; lower it, or write null"),
-        (1, "expected vectors with a direction in their first 1 dimensions, got none for 'd3'"),
+        (1, "expected vectors that are not zero in their first 1 dimensions, got zeros for 'd3'"),
     ],
 )
 def test_dimensions_that_do_not_fit_are_refused(cell: Measure, dims: int, message: str) -> None:
