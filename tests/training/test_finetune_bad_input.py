@@ -79,7 +79,7 @@ def test_adapter_without_its_base_is_refused(
         (tmp_path / "model/model.safetensors").unlink()
         folder = tmp_path / "model"
     with pytest.raises(
-        InputError, match="fetch.x: expected a whole model, got a LoRA adapter in .*; merge it into its"
+        InputError, match="fetch.x: expected a complete model, got a LoRA adapter in .*; merge it into its"
     ):
         fetch_from(folder, encoding_values, tmp_path / "out")
 
