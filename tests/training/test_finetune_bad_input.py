@@ -41,7 +41,7 @@ def test_decoder_is_not_pooled_over_tokens_that_have_not_seen_the_text(
     kind: str, pooling: str, tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
 ) -> None:
     save_decoder(kind, tiny_transformer, tmp_path / "decoder")
-    expected = f"fetch.x.pooling: expected lasttoken, as in a decoder .*, got {pooling}; write lasttoken"
+    expected = f"fetch.x.pooling: expected lasttoken, as a decoder.* got {pooling}; write lasttoken"
     with pytest.raises(InputError, match=expected):
         fetch_from(tmp_path / "decoder", encoding_values | {"pooling": pooling}, tmp_path / "out")
     modules = [Transformer(str(tmp_path / "decoder")), Pooling(32, pooling_mode=pooling)]
