@@ -1,4 +1,4 @@
-"""Stage scripts of dvc.yaml. They import the `src/` of their own checkout, also in DVC's temporary copies."""
+"""Scripts of the stages in dvc.yaml; they import `src/` of the checkout they are in, even in DVC's temporary copies."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Show, prune or empty the embedding cache of params.yaml; a command, no stage of dvc.yaml.
+"""Show, prune or empty the embedding cache (RETUNE_CACHE); a command, not a stage of dvc.yaml.
 
 python -m stages.cache show|prune|empty
 """

@@ -1,4 +1,4 @@
-"""Check all of params.yaml, and that the raw data is there, before anything runs; or show one entry as it runs.
+"""Check params.yaml and that the raw data exists, before anything runs; or show one entry with its defaults.
 
 python -m stages.check
 python -m stages.check --show finetune.minilm_science

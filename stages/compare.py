@@ -1,4 +1,4 @@
-"""Stage `compare`: the verdict, for `dvc metrics`, `dvc plots`, the gate and people.
+"""Stage `compare`: compare tuned models with their bases; write the verdict as metrics, plots and reports.
 
 python -m stages.compare --data DIR --metrics DIR --reports DIR
 """
@@ -17,8 +17,8 @@ from retune.report.outputs import write_outputs
 
 def main(*, data: Path, metrics: Path, reports: Path) -> None:
     inputs, listed = Inputs.under(data, metrics), Eval.read("eval")
-    found = conclude(inputs, listed, lineage.read_runs(listed), Compare.read("compare"), read_value("seed"))
-    write_outputs(found, inputs, metrics=metrics, reports=reports)
+    result = conclude(inputs, listed, lineage.read_runs(listed), Compare.read("compare"), read_value("seed"))
+    write_outputs(result, inputs, metrics=metrics, reports=reports)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage `convert`: turn raw data of any known format into a data set.
+"""Stage `convert`: convert raw data of any supported format to a data set.
 
 python -m stages.convert NAME --raw PATH --out DIR --metrics FILE --lengths FILE
 """

@@ -1,4 +1,4 @@
-"""Stage `eval`: measure one model on one data set's test split.
+"""Stage `eval`: evaluate one model on the test split of one data set.
 
 python -m stages.eval --model DIR --dataset DIR --excluded DIR --means FILE --scores FILE --trec FILE
   --pair-scores FILE

@@ -1,4 +1,4 @@
-"""Write a converted or mined set in a layout of other tools; a command, no stage of dvc.yaml.
+"""Write a converted or mined set in the layout of another tool; a command, not a stage of dvc.yaml.
 
 python -m stages.export_data LAYOUT --dataset DIR --out DIR
 """

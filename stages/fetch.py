@@ -1,4 +1,4 @@
-"""Stage `fetch`: bring a base model in as a sentence-transformers directory, or BM25 as a file that says so.
+"""Stage `fetch`: write a base model as a sentence-transformers directory, or BM25 as a JSON file.
 
 python -m stages.fetch NAME --out DIR
 """

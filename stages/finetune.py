@@ -1,4 +1,4 @@
-"""Stage `finetune`: train a model on mined examples.
+"""Stage `finetune`: fine-tune a model on mined examples.
 
 python -m stages.finetune NAME --base DIR --mined DIR --dev DIR --guide DIR --out DIR --history FILE
 """

@@ -1,4 +1,4 @@
-"""Fail where a run gained too little or forgot too much, by the verdict that `compare` wrote.
+"""Fail if a tuned model gained too little or forgot too much, according to the verdict that `compare` wrote.
 
 python -m stages.gate --verdict FILE
 """

@@ -1,4 +1,4 @@
-"""Stage `mine`: give every training query its hard negatives.
+"""Stage `mine`: mine hard negatives for every train query.
 
 python -m stages.mine NAME --dataset DIR --pool DIR --model DIR --scorer DIR --out DIR --metrics FILE
 """
@@ -21,7 +21,7 @@ def main(name: str, *, dataset: Path, pool: Path, model: Path, scorer: Path, out
     inputs = read_inputs(dataset, pool, params)
     models = load_models(model, scorer, Compute.read("compute"))
     mined, outcome = mine.mine(inputs, *models, params, seed=read_value("seed"))
-    mined = replace(mined, origins=[origin for each in (dataset, pool, model, scorer) for origin in read_origins(each)])
+    mined = replace(mined, origins=[origin for path in (dataset, pool, model, scorer) for origin in read_origins(path)])
     records.write_mined(out, mined, suspects=audit.suspects(inputs, outcome))
     files.write_json(metrics, audit.audit(inputs, outcome, params))
 

@@ -1,4 +1,4 @@
-"""Stage `mix`: put two mined sets together.
+"""Stage `mix`: combine two mined sets into a mixture.
 
 python -m stages.mix NAME --first DIR --second DIR --out DIR --metrics FILE
 """

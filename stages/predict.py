@@ -1,4 +1,4 @@
-"""Stage `predict`: retrieve for queries without judgments.
+"""Stage `predict`: retrieve documents for queries without judgments.
 
 python -m stages.predict NAME --model DIR --dataset DIR --queries FILE --out DIR
 """
@@ -14,9 +14,9 @@ from retune.retrieval import prediction
 
 def main(name: str, *, model: Path, dataset: Path, queries: Path, out: Path) -> None:
     params = Predict.read(f"predict.{name}")
-    asked = prediction.read_queries(queries, params)
-    found = prediction.predict(model, records.read_corpus(dataset), asked, params, Compute.read("compute"))
-    prediction.write(out, found, asked, params)
+    query_table = prediction.read_queries(queries, params)
+    results = prediction.predict(model, records.read_corpus(dataset), query_table, params, Compute.read("compute"))
+    prediction.write(out, results, query_table, params)
 
 
 if __name__ == "__main__":

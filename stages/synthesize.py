@@ -1,4 +1,4 @@
-"""Stage `synthesize`: make a data set of synthetic queries from a corpus.
+"""Stage `synthesize`: make a data set with synthetic queries from a corpus.
 
 python -m stages.synthesize NAME --dataset DIR --out DIR --metrics FILE
 """

@@ -1,4 +1,4 @@
-"""Put a preset in the place of params.yaml, if that loses no change.
+"""Replace params.yaml by a preset, unless that would lose changes.
 
 python -m stages.use NAME --presets DIR --params FILE
 """

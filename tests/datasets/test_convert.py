@@ -194,7 +194,7 @@ def test_leaking_train_queries_are_dropped_where_the_parameters_say_so(tmp_path:
 
 
 def test_leaks_fail_where_the_parameters_say_so_and_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="got 1 exact, first train 'q0' and test 'q1'; mend the data"):
+    with pytest.raises(InputError, match="got 1 exact, first train 'q0' and test 'q1'; fix the data"):
         converted(tmp_path, LEAKING, test="given", leaks={"policy": "fail"} | GUARD)
     assert not list((tmp_path / "out").rglob("*"))
 

@@ -128,7 +128,7 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("empty text", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":" "}\n'), {}, r"corpus.jsonl:1: text: expected non-empty text, got ' '"),
     ("lone surrogate", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"\\ud800"}\n'), {}, r"corpus.jsonl:1: text: expected text without lone surrogates"),
     ("document id with two texts", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"one"}\n{"_id":"d1","text":"two"}\n'), {}, r"corpus.jsonl:2: doc_id 'd1': expected one text, got another"),
-    ("query id given twice", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":"q1","text":"b"}\n'), {}, r"queries.jsonl:2: query_id 'q1': given before, at .*queries.jsonl:1"),
+    ("query id given twice", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":"q1","text":"b"}\n'), {}, r"queries.jsonl:2: query_id: expected each id once, got 'q1' again, first at .*queries.jsonl:1"),
     # judgments and scores
     ("unaligned scores", "flagembedding", {"a.jsonl": lines({"query": "a", "pos": ["x"], "neg": ["y"], "pos_scores": [1.0, 2.0], "neg_scores": [0.1]})}, {}, r"a.jsonl:1: pos: expected a score for each of 1 texts, got 2"),
     ("relevance that is no number", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\tyes\n"), {}, r"train.tsv:2: expected a whole number as relevance, got 'yes'"),
@@ -149,7 +149,7 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("field too few in a question", "eedi", {"misconception_mapping.csv": EEDI_NAMES, "train.csv": b"QuestionId,ConstructName\n1\n"}, {"prompt": None, "example": None, "rule": "files"}, r"train.csv:2: expected 2 fields, got 1"),
     ("suffix of no known kind", "table", {"a.xlsx": b"PK"}, TABLE, r"a\.xlsx|expected"),
     # splits and use
-    ("split asked for that the source lacks", "beir", BEIR, {"dev": "given"}, r"dev: the source has no dev split"),
+    ("split asked for that the source lacks", "beir", BEIR, {"dev": "given"}, r"dev: expected the share .*, as the source has no dev split"),
     ("training with an evaluation-only set", "beir", BEIR, {"use": "evaluation_only"}, r"use: evaluation_only: expected no train queries, got 2"),
     ("no documents", "rag_json", {"a.json": b'{"queries": {}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"raw: expected documents, got none"),
 ]  # fmt: skip

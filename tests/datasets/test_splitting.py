@@ -56,8 +56,8 @@ def test_given_splits_are_kept_and_dev_is_cut_from_train_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dev": "given"}, "dev: the source has no dev split; give the share to cut from train"),
-        ({"test": 0.5}, "test: the source has its own test split; write test: given"),
+        ({"dev": "given"}, "dev: expected the share to cut from train, as the source has no dev split, got given"),
+        ({"test": 0.5}, "test: expected given, as the source has a test split, got 0.5"),
     ],
 )
 def test_split_that_contradicts_the_source_is_refused(values: dict, message: str) -> None:

@@ -154,7 +154,7 @@ def test_directory_that_changed_before_its_model_was_loaded_is_refused(
     [
         ("config_sentence_transformers.json", '{"model_type": "CrossEncoder"}', "embedding model, got a cross-encoder"),
         ("modules.json", "{", "modules.json: expected a list of modules"),
-        ("retune.json", "{}", "retune.json: 4 validation errors"),
+        ("retune.json", "{}", "retune.json: expected settings, got: 4 validation errors"),
     ],
 )
 def test_directory_of_another_kind_is_refused_at_once(
@@ -172,7 +172,7 @@ def test_directory_that_does_not_load_is_one_line(name: str, tiny_model: Path, t
     (folder / name).write_text("{")
     encoder = Encoder.load(folder, UNCACHED)
     with pytest.raises(
-        InputError, match=r"model: expected a model, got .*; run the stage that writes it again$"
+        InputError, match=r"model: expected a model, got: .*; run the stage that writes it again$"
     ) as error:
         encoder.encode_documents(TEXTS)
     assert "\n" not in str(error.value)

@@ -89,7 +89,7 @@ def test_vectors_are_cut_and_scaled_again(cell: Measure) -> None:
     ("dims", "message"),
     [
         (4, "params.yaml: eval.dims: expected at most the model's 3 dimensions, got 4; lower it, or write null"),
-        (1, "expected vectors with a direction in their first 1 dimensions, got none for 'd3'"),
+        (1, "expected vectors that are not zero in their first 1 dimensions, got zeros for 'd3'"),
     ],
 )
 def test_dimensions_that_do_not_fit_are_refused(cell: Measure, dims: int, message: str) -> None:
@@ -161,7 +161,7 @@ def test_candidates_on_a_query_s_list_are_not_ranked(cell: Measure, tmp_path: Pa
         ("query_id,doc_id\nq,d9\nq,d8\n", "doc_id: expected documents of colours, got 'd9' and 1 more; remove them"),
         ("query_id,doc_id\nz,d1\n", "query_id: expected test queries of colours, got 'z' and 0 more; remove them"),
         ("query_id,document\nq,d1\n", "expected the columns query_id and doc_id, got query_id, document"),
-        ("", "expected comma-separated values in UTF-8, got: No columns to parse from file; mend it"),
+        ("", "expected comma-separated values in UTF-8, got: No columns to parse from file; fix the file"),
     ],
 )
 def test_wrong_list_is_refused(cell: Measure, tmp_path: Path, text: str, line: str) -> None:

@@ -115,16 +115,19 @@ def test_wrong_models_are_refused_and_nothing_is_written(
         ({"sha256": "0" * 64}, r"fetch.tiny.sha256: expected 0{64}, got [0-9a-f]{64} from .*model.safetensors"),
         (
             {"pooling": "as_saved"},
-            r"fetch.tiny.pooling: .* has no pooling config \(modules.json\); say mean, cls or last",
+            r"fetch.tiny.pooling: expected mean, cls or lasttoken, as .* has no pooling config \(modules.json\), got",
         ),
-        ({"path": str(tiny_model), "pooling": "cls"}, "fetch.tiny.pooling: the model folder says 'mean', got 'cls'"),
+        (
+            {"path": str(tiny_model), "pooling": "cls"},
+            "fetch.tiny.pooling: expected 'mean', as configured in .*, got 'cls'",
+        ),
         ({"path": str(no_weights)}, r"expected weights as \*.safetensors in .*, found none"),
         ({"path": str(no_tokenizer)}, r"expected a tokenizer in .*tokenizer.json.*, found none"),
         (
             {"path": str(half), "sha256": sha256(half / "model.safetensors")},
-            r"\d+ weights are missing, first: encoder.layer.1",
+            r"expected all weights in .*, got \d+ missing, first: encoder.layer.1",
         ),
-        ({"path": str(cut), "sha256": sha256(cut / "model.safetensors")}, "holds no model that loads: "),
+        ({"path": str(cut), "sha256": sha256(cut / "model.safetensors")}, "cannot be loaded as a model: "),
         ({"path": "nowhere"}, "fetch.tiny.path: expected a model folder with config.json, got 'nowhere'"),
         (
             {"document_max_length": 65},
@@ -226,10 +229,10 @@ def test_cross_encoder_that_cannot_score_pairs_is_refused(
     cases = [
         ({"pooling": "mean"}, "fetch.tiny.pooling: expected 'as_saved', as .*raw is a cross-encoder, got 'mean'"),
         ({"query_suffix": "!"}, "fetch.tiny.query_suffix: expected '', as .*raw is a cross-encoder, got '!'"),
-        (cross_encoder_values({}, three), "fetch.tiny: expected a cross-encoder of one label, got 3 labels in .*three"),
-        (cross_encoder_values({}, chat), "expected a cross-encoder that reads a pair of texts, got one that answers a"),
-        (cross_encoder_values({}, headless), "2 weights are missing, first: classifier.bias"),
-        ({"document_max_length": 33}, "fetch.tiny: expected .* to be at most 64 together, .*, got 32 [+] 33"),
+        (cross_encoder_values({}, three), "fetch.tiny: expected a cross-encoder with one label, got 3 in .*three"),
+        (cross_encoder_values({}, chat), "expected a cross-encoder that reads a pair of texts, got one that answers p"),
+        (cross_encoder_values({}, headless), "got 2 missing, first: classifier.bias"),
+        ({"document_max_length": 33}, "fetch.tiny: expected .* to add up to at most 64, .*, got 32 [+] 33"),
     ]
     for changes, message in cases:
         with pytest.raises(InputError, match=message):
@@ -245,7 +248,7 @@ def test_cross_encoder_is_no_embedding_model(fetch_values: dict, tiny_transforme
         load_model(tmp_path / "scorer", "cpu")
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON, got "), ("[]", "expected an object, got list")])
+@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON, got: "), ("[]", "expected an object, got list")])
 def test_damaged_configuration_is_one_line(
     text: str, message: str, fetch_values: dict, tiny_transformer: Path, tmp_path: Path
 ) -> None:
@@ -293,5 +296,7 @@ def test_static_model_is_fetched_and_encodes(
 
 def test_static_model_has_no_pooling_to_choose(static_folder: Path, fetch_values: dict, tmp_path: Path) -> None:
     weights = sha256(static_folder / "model.safetensors")
-    with pytest.raises(InputError, match="fetch.tiny.pooling: the model folder says None, got 'mean'; write as_saved"):
+    with pytest.raises(
+        InputError, match="fetch.tiny.pooling: expected None, as configured in .*, got 'mean'; write as_saved"
+    ):
         fetch(fetch_values | {"path": str(static_folder), "pooling": "mean", "sha256": weights}, tmp_path / "out")

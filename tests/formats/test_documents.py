@@ -184,7 +184,7 @@ def test_corpus_has_no_queries(tmp_path: Path) -> None:
         (
             {"a_txt": "x"},
             {"chunk_words": 5, "overlap_words": 5},
-            "overlap_words: expected less than chunk_words, got 5",
+            "overlap_words: expected less than chunk_words .5., got 5",
         ),
         ({"a_jsonl": '{"body": "x"}\n'}, {}, r"a.jsonl:1: text: expected non-empty text, got None"),
         ({"a_jsonl": '{"id": 7, "text": "x"}\n'}, {}, r"a.jsonl:1: id: expected non-empty text, got 7"),

@@ -48,7 +48,7 @@ def test_every_labelled_wrong_answer_is_a_query(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("1,5,M,9,N,B,Q,5,6,7,8,x,,,\n", r"train.csv:2: expected a misconception's number, got 'x'"),
+        ("1,5,M,9,N,B,Q,5,6,7,8,x,,,\n", r"train.csv:2: expected a whole number as a misconception's id, got 'x'"),
         ("1,5,M,9,N,E,Q,5,6,7,8,7.0,,,\n", r"train.csv:2: CorrectAnswer: expected A, B, C or D, got 'E'"),
         ("1,5,M,9,N,B,Q,5,6,7,8,7.0,,\n", r"train.csv:2: expected 15 fields, got 14"),
     ],

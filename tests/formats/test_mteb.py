@@ -118,7 +118,7 @@ def test_subset_is_chosen_by_name(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", files)
     data = convert_raw(raw, tmp_path / "out", "mteb", **TEST | {"subset": "de"})
     assert data.counts() == {"test": (2, 3)}
-    with pytest.raises(InputError, match="raw: expected corpus as a folder or file .* found none; see subset"):
+    with pytest.raises(InputError, match="raw: expected corpus as a folder or file .* found none; put it"):
         convert_raw(raw, tmp_path / "out", "mteb", **TEST)
     with pytest.raises(InputError, match="raw: expected judgments in fr-qrels, found none"):
         convert_raw(raw, tmp_path / "out", "mteb", **TEST | {"subset": "fr"})

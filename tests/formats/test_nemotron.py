@@ -140,7 +140,7 @@ def test_wrong_records_are_refused(row: Any, message: str, tmp_path: Path) -> No
     [
         ("../elsewhere", "corpus: expected a folder inside .*raw, which DVC tracks, got '../elsewhere'; move it"),
         ("/abs/corpus", "corpus: expected a folder inside .*raw, which DVC tracks, got '/abs/corpus'; move it"),
-        ([7], "corpus: expected a path, an object with one or a list of these, got 7"),
+        ([7], "corpus: expected a path, an object with a path or a list of these, got 7"),
         ("nowhere", r"nowhere/merlin_metadata.json: expected a file, found nothing"),
     ],
 )

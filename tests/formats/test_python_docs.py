@@ -62,11 +62,11 @@ def test_limit_is_counted(package: Path) -> None:
 @pytest.mark.parametrize(
     ("lock", "packages", "message"),
     [
-        ("datasketch-like==1.4\n", ["datasketch_like"], "expected a pin of the installed 1.5, got 1.4"),
-        ("other==1\n", ["datasketch_like"], "expected a pin of the installed 1.5, got none"),
+        ("datasketch-like==1.4\n", ["datasketch_like"], "expected the installed version 1.5 to be pinned, got 1.4"),
+        ("other==1\n", ["datasketch_like"], "expected the installed version 1.5 to be pinned, got none"),
         ("other==1\n", ["no_such_package"], "no_such_package: expected an installed package, found none"),
         ("", ["datasketch_like"], "expected data, got an empty file"),
-        ("other==1\n", ["json"], "json: expected a package that .* pins, got one that no distribution installed"),
+        ("other==1\n", ["json"], "json: expected a package that .* pins, got one that belongs to no"),
     ],
 )
 def test_pinned_version_is_needed(lock: str, packages: list[str], message: str, package: Path) -> None:

@@ -91,9 +91,9 @@ def test_two_files_of_a_split_or_a_missing_part_are_refused(names: list[str], tm
     [
         ({"anchor": "a"}, None, "rows.jsonl:1: expected query, positive and at most one label, got anchor"),
         ({"a": "a", "b": "b", "label": 1, "score": 1}, None, "expected query, positive and at most one label"),
-        ({"a": "a", "b": "b", "label": 1}, None, "label: expected relevant_from to say which labels mean relevant"),
+        ({"a": "a", "b": "b", "label": 1}, None, "label: expected relevant_from, the lowest label that means rel"),
         ({"a": "a", "b": "b"}, 0.5, "expected a label for each document, got none; write relevant_from: null"),
-        ({"a": "a", "b": "b", "c": "c", "label": 1.5}, 0.5, "expected one column of documents beside label"),
+        ({"a": "a", "b": "b", "c": "c", "label": 1.5}, 0.5, "expected one column of documents besides label, got 2"),
         ({"a": "a", "b": ["b"], "label": [1, 0]}, 0.5, "label: expected a label for each of 1 documents, got"),
         ({"a": "a", "b": "b", "c": "c", "score": [1.0]}, None, "score: expected a score for each of 2 texts, got 1"),
         ({"a": "a", "b": ["b"]}, None, r"b: text: expected text, got \['b'\]"),

@@ -128,12 +128,12 @@ def test_files_of_a_folder_are_splits(tmp_path: Path) -> None:
             {"positive_id": "i"},
             "p: expected an id .* for each of 2 texts, got 1",
         ),
-        ({"q": "a", "p": {"1": "x"}, "i": "7"}, {"positive_id": "i"}, "p: expected texts beside a column of ids"),
+        ({"q": "a", "p": {"1": "x"}, "i": "7"}, {"positive_id": "i"}, "p: expected texts because positive_id na"),
         ({"q": "a", "p": ["x", "y"], "s": 1.0}, {"score": "s"}, "p: expected a score for each of 2 texts, got 1"),
         ({"q": "a", "p": "x", "s": "much"}, {"score": "s"}, "rows.json: 0: s: expected a number, got 'much'"),
         ({"q": "a", "p": "x", "s": "held"}, {"split": "s"}, "s: expected one of train, dev, val, .* got 'held'"),
         ({"q": "a", "p": 5}, {}, "rows.json: 0: p: expected a text or a list of texts, got 5"),
-        ({"q": "a", "p": "x"}, {"relevant_from": 1.0}, "relevant_from: expected null where there is no score"),
+        ({"q": "a", "p": "x"}, {"relevant_from": 1.0}, "relevant_from: expected null without a column score, got 1.0"),
     ],
 )
 def test_wrong_row_or_parameter_is_refused(
@@ -145,7 +145,7 @@ def test_wrong_row_or_parameter_is_refused(
 
 def test_query_id_given_to_two_texts_is_refused(tmp_path: Path) -> None:
     rows = [{"id": "7", "q": "a", "p": "one"}, {"id": "7", "q": "b", "p": "two"}]
-    with pytest.raises(InputError, match="rows.json: 1: query_id '7': given before, at .*rows.json: 0"):
+    with pytest.raises(InputError, match="rows.json: 1: query_id: expected .* got '7' again, first at .*rows.json: 0"):
         converted(tmp_path, rows, query_id="id")
 
 

@@ -118,8 +118,8 @@ def test_wrong_file_is_refused(files: dict[str, str], message: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"runs": ["bm25.run"]}, "run_depth: expected a number where there are runs, null where there are none"),
-        ({"run_depth": 5}, "run_depth: expected a number where there are runs, null where there are none"),
+        ({"runs": ["bm25.run"]}, "run_depth: expected a number with runs and null without, got the opposite"),
+        ({"run_depth": 5}, "run_depth: expected a number with runs and null without, got the opposite"),
         ({"documents": ["../docs.tsv"]}, "documents.0: expected a path inside the folder raw, got '../docs.tsv'"),
         ({"documents": []}, "convert.x.documents: expected list to have at least 1 item"),
         ({"splits": {}}, "convert.x.splits: expected dictionary to have at least 1 item"),

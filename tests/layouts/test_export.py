@@ -36,7 +36,7 @@ LEFT_OUT = {
         "grades above 1 (written as 1)": 1,
         "scores": 2,
         "ids": 6,
-        "negatives that not every query of the split has": 1,
+        "negatives beyond the number that every query has": 1,
         "documents in no row": 1,
     },
     "mteb": {"scores": 2},
@@ -62,7 +62,7 @@ def test_scores_of_a_query_that_has_them_for_some_documents_only_are_left_out_of
     records.write_dataset(tmp_path / "set", records.Dataset(dataset.corpus, dataset.splits | {"train": train}))
     with caplog.at_level(logging.INFO, logger="retune"):
         export("flagembedding", tmp_path / "set", tmp_path / "out")
-    assert "flagembedding has no place for scores of queries that have documents without: 1" in caplog.messages
+    assert "flagembedding has no place for scores of queries with unscored documents: 1" in caplog.messages
     assert "pos_scores" not in (tmp_path / "out" / "train.jsonl").read_text()
 
 
@@ -156,7 +156,7 @@ def test_current_folder_is_refused_though_empty(tmp_path: Path, monkeypatch: pyt
     records.write_dataset(tmp_path / "set", small_dataset())
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(InputError, match=r"\.: expected a folder by its name"):
+    with pytest.raises(InputError, match=r"\.: expected the name of a new folder"):
         export("beir", tmp_path / "set", Path("."))
 
 

@@ -385,7 +385,7 @@ def test_blocks_of_any_size_mine_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     params = recipe(1, 4, 5, ranking="union", extra_ranges=[{"range": [2, None], "share": 0.4}], shortage="random")
     whole = negatives(train, params)
     monkeypatch.setattr(mining, "CANDIDATES_A_BLOCK", 8)  # two queries of four ranks
-    monkeypatch.setattr(cosines, "PAIRS_A_BLOCK", 3)
+    monkeypatch.setattr(cosines, "BLOCK_PAIRS", 3)
     assert negatives(train, params) == whole
     assert len(whole) == 9
 

@@ -205,7 +205,11 @@ MIX = {"first": "science", "second": "sympy", "first_weight": 1.0, "second_weigh
             "mix.both.second: expected one of science, sympy, sympy_synthetic, both, got",
         ),
         ({"both": MIX | {"second_weight": 0.0}}, {}, "mix.both.second_weight: expected greater than 0, got 0.0"),
-        ({"both": MIX | {"second": "science"}}, {}, "second: expected another than first, got 'science' twice"),
+        (
+            {"both": MIX | {"second": "science"}},
+            {},
+            "second: expected a different name than first, got 'science' for both",
+        ),
         ({"sympy": MIX}, {}, "mix.sympy: mine has a recipe of this name; rename one"),
         ({"Both": MIX}, {}, "mix.Both: expected a name of a-z, 0-9 and _, got 'Both'"),
         (

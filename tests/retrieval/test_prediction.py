@@ -54,7 +54,7 @@ def test_lists_of_ids_and_texts_are_read(name: str, text: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("layout", "name", "text", "message"),
     [
-        ("queries", "q.tsv", "a\tred\na\tgreen\n", r"q.tsv:2: query_id 'a': given before, at .*q.tsv:1"),
+        ("queries", "q.tsv", "a\tred\na\tgreen\n", r"q.tsv:2: query_id: .* got 'a' again, first at .*q.tsv:1"),
         ("queries", "q.jsonl", '{"_id": "a", "text": ""}\n', r"q.jsonl:1: text: expected non-empty text, got ''"),
         ("queries", "q.jsonl", '{"id": "a", "text": "b"}\n', r"q.jsonl:1: expected query_id, got the columns id, text"),
         ("queries", "q.csv", "query_id,text\n", r"q.csv: expected queries, got none"),

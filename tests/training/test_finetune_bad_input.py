@@ -41,7 +41,7 @@ def test_decoder_is_not_pooled_over_tokens_that_have_not_seen_the_text(
     kind: str, pooling: str, tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
 ) -> None:
     save_decoder(kind, tiny_transformer, tmp_path / "decoder")
-    expected = f"fetch.x.pooling: expected lasttoken, as in a decoder .*, got {pooling}; write lasttoken"
+    expected = f"fetch.x.pooling: expected lasttoken, as a decoder.* got {pooling}; write lasttoken"
     with pytest.raises(InputError, match=expected):
         fetch_from(tmp_path / "decoder", encoding_values | {"pooling": pooling}, tmp_path / "out")
     modules = [Transformer(str(tmp_path / "decoder")), Pooling(32, pooling_mode=pooling)]
@@ -79,7 +79,7 @@ def test_adapter_without_its_base_is_refused(
         (tmp_path / "model/model.safetensors").unlink()
         folder = tmp_path / "model"
     with pytest.raises(
-        InputError, match="fetch.x: expected a whole model, got a LoRA adapter in .*; merge it into its"
+        InputError, match="fetch.x: expected a complete model, got a LoRA adapter in .*; merge it into its"
     ):
         fetch_from(folder, encoding_values, tmp_path / "out")
 

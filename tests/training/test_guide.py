@@ -108,7 +108,7 @@ def test_key_holds_the_guide_if_it_is_used(tiny_model: Path, tmp_path: Path) -> 
 )
 def test_margin_without_documents_to_leave_out_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(
-        ValueError, match="guide_margin: expected none without infonce and in-batch or random negatives"
+        ValueError, match="guide_margin: expected none unless loss is infonce and there are in-batch or random neg"
     ):
         params(guide_margin=0.1, **changes)
 

@@ -14,7 +14,7 @@ from retune.comparison.score_tables import ScoreTable
 from retune.comparison.test_sets import JudgedQueries
 from retune.comparison.verdict import printed
 from retune.params.compare import Compare
-from retune.retrieval.trec_runs import Found, look_up
+from retune.retrieval.trec_runs import RunRanks, look_up
 
 WANTED = 10  # relevant documents shown of a query: those found first
 
@@ -112,7 +112,7 @@ def query_changes(
 
 def _look_up_all(
     folder: Path, table: ScoreTable, relevant: pd.DataFrame, asked: Mapping[str, set[int]]
-) -> dict[str, Found]:
+) -> dict[str, RunRanks]:
     """Look up the rows asked for of each model, several run files at a time."""
     models = [model for model, rows in asked.items() if rows]
     paths = [folder / model / f"{table.dataset}.trec" for model in models]
@@ -121,7 +121,7 @@ def _look_up_all(
         return dict(zip(models, pool.map(look_up, paths, [relevant] * len(models), query_ids), strict=True))
 
 
-def _ranked(query_id: str, doc_ids: Sequence[str], before: Found, after: Found) -> list[Wanted]:
+def _ranked(query_id: str, doc_ids: Sequence[str], before: RunRanks, after: RunRanks) -> list[Wanted]:
     """Return a query's relevant documents, first those the run ranks first, then those its base does."""
     wanted = [
         Wanted(doc_id, before.ranks.get((query_id, doc_id)), after.ranks.get((query_id, doc_id))) for doc_id in doc_ids

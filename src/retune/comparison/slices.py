@@ -17,7 +17,7 @@ from retune.comparison.verdict import FEWEST, printed
 from retune.core.errors import InputError
 from retune.core.seeds import generator
 from retune.params.compare import Compare
-from retune.reading.user_tables import read_given
+from retune.reading.user_tables import read_user_table
 
 MOST_VALUES = 20  # of a user's column
 OWN_SLICES = ("query length", "relevant document length", "relevant documents", "relevant documents trained on")
@@ -103,7 +103,7 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
     path = folder / f"{table.dataset}.csv"
     if not path.is_file():
         return None
-    given = read_given(path)
+    given = read_user_table(path)
     if "query_id" not in given or len(given.columns) < 2:
         raise InputError(f"{path}: expected columns query_id and one or more others, got {', '.join(given.columns)}")
     if taken := sorted(set(OWN_SLICES) & set(given)):

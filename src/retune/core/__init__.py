@@ -1,1 +1,1 @@
-"""What does every other package need? Errors, atomic files, records, seeds, sections of params.yaml."""
+"""What do all other packages need? Errors, atomic files, records, seeds, sections of params.yaml."""

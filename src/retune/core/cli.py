@@ -1,4 +1,4 @@
-"""Run a stage's `main` from the command line: arguments from its signature, errors in one line."""
+"""Run a stage's `main` from the command line: its signature defines the arguments, wrong input ends in one line."""
 
 import argparse
 import inspect
@@ -15,14 +15,14 @@ FAILURE = 1
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's arguments and exit.
+    """Call `main` with the arguments of the command line.
 
-    Positional parameters are strings; keyword-only ones are given as `--name VALUE`, and may be left out if they have a
-    default. Wrong input
-    (`InputError`) is logged as one line per finding and exits 1; anything else is a bug and keeps its traceback.
+    Positional parameters are strings. Keyword-only parameters are given as `--name VALUE` and are optional if they
+    have a default. Wrong input (`InputError`) is logged, one line per finding, and the process exits with 1; any other
+    exception is a bug and keeps its traceback.
     """
     log_to_stderr()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # asked for, so no warning after a fork
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # set explicitly, it causes no warning after a fork
     try:
         main(**_parse(main, sys.argv[1:]))
     except InputError as error:
@@ -32,7 +32,7 @@ def run(main: Callable[..., None]) -> None:
 
 
 def log_to_stderr() -> None:
-    """Show what we log from information on, and what others do from warnings on."""
+    """Log to stderr: our own messages from level INFO, those of other libraries from level WARNING."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("retune").setLevel(logging.INFO)
 

@@ -1,5 +1,5 @@
-"""The error every part raises for input a person can mend."""
+"""The error raised for input that a person can fix."""
 
 
 class InputError(ValueError):
-    """Wrong input, told in one line: where, what was expected, what came, what to do."""
+    """Wrong input, described in one line: where it is, what was expected, what was found and what to do."""

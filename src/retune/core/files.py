@@ -1,4 +1,4 @@
-"""Writing so that a killed process leaves either the old output or none, never half of one."""
+"""Write files and folders atomically: a killed process leaves the old output or none, never half of one."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from typing import Any
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Give an empty directory to fill; it takes the place of `path` only if the block succeeds.
+    """Provide an empty directory to fill; it replaces `path` only if the block succeeds.
 
-    What a killed process left behind is cleared by the next one, so it can never be mistaken for output.
+    Leftovers of a killed process are removed by the next one, so they are never mistaken for output.
     """
     partial = path.with_name(f".{path.name}.partial")
     _remove(partial)
@@ -29,7 +29,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a file name to write to; the file takes the place of `path` only if the block succeeds."""
+    """Provide a file name to write to; the file replaces `path` only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -46,12 +46,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, keys sorted, so that equal content is equal bytes."""
+    """Write JSON atomically with sorted keys, so that equal content gives equal bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_json_directory(folder: Path, contents: Mapping[str, Any]) -> None:
-    """Write a directory of `<name>.json` files, and nothing else in it, atomically."""
+    """Write a directory that contains just `<name>.json` for each name, atomically."""
     with atomic_directory(folder) as partial:
         for name, content in contents.items():
             write_json(partial / f"{name}.json", content)

@@ -1,4 +1,7 @@
-"""Choices of one machine that never change a bit of a result, so no parameters: environment variables RETUNE_*."""
+"""Settings of one machine, read from environment variables RETUNE_*.
+
+They never change a result, so they are not parameters.
+"""
 
 import os
 from dataclasses import dataclass
@@ -10,22 +13,22 @@ DEFAULT_CACHE = "~/.cache/retune/embeddings"
 VARIABLES = {
     "RETUNE_CACHE": "folder of the embedding cache; empty for none",
     "RETUNE_CACHE_GB": "size limit of the embedding cache",
-    "RETUNE_CHECKPOINT_MINUTES": "most minutes of training that a killed run loses",
-    "RETUNE_REPORT_TO": "reporters of training, such as wandb,mlflow",
-    "RETUNE_DATA_WORKERS": "processes that make the batches of training",
+    "RETUNE_CHECKPOINT_MINUTES": "minutes between checkpoints: the most training that is lost when it is killed",
+    "RETUNE_REPORT_TO": "where training reports its progress, such as wandb,mlflow",
+    "RETUNE_DATA_WORKERS": "processes that prepare training batches",
 }
 
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """What the environment says, or what holds where it says nothing.
+    """The settings from the environment, with defaults for variables that are not set.
 
     Attributes:
-        cache: Folder of the embedding cache; None: no vector is kept.
-        cache_gb: Size limit of all its files together.
-        checkpoint_minutes: Time from one checkpoint of training to the next.
-        report_to: Names of reporters that the trainer of transformers knows.
-        data_workers: Processes that make batches; 0: the training process itself.
+        cache: Folder of the embedding cache; None disables the cache.
+        cache_gb: Size limit of the whole folder.
+        checkpoint_minutes: Time between two training checkpoints.
+        report_to: Values for `report_to` of the transformers trainer.
+        data_workers: Processes that prepare batches; 0 means that the training process does.
     """
 
     cache: Path | None
@@ -36,10 +39,10 @@ class LocalSettings:
 
 
 def read_local_settings() -> LocalSettings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises:
-        InputError: A variable has no usable value, or begins with RETUNE_ and is none of ours.
+        InputError: A variable has an invalid value, or begins with RETUNE_ and is unknown.
     """
     for name in sorted(os.environ):
         if name.startswith("RETUNE_") and name not in VARIABLES:
@@ -47,7 +50,7 @@ def read_local_settings() -> LocalSettings:
     cache = os.environ.get("RETUNE_CACHE", DEFAULT_CACHE)
     workers = os.environ.get("RETUNE_DATA_WORKERS", "0")
     if not workers.isdecimal():
-        raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number from 0, got {workers!r}; fix it or unset it")
+        raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number >= 0, got {workers!r}; fix it or unset it")
     return LocalSettings(
         cache=Path(cache).expanduser() if cache else None,
         cache_gb=_positive("RETUNE_CACHE_GB", 10.0),

@@ -1,4 +1,4 @@
-"""What models and data sets are made of, and under which licences: a file that goes with them from stage to stage."""
+"""Origins and licences of models and data sets, in a file that each stage copies to its output."""
 
 import json
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ FILE = "provenance.json"
 
 @dataclass(frozen=True, order=True)
 class Origin:
-    """A model or a data set that came from elsewhere.
+    """A model or data set that came from outside the project.
 
     Attributes:
-        kind: Of the two.
+        kind: Whether it is a data set or a model.
         name: Its entry in params.yaml.
-        licence: As its entry or its card says; empty if neither does.
-        source: Where it comes from.
-        use: What a data set may be used for, as in `convert.<name>.use`; empty of a model.
+        licence: The licence from its entry or its model card; empty if neither names one.
+        source: Where it was obtained.
+        use: What a data set may be used for (`convert.<name>.use`); empty for a model.
     """
 
     kind: Literal["data", "model"]
@@ -32,20 +32,20 @@ class Origin:
 
 
 def read_origins(folder: Path) -> list[Origin]:
-    """Return what the model, data set or mined set in a folder is made of.
+    """Return the origins of the model, data set or mined set in a folder.
 
     Raises:
-        InputError: Nothing sound is written there.
+        InputError: The file is missing or malformed.
     """
     path = folder / FILE
     if not path.is_file():
         raise InputError(f"{path}: expected origins and licences, found no such file; run the stage that writes it")
     try:
-        return [Origin(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        return [Origin(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: expected a list of origins, got: {error}; run the stage that writes it") from None
 
 
 def write_origins(folder: Path, origins: Iterable[Origin]) -> None:
-    """Write origins in order, each once."""
-    write_json(folder / FILE, [asdict(each) for each in sorted(set(origins))])
+    """Write the origins, sorted and without repetitions."""
+    write_json(folder / FILE, [asdict(origin) for origin in sorted(set(origins))])

@@ -1,7 +1,7 @@
-"""The tables that stages hand to each other, and their Parquet files.
+"""The tables that stages pass to each other, and their Parquet files.
 
-A data set is a corpus and three splits; a split is queries and their judgments (qrels). Equal content is
-written as equal bytes: columns, types, row order, compression and metadata are fixed.
+A data set is a corpus and three splits; a split is a set of queries and their judgments (qrels). Columns, types,
+row order, compression and metadata are fixed, so equal content gives equal bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from retune.core.files import atomic_directory, atomic_file
 from retune.core.provenance import Origin, read_origins, write_origins
 
 SPLITS = ("train", "dev", "test")
-DECIMALS = 5  # of the figures in metrics/
-PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}  # equal content, equal bytes
+DECIMALS = 5  # in the figures of metrics/
+PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}  # fixed, so equal content gives equal bytes
 
 CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 QUERIES = pa.schema(
@@ -59,9 +59,9 @@ class Split:
 
     Attributes:
         queries: `query_id`, `text`, `prompt` (put before the text, or null), `answer` (or null).
-        qrels: `query_id`, `doc_id`, `relevance` (above 0 relevant; 0 judged irrelevant).
+        qrels: `query_id`, `doc_id`, `relevance` (above 0: relevant; 0: judged irrelevant).
         scores: `query_id`, `doc_id`, `score`: scored pairs or a teacher's scores, higher is closer; None or
-            empty where the source has none.
+            empty if the source has no scores.
     """
 
     queries: pd.DataFrame
@@ -79,15 +79,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Mined:
-    """Training examples with the texts they name.
+    """Training examples and their texts.
 
     Attributes:
-        examples: One row a query: `query_id`, `positive_ids`, `negative_ids` hardest first, the scorer's
+        examples: One row per query: `query_id`, `positive_ids`, `negative_ids` (hardest first), the scorer's
             scores of both (`positive_scores`, `negative_scores`), and `source`.
-        queries: As in `Split`, just those of the examples.
-        documents: As a corpus, just those of the examples.
-        weights: `source`, `weight`: how often a pair of that source is seen in an epoch; None where each is seen once.
-        origins: Of the data sets that all this is from.
+        queries: The queries of the examples, with the columns of `Split.queries`.
+        documents: The documents of the examples, with the columns of a corpus.
+        weights: `source`, `weight`: how often a pair of that source is seen per epoch; None: once.
+        origins: The origins of the data sets and models behind the examples.
     """
 
     examples: pd.DataFrame
@@ -121,7 +121,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 
 def write_splits(folder: Path, splits: Mapping[str, Split]) -> None:
-    """Write a folder per split; an empty split is files with zero rows, scores are written where there are any."""
+    """Write one folder per split: zero rows for an empty split, and scores only if there are any."""
     for name in SPLITS:
         split = splits[name]
         with atomic_directory(folder / name) as partial:
@@ -144,7 +144,7 @@ def read_mined(folder: Path) -> Mined:
 
 
 def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = None) -> None:
-    """Write a mined set's folder atomically, and beside it the negatives a person should look at."""
+    """Write a mined set's folder atomically, including the suspect negatives that a person should look at."""
     with atomic_directory(folder) as partial:
         _write(partial / "examples.parquet", mined.examples, EXAMPLES)
         _write(partial / "queries.parquet", mined.queries, QUERIES)
@@ -157,7 +157,7 @@ def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = N
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read any Parquet table a stage wrote."""
+    """Read any Parquet table that a stage wrote."""
     if not path.is_file():
         raise InputError(f"{path}: expected a Parquet file, found none; run the stage that writes it")
     try:
@@ -168,7 +168,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a Parquet table atomically, types as pandas has them."""
+    """Write a Parquet table atomically, with the types it has in pandas."""
     with atomic_file(path) as partial:
         _write(partial, table, pa.Schema.from_pandas(table, preserve_index=False))
 
@@ -179,7 +179,7 @@ def empty_split() -> Split:
 
 
 def document_texts(corpus: pd.DataFrame) -> list[str]:
-    """Return each document as it is encoded: title, a space and text, or the text alone."""
+    """Return the text of each document that is encoded: title, a space and text, or the text alone."""
     titles = corpus["title"].fillna("").astype(str)
     return [f"{title} {text}" if title else text for title, text in zip(titles, corpus["text"], strict=True)]
 
@@ -188,7 +188,7 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     table = read_table(path)
     if list(table.columns) != schema.names:
         raise InputError(f"{path}: expected columns {schema.names}, got {list(table.columns)}")
-    for name in table.columns[table.isna().any()]:  # pandas reads a missing text as NaN, which is true
+    for name in table.columns[table.isna().any()]:  # pandas reads a missing text as NaN, which is truthy
         table[name] = table[name].astype(object).where(table[name].notna(), None)
     return table
 

@@ -1,4 +1,4 @@
-"""Read one section of params.yaml and check it: unknown, missing and mistyped values are errors."""
+"""Read and check sections of params.yaml: unknown, missing and mistyped values are errors."""
 
 import copy
 import os
@@ -15,13 +15,13 @@ from retune.core.errors import InputError
 
 NAME = r"^[a-z0-9_]+$"
 Name = Annotated[str, Field(pattern=NAME)]
-"""A name of an entry; it becomes part of stage names and paths."""
+"""The name of an entry, which becomes part of stage names and paths."""
 
 RawPath = Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]
-"""A file or folder; no spaces, quotes or shell signs."""
+"""A file or folder without spaces, quotes or other shell characters."""
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""A fraction of a whole, below 1."""
+"""A fraction of at least 0 and below 1."""
 
 DEFAULTS = "defaults"
 
@@ -29,33 +29,33 @@ DEFAULTS = "defaults"
 class Section(BaseModel):
     """A mapping in params.yaml.
 
-    A field has a default only where that means off: null, false, 0, or nothing in a list. Every other value stands in
-    the file, in the entry itself or in `defaults.<stage>`, so that the file shows what ran.
+    A field has a default only if the default means off: null, false, 0 or an empty list. Every other value is in the
+    file, in the entry itself or in `defaults.<stage>`, so that the file shows what ran.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     RENAMED: ClassVar[Mapping[str, str]] = {}
-    """Names that a parameter had before, and what to write instead."""
+    """Former names of parameters, and what to write instead."""
 
     @classmethod
     def read(cls, key: str) -> Self:
         """Return the section at a dotted key such as `mine.eedi`, completed by its defaults.
 
         Raises:
-            InputError: The key is absent or a value is wrong; one line per finding.
+            InputError: The key is absent or values are wrong; one line per finding.
         """
         return cls.parse(key, read_value(key), read_defaults(key))
 
     @classmethod
     def read_entries(cls, key: str) -> dict[str, Self]:
-        """Return every entry of the section at `key`, by name, completed by their defaults."""
+        """Return all entries of the section at `key` by name, completed by their defaults."""
         defaults = read_defaults(f"{key}.")
         return {name: cls.parse(f"{key}.{name}", value, defaults) for name, value in read_value(key).items()}
 
     @classmethod
     def parse(cls, key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Self:
-        """Check a value read from `key`, completed by `defaults`; the same errors as `read`."""
+        """Check a value read from `key` after completing it by `defaults`; raises the same errors as `read`."""
         try:
             return cls.model_validate(merge(defaults or {}, value), context={"is_file": True})
         except ValidationError as error:
@@ -73,7 +73,7 @@ class Section(BaseModel):
 
 
 def merge(defaults: Mapping[str, Any], entry: object) -> Any:
-    """Complete an entry by its defaults, key by key, nested mappings too; what the entry says wins."""
+    """Complete an entry by its defaults, also in nested mappings; values of the entry take precedence."""
     if not isinstance(entry, Mapping):
         return entry
     merged = dict(copy.deepcopy(dict(defaults)))
@@ -84,20 +84,20 @@ def merge(defaults: Mapping[str, Any], entry: object) -> Any:
 
 
 def read_defaults(key: str) -> dict[str, Any]:
-    """Return `defaults.<stage>` for the key of an entry such as `mine.eedi`; empty where a stage has none."""
+    """Return `defaults.<stage>` for the key of an entry such as `mine.eedi`; empty if the stage has none."""
     stage, dot, _ = key.partition(".")
     return defaults_of(read_all(), stage) if dot else {}
 
 
 def defaults_of(params: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    """Return the defaults of a stage's entries among all parameters."""
+    """Return a stage's defaults from all parameters."""
     return dict(params.get(DEFAULTS, {}).get(stage, {}))
 
 
 def read_value(key: str) -> Any:
-    """Return what params.yaml holds at a dotted key, as DVC understands it, without defaults.
+    """Return the value at a dotted key of params.yaml, as DVC reads it and without defaults.
 
-    Inside a DVC stage only the stage's declared parameters exist, so an undeclared read fails.
+    Inside a DVC stage, only the parameters that the stage declares exist; reading any other fails.
     """
     value: Any = read_all()
     for part in key.split("."):
@@ -110,7 +110,7 @@ def read_value(key: str) -> Any:
 
 
 def read_all() -> dict[str, Any]:
-    """Return every parameter the running stage declares, or all of params.yaml outside a stage."""
+    """Return the parameters that the running stage declares, or all of params.yaml outside a stage."""
     return copy.deepcopy(_read_once(Path.cwd(), os.environ.get("DVC_STAGE")))
 
 
@@ -121,7 +121,7 @@ def _read_once(folder: Path, stage: str | None) -> dict[str, Any]:
 
 
 def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
-    """Return the parameters of a file (None: params.yaml), or those of it that a stage declares."""
+    """Return the parameters of a file (None: params.yaml); if a stage is named, only those it declares."""
     try:
         return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
     except DvcException as error:
@@ -130,13 +130,13 @@ def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
 
 
 def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield each value of a checked section: its dotted name, the value, and where it stands.
+    """Yield each value of a checked section: its dotted name, the value, and the section of the file it comes from.
 
     Args:
-        key: Of the entry, such as `finetune.minilm_science`.
-        value: The section, resolved and dumped.
-        entry: What params.yaml holds at `key`.
-        defaults: What it holds at `defaults.<stage>`.
+        key: The key of the entry, such as `finetune.minilm_science`.
+        value: The checked section, dumped to a mapping.
+        entry: The value of `key` in params.yaml.
+        defaults: The value of `defaults.<stage>` in params.yaml.
     """
     yield from _leaves(value, (), key, entry, defaults)
 
@@ -152,7 +152,7 @@ def _leaves(
 
 
 def _place(key: str, path: tuple[Any, ...], entry: object, defaults: Mapping[str, Any]) -> str:
-    """Return the section in which a value stands; empty if it stands in none."""
+    """Return the section of the file that contains a value; empty if none does."""
     if _holds(entry, path):
         return key
     return f"{DEFAULTS}.{key.partition('.')[0]}" if _holds(defaults, path) else ""
@@ -163,7 +163,7 @@ def _holds(value: Any, path: tuple[Any, ...]) -> bool:
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         else:
-            return isinstance(value, list)  # pydantic counts into lists, and names members of unions
+            return isinstance(value, list)  # pydantic's paths go on with list positions and union members
     return True
 
 

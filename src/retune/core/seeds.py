@@ -1,4 +1,4 @@
-"""Random generators that depend on a seed and a name only, never on order or on what else is drawn."""
+"""Random generators that depend only on a seed and a name, not on the order of draws or on other draws."""
 
 import hashlib
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """Return the generator of one named thing, such as a query."""
+    """Return the generator for one name, such as a query id."""
     digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint64))

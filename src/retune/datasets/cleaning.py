@@ -1,4 +1,4 @@
-"""Make queries and judgments fit to use: known ids, no contradictions, every query answered, equal ones merged."""
+"""Clean queries and judgments: no unknown ids, contradictions, repetitions or queries without a relevant document."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,42 +14,42 @@ QREL_COLUMNS = ["query_id", "doc_id", "relevance", "score", "content"]
 
 
 @dataclass(frozen=True)
-class JudgedQueries:
-    """Queries with their judgments, on the way to becoming splits.
+class QuerySet:
+    """The queries of all splits and their judgments.
 
     Attributes:
         queries: `query_id`, `text`, `split`, `prompt`, `answer`, `group`, `topics`, `example`.
-        qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN where there is none), and once clean `content`, which
-            stands for the document's text without its title.
-        dropped: What was left out, by reason.
+        qrels: `query_id`, `doc_id`, `relevance`, `score` (NaN if there is none), and after cleaning `content`, a
+            digest of the document's text without its title.
+        dropped: The number of records left out, by reason.
     """
 
     queries: pd.DataFrame
     qrels: pd.DataFrame
     dropped: Counter[str]
 
-    def without(self, is_out: pd.Series, reason: str) -> "JudgedQueries":
-        """Leave out the queries marked and their judgments, and count the queries."""
+    def without(self, is_out: pd.Series, reason: str) -> "QuerySet":
+        """Return the query set without the marked queries and their judgments; the queries are counted as dropped."""
         kept = self.queries[~is_out]
         qrels = self.qrels[self.qrels["query_id"].isin(kept["query_id"])]
-        return JudgedQueries(kept, qrels, self.dropped + Counter({reason: int(is_out.sum())}))
+        return QuerySet(kept, qrels, self.dropped + Counter({reason: int(is_out.sum())}))
 
 
-def clean(judged: JudgedQueries, corpus: CorpusWriter, *, max_unusable: float, raw: Path) -> JudgedQueries:
-    """Give judgments the ids that the corpus kept, and leave out what cannot be used.
+def clean(query_set: QuerySet, corpus: CorpusWriter, *, max_unusable: float, raw: Path) -> QuerySet:
+    """Replace document ids by those that the corpus kept, and leave out unusable judgments and queries.
 
     Args:
-        judged: As the source has them.
-        corpus: The documents written.
-        max_unusable: Share of judgments, and of queries, that may be left out as unusable.
+        query_set: The queries and judgments from the source.
+        corpus: The writer that has written the documents.
+        max_unusable: The share of judgments, and of queries, that may be unusable.
         raw: The source, for messages.
 
     Raises:
-        InputError: There are no documents, or more than `max_unusable` is left out.
+        InputError: There are no documents, or a larger share than `max_unusable` is unusable.
     """
     if not len(corpus):
         raise InputError(f"{raw}: expected documents, got none")
-    queries, qrels, dropped = judged.queries, judged.qrels, judged.dropped + corpus.dropped
+    queries, qrels, dropped = query_set.queries, query_set.qrels, query_set.dropped + corpus.dropped
     contents = {query_id: content_of(text, None) for query_id, text in queries[["query_id", "text"]].to_numpy()}
     unknown = qrels["doc_id"].map(corpus.kept_id).isna() | ~qrels["query_id"].isin(contents.keys())
     _refuse_above(max_unusable, unknown, qrels, "judgment of an unknown query or document", raw)
@@ -68,30 +68,31 @@ def clean(judged: JudgedQueries, corpus: CorpusWriter, *, max_unusable: float, r
 
     unanswered = ~queries["query_id"].isin(qrels.loc[qrels["relevance"] > 0, "query_id"])
     _refuse_above(max_unusable, unanswered, queries, "query without a relevant document", raw)
-    judged = JudgedQueries(queries, qrels[QREL_COLUMNS], dropped + counts)
-    return judged.without(unanswered, "query without a relevant document")
+    cleaned = QuerySet(queries, qrels[QREL_COLUMNS], dropped + counts)
+    return cleaned.without(unanswered, "query without a relevant document")
 
 
-def merge_queries(judged: JudgedQueries) -> JudgedQueries:
-    """Make queries of one split with equal text and prompt one query that has the judgments of all.
+def merge_queries(query_set: QuerySet) -> QuerySet:
+    """Merge queries of one split with equal text and prompt into one query with all their judgments.
 
-    It has the id of the first, and the first answer and group there are.
+    The merged query has the id and group of the first one, and the first answer that is present.
     """
-    key = [judged.queries["split"], judged.queries["prompt"].fillna(""), judged.queries["text"]]
-    groups = judged.queries.groupby(key, sort=False)
+    repeated = query_set.queries
+    key = [repeated["split"], repeated["prompt"].fillna(""), repeated["text"]]
+    groups = repeated.groupby(key, sort=False)
     first = groups["query_id"].transform("first")
-    names = dict(zip(judged.queries["query_id"], first, strict=True))
-    answers = judged.queries["answer"]
+    names = dict(zip(repeated["query_id"], first, strict=True))
+    answers = repeated["answer"]
     kept_answers = groups["answer"].transform("first")
-    queries = judged.queries.assign(answer=kept_answers)[first == judged.queries["query_id"]]
-    qrels, counts = _unique_qrels(judged.qrels.assign(query_id=judged.qrels["query_id"].map(names)))
-    counts["query merged"] = len(judged.queries) - len(queries)
+    queries = repeated.assign(answer=kept_answers)[first == repeated["query_id"]]
+    qrels, counts = _unique_qrels(query_set.qrels.assign(query_id=query_set.qrels["query_id"].map(names)))
+    counts["query merged"] = len(repeated) - len(queries)
     counts["answer of a merged query"] = int((answers.notna() & (answers != kept_answers)).sum())
-    return JudgedQueries(queries, qrels, judged.dropped + counts)
+    return QuerySet(queries, qrels, query_set.dropped + counts)
 
 
 def _unique_qrels(qrels: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
-    """Keep the highest relevance of a repeated judgment with its score, and no negative with a positive's text."""
+    """Keep one of repeated judgments, that with the highest relevance, and drop negatives with a positive's text."""
     positives = qrels[qrels["relevance"] > 0]
     pairs = pd.MultiIndex.from_frame(positives[["query_id", "content"]])
     is_positive_text = pd.MultiIndex.from_frame(qrels[["query_id", "content"]]).isin(pairs)
@@ -104,11 +105,11 @@ def _unique_qrels(qrels: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
 
 
 def _refuse_above(share: float, is_out: pd.Series, table: pd.DataFrame, what: str, raw: Path) -> None:
-    """Raise if more than a share of the rows, or all of them, are out."""
+    """Raise if more than a share of the rows, or all of them, are left out."""
     if is_out.sum() > share * len(table) or (len(table) and is_out.all()):
         first = table[is_out].iloc[0]
         ids = " ".join(f"{column} {first[column]!r:.80}" for column in ("query_id", "doc_id") if column in table)
         raise InputError(
             f"{raw}: {what}: expected at most {share:.2%} (max_unusable), got {is_out.sum()} of {len(table)}, "
-            f"first {ids}; mend the data or raise max_unusable"
+            f"first {ids}; fix the data or raise max_unusable"
         )

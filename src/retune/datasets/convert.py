@@ -1,4 +1,4 @@
-"""Turn a source into a clean data set with its statistics: deduplicated, merged, split, guarded, counted."""
+"""Convert a source to a clean data set: remove duplicates, merge queries, split, check for leaks, count."""
 
 import importlib
 import pkgutil
@@ -17,7 +17,7 @@ from retune.core.files import atomic_directory
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import SPLITS, Split, write_splits, write_table
 from retune.core.section import read_defaults, read_value
-from retune.datasets.cleaning import QUERY_COLUMNS, JudgedQueries, clean, merge_queries
+from retune.datasets.cleaning import QUERY_COLUMNS, QuerySet, clean, merge_queries
 from retune.datasets.corpus_writer import CorpusWriter
 from retune.datasets.hub_pins import local_raw
 from retune.datasets.icl_examples import add_examples
@@ -27,7 +27,7 @@ from retune.datasets.statistics import describe, lengths
 from retune.params.convert import Convert
 from retune.reading.source_records import Dropped, Judgment, Query, Record, check_record
 
-QUERIES_ONLY = {"queries"}  # what `predict` alone reads
+QUERIES_ONLY = {"queries"}  # read by `predict` only
 
 
 def formats() -> list[str]:
@@ -36,12 +36,12 @@ def formats() -> list[str]:
 
 
 def read_params(key: str) -> Convert:
-    """Return a `convert` entry, checked by its format's own `Params`."""
+    """Return a `convert` entry, checked by the `Params` of its format."""
     return parse_params(key, read_value(key), read_defaults(key))
 
 
 def parse_params(key: str, value: Any, defaults: Mapping[str, Any] | None = None) -> Convert:
-    """Check a `convert` entry read from `key`; the format named in it says which parameters there are."""
+    """Check a `convert` entry read from `key`; its format determines which parameters exist."""
     name = value.get("format") if isinstance(value, dict) else None
     if name not in formats():
         raise InputError(f"params.yaml: {key}.format: expected one of {', '.join(formats())}, got {name!r}")
@@ -50,36 +50,37 @@ def parse_params(key: str, value: Any, defaults: Mapping[str, Any] | None = None
 
 
 def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Write the data set that `raw` holds in its format to the folder `out`; return statistics and lengths.
+    """Convert the source `raw` to a data set in the folder `out`; return statistics and lengths.
 
-    The corpus streams to its file; queries and judgments are held in memory. Beside the splits stands
-    leaks.parquet, the pairs that the leak guard found. A source without queries gives empty splits.
+    The corpus is streamed to its file, while queries and judgments are kept in memory. Besides the splits,
+    leaks.parquet is written: the leaks found between train and the other splits. A source without queries gives empty
+    splits.
 
     Raises:
-        InputError: The input is missing or wrong, or the guard's policy is `fail`; the message says where.
-            Nothing is written then.
+        InputError: The input is missing or invalid, or there are leaks and the policy is `fail`. Nothing is written.
     """
     if not raw.exists():
         raise InputError(f"{raw}: expected a file or folder, found nothing; put the data there ({where}.raw)")
     with atomic_directory(out) as partial:
         corpus = CorpusWriter(partial / "corpus.parquet")
         try:
-            judged = _read(params, raw, corpus)
+            query_set = _read(params, raw, corpus)
         finally:
             corpus.close()
         if params.merge_queries is True:
-            judged = merge_queries(judged)
-        assigned = assign_splits(judged.queries, judged.qrels, params, seed=seed, where=f"params.yaml: {where}")
-        _check_use(params, assigned, where=f"params.yaml: {where}.use")
-        judged = replace(judged, queries=judged.queries.assign(split=assigned))
-        judged, leaks = _guard(judged, params, where=f"params.yaml: {where}.leaks")
-        queries, examples = add_examples(judged.queries, seed=seed)
-        judged = replace(judged, queries=queries)
-        splits = {name: _split(judged, name) for name in SPLITS}
+            query_set = merge_queries(query_set)
+        entry = f"params.yaml: {where}"
+        assigned = assign_splits(query_set.queries, query_set.qrels, params, seed=seed, where=entry)
+        _check_use(params, assigned, where=f"{entry}.use")
+        query_set = replace(query_set, queries=query_set.queries.assign(split=assigned))
+        query_set, leaks = _handle_leaks(query_set, params, where=f"{entry}.leaks")
+        queries, examples = add_examples(query_set.queries, seed=seed)
+        query_set = replace(query_set, queries=queries)
+        splits = {name: _split(query_set, name) for name in SPLITS}
         write_splits(partial, splits)
         write_table(partial / "leaks.parquet", leaks)
         write_origins(partial, [Origin("data", out.name, params.licence, params.origin, params.use)])
-    statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, judged.dropped)
+    statistics = describe(splits, corpus.words, corpus.characters, corpus.sample, query_set.dropped)
     found = leaks["kind"].value_counts().to_dict()
     statistics["leaks"] = {"policy": params.leaks.policy, "train_queries": leaks["train_query_id"].nunique(), **found}
     statistics |= {"examples": examples} if examples else {}
@@ -87,20 +88,20 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     return statistics, lengths(splits, corpus.words, corpus.characters)
 
 
-def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> JudgedQueries:
-    """Write the source's documents to the corpus and return what can be used of the rest."""
-    converter = importlib.import_module(f"retune.formats.{params.format}")
+def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> QuerySet:
+    """Write the source's documents to the corpus; return its queries and judgments, cleaned."""
+    reader = importlib.import_module(f"retune.formats.{params.format}")
     try:
         with local_raw(raw) as folder:
-            judged = _gather(converter.read(folder, params), corpus, params)
+            query_set = _gather(reader.read(folder, params), corpus, params)
     except OSError as error:
         raise InputError(f"{error.filename or raw}: expected a readable file, got: {error.strerror or error}") from None
-    return clean(judged, corpus, max_unusable=params.max_unusable, raw=raw)
+    return clean(query_set, corpus, max_unusable=params.max_unusable, raw=raw)
 
 
-def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) -> JudgedQueries:
-    """Write the documents that stream by to the corpus, and collect the rest."""
-    queries = _Queries(keep_first=params.merge_queries == "keep_first")
+def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) -> QuerySet:
+    """Write each document to the corpus as it is read, and collect queries and judgments."""
+    queries = _UniqueQueries(keep_first=params.merge_queries == "keep_first")
     judgments: list[Judgment] = []
     dropped: Counter[str] = Counter()
     for record in tqdm(records, desc="convert", unit="record", disable=None):
@@ -120,11 +121,11 @@ def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) ->
     frame["group"] = frame["group"].fillna(frame["query_id"])
     judgments = [judgment for judgment in judgments if judgment.query_id not in queries.repeated]
     qrels = pd.DataFrame(judgments, columns=Judgment._fields).astype({"score": float})
-    return JudgedQueries(frame, qrels, dropped)
+    return QuerySet(frame, qrels, dropped)
 
 
-class _Queries:
-    """Queries by id; where only the first of equal ones is kept, the ids of the others."""
+class _UniqueQueries:
+    """Queries by id; with `keep_first`, only the first of equal queries, and the ids of the others."""
 
     def __init__(self, *, keep_first: bool) -> None:
         self.kept: dict[str, Query] = {}
@@ -135,8 +136,8 @@ class _Queries:
     def add(self, query: Query) -> None:
         if query.query_id in self.kept or query.query_id in self.repeated:
             known = self.kept.get(query.query_id)
-            place = f", at {known.where}" if known else ""
-            raise InputError(f"{query.where}: query_id {query.query_id!r:.80}: given before{place}")
+            place = f", first at {known.where}" if known else ""
+            raise InputError(f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again{place}")
         key = (query.split, query.prompt, query.text)
         if self._keep_first and key in self._seen:
             self.repeated.add(query.query_id)
@@ -154,26 +155,26 @@ def _check_use(params: Convert, splits: pd.Series, *, where: str) -> None:
         )
 
 
-def _guard(judged: JudgedQueries, params: Convert, *, where: str) -> tuple[JudgedQueries, pd.DataFrame]:
-    """Look for leaks between train and the other splits and act by the policy."""
+def _handle_leaks(query_set: QuerySet, params: Convert, *, where: str) -> tuple[QuerySet, pd.DataFrame]:
+    """Look for leaks between train and the other splits, and apply the policy."""
     policy = params.leaks
-    leaks = find_leaks(judged.queries, near_duplicate=policy.near_duplicate, min_words=policy.min_words)
+    leaks = find_leaks(query_set.queries, near_duplicate=policy.near_duplicate, min_words=policy.min_words)
     if leaks.empty or policy.policy == "report":
-        return judged, leaks
+        return query_set, leaks
     if policy.policy == "fail":
         kinds = ", ".join(f"{count} {kind}" for kind, count in leaks["kind"].value_counts().items())
         first = f"train {leaks['train_query_id'][0]!r} and {leaks['split'][0]} {leaks['query_id'][0]!r}"
         raise InputError(
-            f"{where}: expected no train query that gives away one of dev or test, got {kinds}, first {first}; "
-            "mend the data, or write policy: drop or report"
+            f"{where}: expected no train query that leaks a dev or test query, got {kinds}, first {first}; "
+            "fix the data, or write policy: drop or report"
         )
-    judged = judged.without(judged.queries["query_id"].isin(leaks["train_query_id"]), "train query that leaks")
-    if not (judged.queries["split"] == "train").any():
-        raise InputError(f"{where}: policy drop leaves no train query; mend the data, or write policy: report")
-    return judged, leaks
+    query_set = query_set.without(query_set.queries["query_id"].isin(leaks["train_query_id"]), "train query that leaks")
+    if not (query_set.queries["split"] == "train").any():
+        raise InputError(f"{where}: policy drop leaves no train query; fix the data, or write policy: report")
+    return query_set, leaks
 
 
-def _split(judged: JudgedQueries, name: str) -> Split:
-    queries = judged.queries[judged.queries["split"] == name]
-    qrels = judged.qrels[judged.qrels["query_id"].isin(queries["query_id"])]
+def _split(query_set: QuerySet, name: str) -> Split:
+    queries = query_set.queries[query_set.queries["split"] == name]
+    qrels = query_set.qrels[query_set.qrels["query_id"].isin(queries["query_id"])]
     return Split(queries, qrels, qrels[qrels["score"].notna()])

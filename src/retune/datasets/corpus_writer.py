@@ -1,4 +1,4 @@
-"""Write a corpus as it streams by: every text once, measured, at most one batch of rows in memory."""
+"""Write and measure a corpus while it is read: each text once, with at most one batch of rows in memory."""
 
 import hashlib
 from array import array
@@ -14,46 +14,47 @@ from retune.reading.source_records import Document
 
 BATCH_ROWS = 10_000
 BATCH_CHARACTERS = 20_000_000
-SAMPLE = 400  # texts kept for the language guess, at most
-SAMPLE_CHARACTERS = 2000  # of each
+SAMPLE = 400  # most texts kept for guessing the language
+SAMPLE_CHARACTERS = 2000  # of each of them
 
 
 class CorpusWriter:
-    """Writes documents to one Parquet file, the first of equal title and text only.
+    """Writes documents to one Parquet file; of documents with equal title and text, only the first.
 
     Attributes:
-        words: Words of each document written, split at white space.
-        characters: Characters of each document written.
-        sample: Beginnings of some of the texts, evenly spaced.
-        dropped: Documents left out, by reason.
+        words: Number of words of each written document, split at white space.
+        characters: Number of characters of each written document.
+        sample: The beginnings of some texts, evenly spaced.
+        dropped: Number of documents left out, by reason.
     """
 
     def __init__(self, path: Path) -> None:
         self.words, self.characters = array("L"), array("L")
         self.sample: list[str] = []
         self.dropped: Counter[str] = Counter()
-        self._content: dict[str, bytes] = {}  # of every doc_id
-        self._kept: dict[bytes, str] = {}  # content to the doc_id that is kept
-        self._bare: dict[str, bytes] = {}  # of each doc_id with a title, its text alone
+        self._content: dict[str, bytes] = {}  # digest by doc_id
+        self._kept: dict[bytes, str] = {}  # the doc_id that is kept, by digest
+        self._bare: dict[str, bytes] = {}  # digest of the text without title, by doc_id, of documents with a title
         self._sample_step = 1
         self._batch: list[Document] = []
         self._batch_characters = 0
         self._writer = pq.ParquetWriter(path, CORPUS, **PARQUET)
 
     def __len__(self) -> int:
-        """Count the documents written."""
+        """Return the number of written documents."""
         return len(self._kept)
 
     def add(self, document: Document) -> None:
-        """Write a document unless one of equal title and text was written.
+        """Write a document unless one with equal title and text is already written.
 
         Raises:
-            InputError: Its id was given before, with another title or text.
+            InputError: Its id already has another title or text.
         """
         content = content_of(document.text, document.title)
         if (known := self._content.setdefault(document.doc_id, content)) != content:
             raise InputError(
-                f"{document.where}: doc_id {document.doc_id!r}: expected one text, got another than given before"
+                f"{document.where}: doc_id {document.doc_id!r}: expected one text, got another than before; "
+                "give the texts different ids"
             )
         if document.title:
             self._bare[document.doc_id] = content_of(document.text, None)
@@ -65,16 +66,16 @@ class CorpusWriter:
             self._append(document)
 
     def kept_id(self, doc_id: str) -> str | None:
-        """Return the id under which a document's text is kept, or None if there is no such document."""
+        """Return the id under which the document's text is kept; None if the document is unknown."""
         content = self._content.get(doc_id)
         return None if content is None else self._kept[content]
 
     def bare_content(self, doc_id: str) -> bytes | None:
-        """Return what stands for a document's text without its title, or None if there is no such document."""
+        """Return the digest of the document's text without its title; None if the document is unknown."""
         return self._bare.get(doc_id, self._content.get(doc_id))
 
     def close(self) -> None:
-        """Write what is left and finish the file."""
+        """Write the remaining rows and finish the file."""
         self._flush()
         self._writer.close()
 
@@ -100,5 +101,5 @@ class CorpusWriter:
 
 
 def content_of(text: str, title: str | None) -> bytes:
-    """Return 16 bytes that stand for a document's title and text."""
+    """Return a digest of a document's title and text, 16 bytes."""
     return hashlib.blake2b(f"{title or ''}\0{text}".encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Raw data that lies on the Hugging Face Hub: a pin file names what to download, at which revision."""
+"""Raw data on the Hugging Face Hub: a pin file names the files to download and their revisions."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of the HTTP library it uses
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError belongs to its HTTP library
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
@@ -26,25 +26,25 @@ SUFFIX = ".hub.yaml"
 
 
 class Pin(Section):
-    """One file of a data set on the Hub, fixed to the byte by its revision."""
+    """One file of a data set on the Hub, pinned by its revision."""
 
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a commit: a branch or tag could move
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a commit, because branches and tags can move
     file: Annotated[str, Field(min_length=1)]  # its path in the repository
 
 
 @contextmanager
 def local_raw(raw: Path) -> Iterator[Path]:
-    """Give `raw`, or for a pin file a temporary folder with the files it names under their local names.
+    """Provide `raw`, or if it is a pin file, a temporary folder with the files that it names.
 
     Raises:
-        InputError: The pin file is wrong, or a file cannot be downloaded.
+        InputError: The pin file is invalid, or a file cannot be downloaded.
     """
     if not (raw.is_file() and raw.name.endswith(SUFFIX)):
         yield raw
         return
     pins = read_pins(raw)
-    with tempfile.TemporaryDirectory(prefix=f"{raw.name}.") as folder:  # the name stands in messages
+    with tempfile.TemporaryDirectory(prefix=f"{raw.name}.") as folder:  # messages show this name
         for name, pin in pins.items():
             link = Path(folder, name)
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,10 @@ def local_raw(raw: Path) -> Iterator[Path]:
 
 
 def read_pins(path: Path) -> dict[str, Pin]:
-    """Return what a pin file wants downloaded, by local name; nothing is downloaded.
+    """Return the entries of a pin file by local file name, without downloading them.
 
     Raises:
-        InputError: It is no YAML mapping, or an entry is wrong; one line per finding.
+        InputError: The file is not a YAML mapping, or entries are invalid; one line per finding.
     """
     try:
         content = YAML(typ="safe", pure=True).load(existing_file(path).read_text(encoding="utf-8-sig"))
@@ -68,8 +68,8 @@ def read_pins(path: Path) -> dict[str, Pin]:
     findings: list[str] = []
     pins: dict[str, Pin] = {}
     for name, value in content.items():
-        if fault := _fault(name, content):
-            findings.append(f"{shown(name)}: {fault}")
+        if finding := _check_name(name, content):
+            findings.append(f"{shown(name)}: {finding}")
         try:
             pins[name] = Pin.parse(shown(name), value)
         except InputError as error:
@@ -79,23 +79,25 @@ def read_pins(path: Path) -> dict[str, Pin]:
     return pins
 
 
-def _fault(name: object, names: dict[object, object]) -> str:
-    """Say what is wrong with a local name, or nothing."""
+def _check_name(name: object, names: dict[object, object]) -> str:
+    """Return what is wrong with a local file name, or an empty string if it is valid."""
     if not isinstance(name, str) or not name.isprintable():
         return f"expected a file name, got {name!r:.80}"
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
-        return "expected a plain path below the folder, such as qrels/test.tsv"
+        return "expected a relative path inside the folder, such as qrels/test.tsv"
     if any(str(parent) in names for parent in path.parents):
-        return "expected a file, got a folder of another entry's name"
+        return "expected a file, got a path inside another entry's file"
     return ""
 
 
 def _download(pin: Pin, where: str) -> Path:
-    """Return the path of a pinned file in the Hub's cache, downloaded if it is not there."""
+    """Download a pinned file unless it is in the Hub's cache, and return its path there."""
     try:
         local = hf_hub_download(repo_id=pin.repo, filename=pin.file, repo_type="dataset", revision=pin.revision)
     except (HTTPError, HFValidationError, LocalEntryNotFoundError, XetDownloadError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{where}: {pin.file} of {pin.repo} at {pin.revision} did not download: {reason}") from None
+        raise InputError(
+            f"{where}: {pin.file} of {pin.repo} at {pin.revision} could not be downloaded: {reason}"
+        ) from None
     return Path(local).absolute()

@@ -1,4 +1,4 @@
-"""Find queries of train that give away queries of dev or test."""
+"""Find train queries that leak dev or test queries."""
 
 import unicodedata
 from collections import Counter, defaultdict
@@ -10,38 +10,42 @@ import pandas as pd
 from retune.text.near_duplicates import NearDuplicates, jaccard, shingles
 from retune.text.words import normal_form, words
 
-MAX_PAIRS = 10  # of one train query
+MAX_PAIRS = 10  # per train query
 LEAK_COLUMNS = ["kind", "train_query_id", "query_id", "split", "queries", "similarity", "train_text", "text"]
 
 
 class _Prepared(NamedTuple):
-    """A query as the checks compare it."""
+    """A query, prepared for comparison."""
 
     query_id: str
     split: str
     text: str
-    normal: str  # compatible forms, case and white space made equal, invisible signs removed
-    tokens: tuple[str, ...]  # words and signs
-    shingles: frozenset[int]  # hashes of the tokens and of neighbouring ones
+    normal: str  # the normal form of the text
+    tokens: tuple[str, ...]  # words and symbols
+    shingles: frozenset[int]  # hashes of the tokens and of pairs of neighbouring tokens
 
 
 def find_leaks(queries: pd.DataFrame, *, near_duplicate: float, min_words: int) -> pd.DataFrame:
-    """List pairs of a train query and a dev or test query of which the first gives away the second.
+    """Return the pairs of a train query and a dev or test query that it leaks.
 
-    A pair is `exact` (equal but for case, white space, invisible signs and Unicode's compatible forms), else
-    `contains` (the words of the dev or test query stand in the train query, in a row), else `near_duplicate`
-    (Jaccard similarity of the sets of words and of neighbouring words together; candidates by MinHash and LSH of
-    datasketch, then compared exactly). Signs such as + count as words, and so does each sign of a script without
-    spaces. Equal dev or test queries stand as one.
+    The kind of a pair is the first that applies of
+
+    - `exact`: the texts are equal, ignoring case, white space, invisible characters and compatible forms of Unicode;
+    - `contains`: the train query contains the words of the dev or test query, in a row;
+    - `near_duplicate`: the Jaccard similarity of their words and pairs of neighbouring words reaches the threshold.
+
+    Symbols such as + count as words, and so does each character of a script without spaces. Equal dev or test queries
+    are listed once.
 
     Args:
         queries: `query_id`, `text` and `split` (train, dev or test).
-        near_duplicate: Jaccard similarity in (0, 1] from which a pair counts.
+        near_duplicate: The lowest Jaccard similarity of near-duplicates, in (0, 1].
         min_words: Shorter dev and test queries are not looked for inside train queries.
 
     Returns:
-        `kind`, `train_query_id`, `query_id` (the first of equal ones), `split`, `queries` (how many are equal),
-        `similarity` (Jaccard), `train_text`, `text`; train's order, at most ten pairs a train query.
+        `kind`, `train_query_id`, `query_id` (the first of equal queries), `split`, `queries` (number of equal
+        queries), `similarity` (Jaccard), `train_text`, `text`; in the order of the train queries, at most ten pairs
+        per train query.
     """
     is_train = queries["split"] == "train"
     held_out = [_prepare(*row) for row in _rows(queries[~is_train])]
@@ -67,7 +71,7 @@ def find_leaks(queries: pd.DataFrame, *, near_duplicate: float, min_words: int) 
 
 
 class _HeldOut:
-    """Distinct dev and test queries, indexed for each kind of leak."""
+    """The distinct dev and test queries, indexed for each kind of leak."""
 
     def __init__(self, queries: list[_Prepared], train: list[_Prepared], near_duplicate: float, min_words: int) -> None:
         self._queries, self._min_words = queries, min_words
@@ -79,7 +83,7 @@ class _HeldOut:
         self._near = NearDuplicates([query.shingles for query in queries], near_duplicate)
 
     def find(self, query: _Prepared) -> Iterator[tuple[_Prepared, str]]:
-        """Yield the held-out queries that a train query gives away, and how; at most `MAX_PAIRS`."""
+        """Yield the held-out queries that a train query leaks, and the kinds of leak; at most `MAX_PAIRS`."""
         found: set[int] = set()
         for kind, numbers in (
             ("exact", iter(self._exact.get(query.normal, ()))),
@@ -94,16 +98,16 @@ class _HeldOut:
                     yield self._queries[number], kind
 
     def _index_windows(self, train: list[_Prepared]) -> dict[tuple[str, ...], list[tuple[int, int]]]:
-        """Map one run of `min_words` words of each held-out query, its rarest in train, to query and offset."""
+        """Map one window of `min_words` words per held-out query, its rarest in train, to the query and the offset."""
         windows = {window for tokens in self._stripped for window in _windows(tokens, self._min_words)}
         counts = Counter(
             window for query in train for window in _windows(query.tokens, self._min_words) if window in windows
         )
         index: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
         for number, tokens in enumerate(self._stripped):
-            if own := list(_windows(tokens, self._min_words)):
-                offset = min(range(len(own)), key=lambda start: counts[own[start]])
-                index[own[offset]].append((number, offset))
+            if candidates := list(_windows(tokens, self._min_words)):
+                offset = min(range(len(candidates)), key=lambda start: counts[candidates[start]])
+                index[candidates[offset]].append((number, offset))
         return index
 
     def _contained(self, query: _Prepared) -> Iterator[int]:
@@ -125,7 +129,7 @@ def _prepare(query_id: str, split: str, text: str) -> _Prepared:
 
 
 def _strip_marks(tokens: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out punctuation at both ends, such as a question mark."""
+    """Remove punctuation at both ends, such as a question mark."""
     kept = [place for place, token in enumerate(tokens) if not unicodedata.category(token[0]).startswith("P")]
     return tokens[kept[0] : kept[-1] + 1] if kept else ()
 

@@ -1,4 +1,4 @@
-"""Cut dev and test from the training queries so that nothing named lies on both sides."""
+"""Cut dev and test from the train queries so that related queries stay in one split."""
 
 import math
 
@@ -12,21 +12,21 @@ from retune.params.convert import Convert
 
 
 def assign_splits(queries: pd.DataFrame, qrels: pd.DataFrame, params: Convert, *, seed: int, where: str) -> pd.Series:
-    """Return each query's split, dev and test cut from the train queries where `params` gives a share.
+    """Return the split of each query; if `params` gives a share for dev or test, it is cut from train.
 
-    What stays together (`split_by`): a query alone, all queries of a group, or all queries connected by
-    shared relevant documents. Parts are shuffled with `seed` and taken until the share, rounded down to whole
+    `split_by` defines the parts that stay together: single queries, the queries of a group, or the queries connected
+    by shared relevant documents. The parts are shuffled with `seed` and taken until the share, rounded down to whole
     queries, is reached.
 
     Args:
-        queries: `query_id`, `split` (as the source has it), `group`.
+        queries: `query_id`, `split` (from the source), `group`.
         qrels: `query_id`, `doc_id`, `relevance`.
-        params: Shares and `split_by`.
-        seed: Of the shuffle.
+        params: The shares and `split_by`.
+        seed: The seed of the shuffle.
         where: The entry of params.yaml, for messages.
 
     Raises:
-        InputError: A split is `given` but the source has none, is to be cut but the source has it, or ends empty.
+        InputError: A split is `given` but missing in the source, should be cut but exists in the source, or is empty.
     """
     splits = queries["split"].astype(object)
     if queries.empty:
@@ -34,9 +34,11 @@ def assign_splits(queries: pd.DataFrame, qrels: pd.DataFrame, params: Convert, *
     available = set(splits)
     for name, share in (("dev", params.dev), ("test", params.test)):
         if share == "given" and name not in available:
-            raise InputError(f"{where}: {name}: the source has no {name} split; give the share to cut from train")
+            raise InputError(
+                f"{where}: {name}: expected the share to cut from train, as the source has no {name} split, got given"
+            )
         if share != "given" and name in available:
-            raise InputError(f"{where}: {name}: the source has its own {name} split; write {name}: given")
+            raise InputError(f"{where}: {name}: expected given, as the source has a {name} split, got {share}")
     train = splits == "train"
     parts = _parts(queries, qrels, params.split_by)[train]
     splits[train] = _cut(parts, dev=_share(params.dev), test=_share(params.test), seed=seed)
@@ -56,7 +58,7 @@ def _share(value: float | str) -> float:
 
 
 def _parts(queries: pd.DataFrame, qrels: pd.DataFrame, split_by: str) -> pd.Series:
-    """Name, for each query, what must stay on one side with it."""
+    """Return the part of each query; queries of one part stay in one split."""
     match split_by:
         case "query":
             return queries["query_id"]
@@ -67,7 +69,7 @@ def _parts(queries: pd.DataFrame, qrels: pd.DataFrame, split_by: str) -> pd.Seri
 
 
 def _connected(queries: pd.DataFrame, qrels: pd.DataFrame) -> pd.Series:
-    """Number the connected components of the graph of queries and their relevant documents."""
+    """Return each query's connected component in the graph of queries and their relevant documents."""
     query_ids = pd.Index(queries["query_id"])
     relevant = qrels[qrels["relevance"] > 0]
     documents = pd.Index(relevant["doc_id"].unique())
@@ -80,9 +82,9 @@ def _connected(queries: pd.DataFrame, qrels: pd.DataFrame) -> pd.Series:
 
 
 def _cut(parts: pd.Series, *, dev: float, test: float, seed: int) -> np.ndarray:
-    """Assign each query's part to train, dev or test, by shares of the queries.
+    """Assign the queries to train, dev or test by part, filling dev and test up to their shares.
 
-    A part that would exceed the share by more than half of it stays in train: one huge part is no sample.
+    A part that would exceed the share by more than half stays in train, because one huge part is not a fair sample.
     """
     sizes = parts.value_counts().sort_index()
     counts = sizes.to_numpy()
@@ -101,5 +103,5 @@ def _cut(parts: pd.Series, *, dev: float, test: float, seed: int) -> np.ndarray:
 
 
 def _whole(count: float) -> int:
-    """Round down, but 99.99999 to 100, and what is above 0 to at least 1."""
+    """Round down, except that 99.9999999 gives 100 and every number above 0 at least 1."""
     return max(math.floor(count + 1e-6), int(count > 0))

@@ -1,4 +1,4 @@
-"""Numbers that describe a data set, for Git: counts and lengths, never its texts."""
+"""Statistics that describe a data set in Git: counts and lengths, never its texts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from retune.core.records import Split
 
 PERCENTILES = (0, 50, 95, 100)
-SAMPLE = 200  # texts looked at to guess the language
+SAMPLE = 200  # texts by which the language is guessed
 
 
 def describe(
@@ -22,14 +22,14 @@ def describe(
     sample: Sequence[str],
     dropped: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return counts, lengths, languages, overlaps of the splits and what was dropped, by reason.
+    """Return counts, lengths, languages and overlaps of the splits, and the number of dropped records by reason.
 
     Args:
-        splits: The queries and judgments.
-        words: Words of each document, split at white space.
-        characters: Characters of each document.
-        sample: Texts of documents, for the guess of the language.
-        dropped: Records left out, by reason.
+        splits: The queries and judgments of each split.
+        words: Number of words of each document, split at white space.
+        characters: Number of characters of each document.
+        sample: Texts of some documents, from which the language is guessed.
+        dropped: Number of records left out, by reason.
     """
     texts = {name: set(split.queries["text"]) for name, split in splits.items()}
     earlier: dict[str, tuple[str, ...]] = {"train": (), "dev": ("train",), "test": ("train", "dev")}
@@ -58,13 +58,13 @@ def describe(
 
 
 def measure(texts: Iterable[str]) -> tuple[list[int], list[int]]:
-    """Return the words, split at white space, and the characters of each text."""
+    """Return the number of words, split at white space, and the number of characters of each text."""
     sizes = [(len(text.split()), len(text)) for text in texts]
     return [words for words, _ in sizes], [characters for _, characters in sizes]
 
 
 def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Sequence[int]) -> pd.DataFrame:
-    """Return percentiles 0 to 100 of the lengths of documents and of all queries (0 if none), for a plot."""
+    """Return percentiles 0 to 100 of the lengths of documents and of all queries, for a plot; 0 if there are none."""
     query_words, query_characters = measure(text for split in splits.values() for text in split.queries["text"])
     columns = {
         "document_characters": characters,
@@ -88,7 +88,7 @@ def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
 
 
 def _languages(texts: Sequence[str]) -> dict[str, float]:
-    """Guess the languages of an even sample: the shares of the three most common, ISO 639-1 codes."""
+    """Guess the languages of an even sample; return the shares of the three most common ISO 639-1 codes."""
     sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
     if not sample:
         return {}
@@ -98,5 +98,5 @@ def _languages(texts: Sequence[str]) -> dict[str, float]:
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    """Load the model once: it takes longer than all guesses."""
+    """Load the model once, because loading takes longer than all guesses."""
     return LanguageIdentifier.from_model_file(MODEL_FILE)

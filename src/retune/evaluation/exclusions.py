@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retune.core.errors import InputError
-from retune.reading.user_tables import read_given
+from retune.reading.user_tables import read_user_table
 from retune.retrieval.retriever import Found
 
 COLUMNS = ["query_id", "doc_id"]
@@ -30,7 +30,7 @@ def read_excluded(folder: Path, dataset: str, query_ids: pd.Series, doc_ids: pd.
     path = folder / f"{dataset}.csv"
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
-    pairs = read_given(path)
+    pairs = read_user_table(path)
     if sorted(pairs.columns) != sorted(COLUMNS):
         raise InputError(f"{path}: expected the columns query_id and doc_id, got {', '.join(pairs.columns)}")
     for column, known, kind in (("query_id", query_ids, "test queries"), ("doc_id", doc_ids, "documents")):

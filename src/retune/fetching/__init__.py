@@ -1,1 +1,1 @@
-"""Where does a base model come from?"""
+"""Where does a base model come from, and is it usable?"""

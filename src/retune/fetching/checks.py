@@ -1,4 +1,4 @@
-"""What a base model must be for its vectors to mean something: whole, pooled where it looks, within its positions."""
+"""Check that a base model is complete, and that its pooling and maximum lengths suit its architecture."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -12,31 +12,31 @@ from retune.models.directory import first_module, pair_max_length
 from retune.models.encoding_settings import Encoding
 
 ADAPTER = "adapter_config.json"
-BLIND = ("mean", "cls")  # poolings that take tokens of a decoder that have not seen the text
+UNSUITED_TO_DECODERS = ("mean", "cls")  # they use tokens that have not seen the whole text
 
 
 def check_no_adapter(folder: Path, where: str) -> None:
-    """Refuse the weights of a LoRA adapter, which are no model without their base."""
+    """Refuse a LoRA adapter, which is not a model without its base."""
     if any((place / ADAPTER).is_file() for place in (folder, first_module(folder)[1])):
         raise InputError(
-            f"{where}: expected a whole model, got a LoRA adapter in {folder} ({ADAPTER}); merge it into its base "
-            "(peft: merge_and_unload) and save both as one model"
+            f"{where}: expected a complete model, got a LoRA adapter in {folder} ({ADAPTER}); merge it into its base "
+            "(peft: merge_and_unload) and save the merged model"
         )
 
 
 def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, where: str) -> None:
-    """Refuse to pool a decoder over tokens that do not know what follows them."""
-    if mode in BLIND and _is_causal(model):
+    """Refuse poolings of a decoder that use tokens which have not seen the whole text."""
+    if mode in UNSUITED_TO_DECODERS and _is_causal(model):
         raise InputError(
-            f"{where}.pooling: expected lasttoken, as in a decoder a token knows only what comes before, got {mode}; "
-            "write lasttoken, or mend the folder's own pooling config if that says so"
+            f"{where}.pooling: expected lasttoken, as a decoder's token sees only the tokens before it, got {mode}; "
+            f"write lasttoken, or fix the pooling config of the model folder if {mode} comes from there"
         )
 
 
 def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
-    """Refuse maximum lengths that leave no token of a text, or that the model has no positions for."""
+    """Refuse maximum lengths that leave no room for the text or exceed the model's positions."""
     if isinstance(model[0], StaticEmbedding):
-        return  # it has neither positions nor special tokens
+        return  # static models have neither positions nor special tokens
     positions = _num_positions(model)
     special = model.tokenizer.num_special_tokens_to_add()
     suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
@@ -53,14 +53,14 @@ def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding,
     limit = model.tokenizer.model_max_length
     if isinstance(model, CrossEncoder) and pair_max_length(encoding) > limit:
         raise InputError(
-            f"{where}: expected query_max_length and document_max_length to be at most {limit} together, as the "
+            f"{where}: expected query_max_length and document_max_length to add up to at most {limit}, as the "
             f"cross-encoder reads both at once, got {encoding.query_max_length} + {encoding.document_max_length}"
         )
 
 
 @torch.inference_mode()
 def _is_causal(model: SentenceTransformer | CrossEncoder) -> bool:
-    """Tell whether a token's vector stays the same whatever follows it; the ids are any."""
+    """Return whether a token's vector is independent of the next token; the token ids are arbitrary."""
     first, other = (
         model[0]({"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, 2, dtype=torch.long)})
         for ids in ([3, 4], [3, 5])
@@ -69,7 +69,7 @@ def _is_causal(model: SentenceTransformer | CrossEncoder) -> bool:
 
 
 def _num_positions(model: SentenceTransformer | CrossEncoder) -> int | None:
-    """Return how many tokens a model has positions for; RoBERTa and its kin begin to count after the padding's id."""
+    """Return the number of positions of a model; models like RoBERTa count them from after the padding id."""
     transformer = cast(Any, model[0]).auto_model
     for name, module in transformer.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding) and module.padding_idx:

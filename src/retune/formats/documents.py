@@ -1,9 +1,9 @@
-"""Format `documents`: a folder of .txt, .md, .html and .jsonl files as a corpus of chunks, without queries.
+"""Format `documents`: a folder of .txt, .md, .html and .jsonl files, split into chunks as a corpus without queries.
 
-Text and Markdown are cut at headings, HTML at h1 to h6, every section into runs of words with an overlap. A chunk's
-title is the path of its headings. Its id is `<file>#<start>-<end>`: characters in the file as it is decoded. A line
-of .jsonl (`id` or none, `title` or none, `text`) gives `<id>#<start>-<end>`, without an id
-`<file>:<line>#<start>-<end>`: characters in that text.
+Markdown and HTML (h1 to h6) are split at headings, and every section into chunks of words that overlap. A chunk's
+title is the path of its headings. Its id is `<file>#<start>-<end>`, character positions in the decoded file. Each line
+of a .jsonl file has a `text` and may have an `id` and a `title`; its chunks have ids `<id>#<start>-<end>`, or
+`<file>:<line>#<start>-<end>` without an id, with positions in that text.
 """
 
 import re
@@ -15,8 +15,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
-from retune.reading.headings import Section, html_sections, markdown_sections, plain_section
-from retune.reading.lines import read_json_lines, told_by_line
+from retune.reading.headings import TextSection, html_sections, markdown_sections, plain_section
+from retune.reading.lines import errors_by_line, read_json_lines
 from retune.reading.source_records import Document, Dropped, Record
 from retune.reading.values import text_in
 
@@ -24,20 +24,22 @@ SUFFIXES = (".txt", ".md", ".html", ".htm", ".jsonl", ".jsonl.gz")
 
 
 class Params(Convert):
-    """Adds the size of a chunk."""
+    """The size and overlap of chunks."""
 
     chunk_words: PositiveInt
-    overlap_words: NonNegativeInt  # that a chunk repeats from the one before, within a section
+    overlap_words: NonNegativeInt  # words that a chunk repeats from the previous one of its section
     min_words: Annotated[int, Field(ge=1)]  # shorter chunks are left out
 
     def model_post_init(self, context: object) -> None:
-        """Check that chunks advance."""
+        """Check that each chunk begins after the previous one."""
         if self.overlap_words >= self.chunk_words:
-            raise ValueError(f"overlap_words: expected less than chunk_words, got {self.overlap_words}")
+            raise ValueError(
+                f"overlap_words: expected less than chunk_words ({self.chunk_words}), got {self.overlap_words}"
+            )
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the chunks of every file below `raw`, in the order of their paths."""
+    """Yield the chunks of every file below `raw`, ordered by path."""
     files = {raw.name: raw} if raw.is_file() else {path.relative_to(raw).as_posix(): path for path in _below(raw)}
     left_out = {name: reason for name, path in files.items() if (reason := _reason_to_leave_out(name, path))}
     if len(left_out) == len(files):
@@ -55,7 +57,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Return files and links at any depth."""
+    """Return the files and links at any depth."""
     return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
@@ -67,15 +69,15 @@ def _reason_to_leave_out(name: str, path: Path) -> str:
     return "" if name.lower().endswith(SUFFIXES) else "file of another kind"
 
 
-def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
-    """Yield the sections of a file, each with what its chunks' ids begin with, and its place for messages."""
+def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[TextSection, str, str]]:
+    """Yield each section of a file, the beginning of its chunks' ids, and its place for messages."""
     kind = name.lower().removesuffix(".gz").rpartition(".")[2]
     if not path.stat().st_size:
         return
     if kind == "jsonl":
         yield from _json_lines_sections(path, name, ids)
         return
-    with told_by_line(path, lambda: 1):
+    with errors_by_line(path, lambda: 1):
         text = path.read_bytes().decode("utf-8-sig")
     if kind == "txt":
         sections = [plain_section(None, text)]
@@ -84,7 +86,7 @@ def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, s
     yield from ((section, name, str(path)) for section in sections)
 
 
-def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[Section, str, str]]:
+def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[TextSection, str, str]]:
     for where, row in read_json_lines(path):
         source = f"{name}:{where.rpartition(':')[2]}"
         if row.get("id") is not None:
@@ -95,8 +97,8 @@ def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple
         yield plain_section(row.get("title"), text_in(row, "text", where)), source, where
 
 
-def _chunks(section: Section, source: str, where: str, params: Params) -> Iterator[Record]:
-    """Cut a section into runs of words; white space inside a block stays as it is."""
+def _chunks(section: TextSection, source: str, where: str, params: Params) -> Iterator[Record]:
+    """Split a section into chunks of words; white space inside a block is kept."""
     words = [
         (number, *match.span())
         for number, block in enumerate(section.blocks)
@@ -104,11 +106,11 @@ def _chunks(section: Section, source: str, where: str, params: Params) -> Iterat
     ]
     step = params.chunk_words - params.overlap_words
     for begin in range(0, max(1, len(words) - params.overlap_words) if words else 0, step):
-        run = words[begin : begin + params.chunk_words]
-        if len(run) < params.min_words:
+        chunk = words[begin : begin + params.chunk_words]
+        if len(chunk) < params.min_words:
             yield Dropped("chunk below min_words")
             continue
-        (first, start, _), (last, _, end) = run[0], run[-1]
+        (first, start, _), (last, _, end) = chunk[0], chunk[-1]
         blocks = section.blocks[first : last + 1]
         texts = [block.text for block in blocks]
         texts[-1] = texts[-1][:end]

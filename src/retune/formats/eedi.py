@@ -1,8 +1,8 @@
 """Format `eedi`: the CSV files of the Kaggle competition "Eedi - Mining Misconceptions in Mathematics".
 
-`raw` is a folder with misconception_mapping.csv and train.csv, and test.csv where the rule is `files`. Every wrong
-answer that has a misconception is a query; the misconceptions are the documents. The question is the group of a
-cut by group.
+`raw` is a folder with misconception_mapping.csv and train.csv; with `rule: files` it may also have test.csv. Every
+wrong answer with a known misconception is a query, and the misconceptions are the documents. All queries of a
+question form one group.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ LETTERS = "ABCD"
 LABELS = [f"Misconception{letter}Id" for letter in LETTERS]
 ANSWERS = [f"Answer{letter}Text" for letter in LETTERS]
 QUESTION = ["QuestionId", "ConstructName", "CorrectAnswer", "QuestionText"]
-SEED = 42  # of numpy's legacy generator, as published
+SEED = 42  # for numpy's legacy generator, as published
 
 
 def _is_template(value: str) -> str:
@@ -35,9 +35,9 @@ def _is_template(value: str) -> str:
 
 
 class Params(Convert):
-    """Adds the instruction before every query, an example before that, and the rule of the split."""
+    """The instruction and the example put before queries, and the rule that selects the test questions."""
 
-    prompt: str | None = None  # a query's own, put before the model's prefix
+    prompt: str | None = None  # put before every query, and before the model's prefix
     example: Annotated[str, AfterValidator(_is_template)] | None = None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
 
@@ -45,10 +45,10 @@ class Params(Convert):
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the CSV files in the folder `raw`.
 
-    The rules draw test questions from a complete train.csv as the authors of the published figures did:
-    `validation_v2` takes 622 in 939 of those whose wrong answers are all labelled, `cross_validation` a fifth of
-    all; `submission` trains on every labelled pair and leaves Kaggle's unlabelled test.csv out; `files` takes a
-    labelled test.csv as the test split, where there is one.
+    The rule selects the test questions. Two rules draw them from train.csv as the authors of published results did:
+    `validation_v2` draws 622 in 939 of the questions whose wrong answers are all labelled, and `cross_validation` a
+    fifth of all questions. `submission` has no test split: all labelled pairs are train, and Kaggle's unlabelled
+    test.csv is not read. `files` uses a labelled test.csv, if there is one, as the test split.
     """
     names: dict[str, str] = {}
     for where, row in read_csv(raw / "misconception_mapping.csv"):
@@ -66,7 +66,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def read_questions(path: Path, labels: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place and the fields of each question; `labels` are the columns it must have beside the texts."""
+    """Yield the place and the values of each question; besides the texts, it must have the columns `labels`."""
     names: set[str] = set()
     for where, row in read_csv(path):
         columns_in(row, [*QUESTION, *ANSWERS, *labels], where)
@@ -80,7 +80,7 @@ def read_questions(path: Path, labels: Sequence[str]) -> Iterator[tuple[str, dic
 
 
 def read_queries(path: Path) -> Iterator[Query]:
-    """Yield every wrong answer of Kaggle's test.csv, for `predict`, whether a misconception is known for it or not."""
+    """Yield every wrong answer of Kaggle's test.csv as a query for `predict`, with or without a misconception."""
     for where, row in read_questions(path, []):
         for letter in LETTERS:
             if letter != row["CorrectAnswer"]:
@@ -88,14 +88,14 @@ def read_queries(path: Path) -> Iterator[Query]:
 
 
 def submission(run: pd.DataFrame, query_ids: Iterable[str]) -> str:
-    """Return Kaggle's submission.csv: a row for every query, its misconceptions best first."""
+    """Return Kaggle's submission.csv: one row per query, with its misconceptions ordered best first."""
     found = run.groupby("query_id", sort=False)["doc_id"].agg(" ".join)
     rows = (f"{query_id},{found.get(query_id, '')}\n" for query_id in query_ids)
     return "QuestionId_Answer,MisconceptionId\n" + "".join(rows)
 
 
 def _drawn(questions: list[tuple[str, dict[str, str]]], rule: str) -> set[str]:
-    """Return the ids of the questions that a rule draws for the test split."""
+    """Return the ids of the questions that the rule draws for the test split."""
     match rule:
         case "validation_v2":
             names = [row["QuestionId"] for _, row in questions if len(_wrong_answers(row)) == len(LETTERS) - 1]
@@ -110,7 +110,7 @@ def _drawn(questions: list[tuple[str, dict[str, str]]], rule: str) -> set[str]:
 
 
 def _wrong_answers(row: dict[str, str]) -> list[str]:
-    """Return the letters of the wrong answers that have a misconception."""
+    """Return the letters of the wrong answers that are labelled with a misconception."""
     return [letter for letter in LETTERS if letter != row["CorrectAnswer"] and row[f"Misconception{letter}Id"]]
 
 
@@ -133,7 +133,7 @@ def _topics(row: dict[str, str], where: str) -> tuple[tuple[str, str], ...]:
 
 
 def query_text(row: dict[str, str], letter: str) -> str:
-    """Return the query of a wrong answer."""
+    """Return the text of the query for a wrong answer."""
     correct = row[f"Answer{row['CorrectAnswer']}Text"]
     return (
         f"Question: {row['QuestionText'].strip()}\nHint: {row['ConstructName'].strip()}\n"
@@ -142,11 +142,11 @@ def query_text(row: dict[str, str], letter: str) -> str:
 
 
 def _whole_number(value: str, where: str) -> str:
-    """Read an id that the files write as a decimal number, such as 2142.0."""
+    """Return a misconception's id as a whole number; the files write it as a decimal number, such as 2142.0."""
     try:
         number = float(value)
     except ValueError:
         number = 0.5
     if not number.is_integer():
-        raise InputError(f"{where}: expected a misconception's number, got {value!r}")
+        raise InputError(f"{where}: expected a whole number as a misconception's id, got {value!r}")
     return str(int(number))

@@ -1,14 +1,16 @@
-"""Format `flagembedding`: JSON lines as FlagEmbedding trains and evaluates on them.
+"""Format `flagembedding`: JSON lines as FlagEmbedding uses them for training and evaluation.
 
-`raw` is a file of rows `{"query", "pos", "neg"}` or a folder of such files: those called after a split (train, dev or
-validation, test) hold it, every other .jsonl file train queries, corpus.jsonl more documents (`{"text"}` or
-`{"content"}`, with `id` or not; a `title` is put before its text, as it is in `pos` and `neg`). `pos` and `neg` are
-lists or one text; `pos_scores`, `neg_scores` and `prompt` are read where they stand, and so are `query_id`, `pos_ids`,
-`neg_ids`, `pos_relevance` and `answer`, which an export adds, and the older `{"query", "positive"}`. `type` and
-`category` tell a trainer how to batch and are not used.
+For training data, `raw` is a file of rows `{"query", "pos", "neg"}` or a folder of such files. A file named after a
+split (train, dev or validation, test) contains that split, any other .jsonl file contains train queries.
 
-A folder with `{split}_qrels.jsonl` is in the layout of the package's own evaluation: corpus.jsonl `{"id", "title",
-"text"}`, `{split}_queries.jsonl` `{"id", "text"}`, `{split}_qrels.jsonl` `{"qid", "docid", "relevance"}`.
+- `pos` and `neg` are a text or a list of texts. The older `{"query", "positive"}` works as well.
+- `pos_scores`, `neg_scores` and `prompt` are optional, and so are `query_id`, `pos_ids`, `neg_ids`, `pos_relevance`
+  and `answer`, which our export adds. `type` and `category`, by which trainers build batches, are not used.
+- corpus.jsonl in the folder contains more documents, `{"text"}` or `{"content"}` with an optional `id`. An optional
+  `title` is put before the text, as it is in `pos` and `neg`.
+
+For evaluation data, `raw` is a folder with corpus.jsonl (`{"id", "title", "text"}`), `{split}_queries.jsonl` (`{"id",
+"text"}`) and `{split}_qrels.jsonl` (`{"qid", "docid", "relevance"}`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +29,7 @@ QRELS = "_qrels.jsonl"
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -39,8 +41,8 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     corpora = [path for path in files if path.name.split(".")[0] == "corpus" and path != raw]
     queries = [path for path in files if path not in corpora]
     if not files:
-        raise InputError(f"{raw}: expected .jsonl files, found none")
-    for path in corpora:  # first, so that its ids are the ones kept
+        raise InputError(f"{raw}: expected .jsonl files, found none; put them there")
+    for path in corpora:  # first, because the first id of a text is the one kept
         for where, row in read_json_lines(path):
             yield _document(row, where)
     for path in queries:
@@ -61,7 +63,7 @@ def _document(row: dict[str, Any], where: str) -> Document:
 
 
 def _row(row: dict[str, Any], name: str, split: str, where: str) -> Iterator[Record]:
-    """Yield a query with its positives and negatives."""
+    """Yield the query of a row, its positives and its negatives."""
     positive = "positive" if "positive" in row else "pos"
     columns_in(row, ["query", positive], where)
     query_id = row.get("query_id", name)
@@ -83,7 +85,7 @@ def _documents(row: dict[str, Any], key: str, query_id: str, relevance: int, whe
 
 
 def _grades(row: dict[str, Any], where: str) -> Iterable[int]:
-    """Return the relevance of each positive: 1 unless the row says otherwise."""
+    """Return the relevance of each positive, which is 1 unless the row has `pos_relevance`."""
     grades = row.get("pos_relevance")
     if grades is None:
         return repeat(1)
@@ -96,7 +98,7 @@ def _grades(row: dict[str, Any], where: str) -> Iterable[int]:
 
 
 def _evaluation(raw: Path, names: list[str]) -> Iterator[Record]:
-    """Yield the records of the evaluation's layout."""
+    """Yield the records of evaluation data."""
     if unknown := [name for name in names if split_named(name) is None]:
         raise InputError(f"{raw}: expected splits named {', '.join(SPLIT_NAMES)}, found {unknown[0]}{QRELS}")
     for where, row in read_json_lines(raw / "corpus.jsonl"):

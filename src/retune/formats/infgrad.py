@@ -1,8 +1,8 @@
-"""Format `infgrad`: rows of infgrad/retrieval_data_llm, a query with one positive and one hard negative.
+"""Format `infgrad`: infgrad/retrieval_data_llm; each row is a query, one positive and one hard negative.
 
-`raw` is the published zip, a folder that holds just it, or the JSON unpacked from it, an array or lines. Queries
-without ids repeat; `merge_queries: keep_first` leaves the later rows of a query out, with their documents, as the
-reference for this format does, and `true` gives the query the documents of all its rows.
+`raw` is the published zip, a folder that contains just this zip, or the unpacked JSON (an array or lines). Queries
+have no ids, and some repeat: `merge_queries: keep_first` leaves out a query's later rows and their documents, as the
+format's reference code does; `merge_queries: true` gives the query the documents of all its rows.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ QUERY, POSITIVE, NEGATIVE = "Query", "Positive Document", "Hard Negative Documen
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the records of the one zip or JSON file in `raw`."""
+    """Yield the records of `raw`, a zip or JSON file or a folder with just one."""
     rows = read_array_or_lines(one_file(raw, ".zip", ".json", ".jsonl"))
     for number, (where, row) in enumerate(rows, start=1):
         columns_in(row, [QUERY, POSITIVE, NEGATIVE], where)

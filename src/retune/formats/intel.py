@@ -1,8 +1,8 @@
 """Format `intel`: the files of the embedding fine-tuning example in intel-extension-for-transformers.
 
-`raw` is a folder with candidate_context.jsonl, `{"context": [text]}`, all of whose texts are documents, and a file of
-queries, `{"query", "pos": [text], "neg": [text]}` with `neg` or not. Each text of a list longer than one is a
-document of its own; the example's own evaluation joins them with commas instead.
+`raw` is a folder with candidate_context.jsonl (`{"context": [text]}`), all of whose texts are documents, and a file of
+queries (`{"query", "pos": [text], "neg": [text]}`, where `neg` is optional). Every text of a list is a separate
+document; the evaluation script of that example joins the texts with commas instead.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from retune.reading.values import columns_in, texts_in
 
 
 class Params(Convert):
-    """Adds which file of the folder holds the queries."""
+    """The file of queries in the folder."""
 
     file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]  # example.jsonl or augmented_example.jsonl
 

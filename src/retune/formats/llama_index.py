@@ -1,8 +1,8 @@
 """Format `llama_index`: LlamaIndex's EmbeddingQAFinetuneDataset saved as JSON.
 
 A file has `queries` and `corpus`, which map ids to texts, `relevant_docs`, which maps query ids to lists of document
-ids, and in later versions `mode`. `raw` is one file, or a folder with train_dataset.json, val_dataset.json and
-test_dataset.json, or some of them; their corpora become one.
+ids, and in later versions `mode`. `raw` is one such file, or a folder with any of train_dataset.json,
+val_dataset.json and test_dataset.json, whose corpora are merged.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ KEYS = ("queries", "corpus", "relevant_docs", "mode")
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -30,5 +30,5 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     for split, path in files.items():
         content = load(path)
         if unknown := sorted(content.keys() - set(KEYS)):
-            raise InputError(f"{path}: expected {', '.join(KEYS)}, got {unknown[0]!r} too; is it format rag_json?")
-        yield from read_content(content, path, {}, otherwise=split)
+            raise InputError(f"{path}: expected only {', '.join(KEYS)}, got {unknown[0]!r}; is its format rag_json?")
+        yield from read_content(content, path, {}, default_split=split)

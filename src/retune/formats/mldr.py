@@ -1,9 +1,9 @@
-"""Format `mldr`: MLDR's and Tevatron's JSON lines, queries with their passages.
+"""Format `mldr`: JSON lines of queries with their passages, as in MLDR and Tevatron.
 
-`raw` is a folder with any of train, dev and test.jsonl.gz, and corpus.jsonl.gz unless the passages are all there
-is; plain .jsonl too. A query is `{"query_id", "query", "positive_passages", "negative_passages"}`, a passage or
-document `{"docid", "title", "text"}`; a title and either list may be null or absent. The passages of all splits
-join the corpus, which does not hold every one of them.
+`raw` is a folder with any of train.jsonl.gz, dev.jsonl.gz and test.jsonl.gz, and optionally corpus.jsonl.gz; plain
+.jsonl works as well. Queries are `{"query_id", "query", "positive_passages", "negative_passages"}`, passages and
+documents are `{"docid", "title", "text"}`; the title and both lists may be null or absent. The passages of all splits
+are added to the corpus, as the corpus file lacks some of them.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ NAMES = ("{split}.jsonl.gz", "{split}.jsonl")
 
 
 class Params(Convert):
-    """Adds what becomes of negative passages; they join the corpus either way."""
+    """Whether negative passages, which are always part of the corpus, are judged irrelevant."""
 
-    negatives: bool  # judge them irrelevant
+    negatives: bool
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the records of the folder `raw`, each file in one pass."""
+    """Yield the records of the folder `raw`, reading each file once."""
     files = {name: split_file(raw, name, *NAMES) for name in ("corpus", *SPLITS)}
     if not any(files.values()):
         raise InputError(
@@ -49,7 +49,7 @@ def _document(row: dict[str, Any], where: str) -> Document:
 
 
 def _passages(row: dict[str, Any], key: str, where: str, *, relevance: int | None) -> Iterator[Record]:
-    """Yield a list's passages as documents, and their judgments unless `relevance` is None."""
+    """Yield the passages at a key as documents, and their judgments unless `relevance` is None."""
     passages = [] if row.get(key) is None else row[key]
     if not isinstance(passages, list) or not all(isinstance(passage, dict) for passage in passages):
         raise InputError(f"{where}: {key}: expected a list of objects or null, got {passages!r:.80}")

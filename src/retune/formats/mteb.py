@@ -1,13 +1,13 @@
-"""Format `mteb`: a retrieval task as MTEB keeps it on the Hub, in Parquet or JSON lines.
+"""Format `mteb`: a retrieval task as MTEB stores it on the Hub, in Parquet or JSON lines.
 
-`raw` is a folder with corpus/, queries/ (or query/) and the judgments in default/, data/ or qrels/, or in files
-`{split}-*.parquet` beside them; each may also be one file, such as corpus.jsonl. A task of several subsets has
-`{subset}-corpus/` and so on. Documents are `{"_id" or "id", "text", "title"}`, queries the same with perhaps an
-`answer`, judgments `{"query-id", "corpus-id", "score"}`, instruction/ `{"query-id", "instruction"}`, which becomes
-the query's prompt. top_ranked/ is not read.
+`raw` is a folder with corpus/, queries/ (or query/), and judgments in default/, data/ or qrels/, or in files
+`{split}-*.parquet` next to these folders. Each folder may also be a single file, such as corpus.jsonl. A task with
+several subsets has `{subset}-corpus/` and so on. Documents are `{"_id" or "id", "text", "title"}`; queries are the
+same and may have an `answer`; judgments are `{"query-id", "corpus-id", "score"}`. instruction/ has `{"query-id",
+"instruction"}`; the instruction becomes the query's prompt. top_ranked/ is not read.
 
-A corpus may lie alone, without queries and judgments. A query belongs to the split in whose judgments it is, by the
-name of their file or its folder; to the first if in several.
+Queries and judgments may be missing. The name of a file of judgments, or of its folder, is a split, to which its
+queries belong; a query with judgments in several splits belongs to the first.
 """
 
 import re
@@ -29,10 +29,10 @@ SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
 
 
 class Params(Convert):
-    """Adds the subset read, and the rules of NanoBEIR."""
+    """The subset to read, and whether NanoBEIR's rules apply."""
 
     subset: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None  # the part of the folder names before -corpus
-    nano_beir: bool  # the judgments' train file is the test split, all are of relevance 1, empty texts are left out
+    nano_beir: bool  # the train judgments are the test split, every relevance is 1, empty texts are left out
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -76,7 +76,7 @@ def _queries(
 
 
 def _instructions(path: Path, prompts: dict[str, str | None]) -> Iterator[Record]:
-    """Enter each query's prompt; of several, the first."""
+    """Add the prompt of each query to `prompts`; the first one counts."""
     for where, row in read_rows(path):
         query_id, prompt = text_in(row, "query-id", where), optional_text_in(row, "instruction", where)
         if query_id in prompts:
@@ -86,7 +86,7 @@ def _instructions(path: Path, prompts: dict[str, str | None]) -> Iterator[Record
 
 
 def _judgments(path: Path, split: str, splits: dict[str, str], *, nano_beir: bool) -> Iterator[Record]:
-    """Yield a file's judgments, and enter the split of each query that has none yet."""
+    """Yield the judgments of a file, and add the split of each query that has none yet to `splits`."""
     for where, row in read_rows(path):
         columns_in(row, ["query-id", "corpus-id"], where)
         query_id = text_in(row, "query-id", where)
@@ -94,7 +94,7 @@ def _judgments(path: Path, split: str, splits: dict[str, str], *, nano_beir: boo
             yield Dropped("judgment in a second split")
             continue
         score: Any = 1 if nano_beir else row.get("score")
-        is_whole = isinstance(score, float) and score.is_integer()  # many tasks keep grades as floats
+        is_whole = isinstance(score, float) and score.is_integer()  # many tasks store grades as floats
         yield Judgment(query_id, row["corpus-id"], int(score) if is_whole else score, where)
 
 
@@ -103,32 +103,30 @@ def _id(row: dict[str, Any]) -> Any:
 
 
 def _rows(raw: Path, *names: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of the first configuration of these names that is there."""
+    """Yield the rows of the first of these configurations that exists."""
     files = _files(raw, *names)
     if not files:
-        expected = " or ".join(names)
-        raise InputError(
-            f"{raw}: expected {expected} as a folder or file of .parquet or .jsonl, found none; see subset"
-        )
+        expected = f"{' or '.join(names)} as a folder or file of .parquet or .jsonl"
+        raise InputError(f"{raw}: expected {expected}, found none; put it there, or check subset")
     for path in files:
         yield from read_rows(path)
 
 
 def _files(raw: Path, *names: str) -> list[Path]:
-    """Return the files of the first configuration of these names: in a folder, or one file beside it."""
+    """Return the files of the first of these configurations that exists: those in its folder, or a single file."""
     for name in names:
-        beside = [raw / f"{name}{suffix}" for suffix in SUFFIXES]
-        if found := files_in(raw / name, *SUFFIXES) or [path for path in beside if path.is_file()]:
+        single = [raw / f"{name}{suffix}" for suffix in SUFFIXES]
+        if found := files_in(raw / name, *SUFFIXES) or [path for path in single if path.is_file()]:
             return found
     return []
 
 
 def _qrels_files(raw: Path, prefix: str, *, nano_beir: bool) -> list[tuple[Path, str]]:
-    """Return the files of judgments and the split of each, train first."""
+    """Return the files of judgments and their splits, train first."""
     found = _qrels_paths(raw, prefix)
     if not found:
         names = f"{prefix}qrels" if prefix else "default, data, qrels or files such as test-0.parquet"
-        raise InputError(f"{raw}: expected judgments in {names}, found none; put them there, or see subset")
+        raise InputError(f"{raw}: expected judgments in {names}, found none; put them there, or check subset")
     files = []
     for path in found:
         split = _split(path, raw)
@@ -139,7 +137,7 @@ def _qrels_files(raw: Path, prefix: str, *, nano_beir: bool) -> list[tuple[Path,
 
 
 def _qrels_paths(raw: Path, prefix: str) -> list[Path]:
-    """Return the files of judgments: in their folder, or beside the folders, called after splits."""
+    """Return the files of judgments: those in their folder, or those in `raw` that are named after a split."""
     if found := _files(raw, f"{prefix}qrels") if prefix else _files(raw, "default", "data", "qrels"):
         return found
     return [path for path in files_in(raw, *SUFFIXES) if not prefix and path.parent == raw and _split(path, raw)]
@@ -150,6 +148,6 @@ def _has_rows(path: Path) -> bool:
 
 
 def _split(path: Path, raw: Path) -> str | None:
-    """Return the split that a file's name begins with, or else its folder's."""
+    """Return the split that begins the name of a file, or else the name of its folder."""
     names = (re.split(r"[-.]", part)[0] for part in reversed(path.relative_to(raw).parts))
     return next(filter(None, map(split_named, names)), None)

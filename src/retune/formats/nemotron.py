@@ -1,13 +1,15 @@
-"""Format `nemotron`: training data of NVIDIA's retriever recipes, documents by id or written out.
+"""Format `nemotron`: training data of NVIDIA's retriever recipes, with documents by id or inline.
 
-`raw` is a folder. The JSON file in it that `file` names is either `{"corpus", "data"}`, the corpus being a path, an
-object with a `path`, or a list of these, or it holds records with the texts in them: JSON lines, an array, or
-`{"data"}`. A record is `{"question_id", "question", "corpus_id", "pos_doc", "neg_doc"}`, with `query` for `question`
-and no ids where texts are written out.
+`raw` is a folder, and `file` names the JSON file in it to read:
 
-A corpus is a folder with Parquet files `{id, text}` and merlin_metadata.json, whose `corpus_id` records name and
-whose `query_instruction`, if any, becomes the queries' prompt; its `passage_instruction` is not read. Unrolled
-files repeat a question for each positive; `merge_queries: true` makes it one again.
+- With documents by id, the file is `{"corpus", "data"}`. `corpus` is a path, an object with a `path`, or a list of
+  these. `data` is a list of records `{"question_id", "question", "corpus_id", "pos_doc", "neg_doc"}`.
+- With inline documents, the file is JSON lines, an array or `{"data"}`. The records contain the texts; ids are
+  optional, and `query` may replace `question`.
+
+A corpus is a folder with Parquet files of `id` and `text`, and merlin_metadata.json. Records refer to the `corpus_id`
+in this file; its `query_instruction`, if any, becomes the queries' prompt; its `passage_instruction` is not read.
+Unrolled files repeat a question for each positive; `merge_queries: true` merges the repetitions.
 """
 
 import os
@@ -29,9 +31,9 @@ METADATA = "merlin_metadata.json"
 
 
 class Params(Convert):
-    """Adds which of the folder's files is read: a chain of recipes leaves several."""
+    """The file to read; NVIDIA's recipes write several into one folder."""
 
-    file: Annotated[str, Field(pattern=r"^\w[\w./-]*\.jsonl?$")]  # below raw, such as train.json
+    file: Annotated[str, Field(pattern=r"^\w[\w./-]*\.jsonl?$")]  # relative to raw, such as train.json
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -56,12 +58,12 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _corpus_folders(corpus: Any, path: Path, raw: Path) -> Iterator[Path]:
-    """Yield the folders that a file names, by paths that begin where it lies."""
+    """Yield the corpus folders that a file names by paths relative to itself."""
     for entry in corpus if isinstance(corpus, list) else [corpus]:
         name = entry.get("path") if isinstance(entry, dict) else entry
         if not isinstance(name, str) or not name:
             raise InputError(
-                f"{path}: corpus: expected a path, an object with one or a list of these, got {entry!r:.80}"
+                f"{path}: corpus: expected a path, an object with a path or a list of these, got {entry!r:.80}"
             )
         folder = Path(os.path.normpath(path.parent / name))
         if not folder.is_relative_to(os.path.normpath(raw)):
@@ -81,7 +83,7 @@ def _documents(folder: Path) -> Iterator[Record]:
 
 def _objects(data: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(data, list):
-        raise InputError(f"{path}: expected a list of records, alone or at data, got {type(data).__name__}")
+        raise InputError(f"{path}: expected a list of records, or one at the key data, got {type(data).__name__}")
     for position, row in enumerate(data):
         if not isinstance(row, dict):
             raise InputError(f"{path}: data.{position}: expected a JSON object, got {type(row).__name__}")
@@ -89,7 +91,7 @@ def _objects(data: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _by_id(rows: Iterable[tuple[str, dict[str, Any]]], prompts: dict[str, str | None]) -> Iterator[Record]:
-    """Yield the records that name their documents."""
+    """Yield the records whose documents are given by id."""
     for where, row in rows:
         corpus_id = text_in(row, "corpus_id", where)
         if corpus_id not in prompts:
@@ -102,7 +104,7 @@ def _by_id(rows: Iterable[tuple[str, dict[str, Any]]], prompts: dict[str, str | 
 
 
 def _inline(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Record]:
-    """Yield the records that hold their documents' texts."""
+    """Yield the records that contain the texts of their documents."""
     for number, (where, row) in enumerate(rows, start=1):
         query_id = row.get("question_id", f"q{number}")
         yield Query(query_id, row["query"] if "query" in row else row.get("question"), where)
@@ -113,7 +115,7 @@ def _inline(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Record]:
 
 
 def _entries(row: dict[str, Any], key: str, where: str) -> list[Any]:
-    """Return a record's documents, one alone as a list of one."""
+    """Return the documents at a key of a record as a list, even if there is only one."""
     columns_in(row, [key], where)
     value = row[key]
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,8 +1,8 @@
-"""Format `open_retrievals`: rows of query and documents under keys of the user's choice, as open-retrievals reads them.
+"""Format `open_retrievals`: rows of a query and documents, under keys that the user names, as in open-retrievals.
 
-`raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one for each split (train, dev or validation,
-test). A row has a query with positives and perhaps negatives, or a query, a document and a label. Documents are a text,
-a list of texts, or a list of `{"title", "text"}`.
+`raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one such file per split (train, dev or
+validation, test). A row has a query with positives and optionally negatives, or a query, a document and a label.
+Documents are a text, a list of texts, or a list of `{"title", "text"}`.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from retune.reading.values import columns_in, number_in, text_in, texts_in
 
 
 class Params(Convert):
-    """Adds the names of the keys: of pairs and triplets, or of scored rows."""
+    """The keys of pairs and triplets, or those of scored rows."""
 
     query_key: str
     positive_key: str | None = None
     negative_key: str | None = None
-    document_key: str | None = None  # of scored rows
-    label_key: str | None = None  # of scored rows
-    relevant_from: float | None = None  # of scored rows: a label this high means relevant
+    document_key: str | None = None  # in scored rows
+    label_key: str | None = None  # in scored rows
+    relevant_from: float | None = None  # lowest label that means relevant, in scored rows
 
     @model_validator(mode="after")
     def _one_kind_of_row(self) -> Self:
@@ -36,7 +36,7 @@ class Params(Convert):
                 "expected positive_key, or all of document_key, label_key and relevant_from, and null for the others"
             )
         if self.positive_key is None and self.negative_key is not None:
-            raise ValueError("negative_key: expected null where there is no positive_key")
+            raise ValueError(f"negative_key: expected null without positive_key, got {self.negative_key!r}")
         return self
 
 
@@ -48,28 +48,28 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         if params.positive_key is not None:
             yield from _positives(row, params)
             continue
-        text = text_in(row.cells, params.query_key, row.where)
-        query_id = query_ids.setdefault((row.split, text), row.name)  # a query has a row for each document
+        text = text_in(row.values, params.query_key, row.where)
+        query_id = query_ids.setdefault((row.split, text), row.name)  # one row per document
         if query_id == row.name:
             yield Query(query_id, text, row.where, row.split)
-        label = number_in(row.cells.get(str(params.label_key)), f"{row.where}: {params.label_key}")
+        label = number_in(row.values.get(str(params.label_key)), f"{row.where}: {params.label_key}")
         relevance = int(params.relevant_from is not None and label >= params.relevant_from)
         yield from _judged(row, query_id, str(params.document_key), relevance, label)
 
 
 def _positives(row: Row, params: Params) -> Iterator[Record]:
-    """Yield a pair or triplet."""
-    columns_in(row.cells, [params.query_key], row.where)
-    yield Query(row.name, row.cells[params.query_key], row.where, row.split)
+    """Yield the query of a pair or triplet and its judged documents."""
+    columns_in(row.values, [params.query_key], row.where)
+    yield Query(row.name, row.values[params.query_key], row.where, row.split)
     for key, relevance in ((params.positive_key, 1), (params.negative_key, 0)):
         if key is not None:
             yield from _judged(row, row.name, key, relevance, None)
 
 
 def _judged(row: Row, query_id: str, key: str, relevance: int, score: float | None) -> Iterator[Record]:
-    """Yield the documents of a cell and their judgments."""
-    columns_in(row.cells, [key], row.where)
-    value: Any = row.cells[key]
+    """Yield the documents at a key and their judgments."""
+    columns_in(row.values, [key], row.where)
+    value: Any = row.values[key]
     for item in [value] if isinstance(value, dict) else texts_in(value, f"{row.where}: {key}"):
         if isinstance(item, dict) and "text" not in item:
             raise InputError(f"{row.where}: {key}: expected a text or an object with text, got {item!r:.80}")

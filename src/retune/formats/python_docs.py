@@ -1,8 +1,8 @@
 """Format `python_docs`: the documentation strings of installed packages as a retrieval data set.
 
-The first paragraph of a public class's or function's documentation string is the query, the rest is its
-document. Sources are parsed, never imported. `raw` is the lock that pins the packages, so that another
-version of one of them makes a new data set.
+The first paragraph of the documentation string of a public class or function is a query; the rest is its document.
+The sources are parsed, not imported. `raw` is the requirements file that pins the packages, so that a new version of
+a package changes the data set.
 """
 
 import ast
@@ -25,23 +25,23 @@ SKIPPED_FOLDERS = {"tests", "test", "testing", "_vendor", "externals", "benchmar
 
 
 class Params(Convert):
-    """Adds the packages read, by import name, and limits."""
+    """The packages to read, and limits."""
 
-    packages: Annotated[list[str], Field(min_length=1)]
+    packages: Annotated[list[str], Field(min_length=1)]  # import names
     min_query_words: PositiveInt
     min_characters: PositiveInt  # of a document
     max_characters: PositiveInt  # of a document; the rest is cut off
-    max_documents: PositiveInt  # evenly spaced over all found, the others counted as dropped
+    max_documents: PositiveInt  # chosen at even distances among all found; the others are counted as dropped
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the documentation of `params.packages`, each pinned in the requirements file `raw`.
+    """Yield the documentation of the packages, which the requirements file `raw` must pin.
 
     Raises:
         InputError: A package is not installed, or the installed version is not the pinned one.
     """
     pins = _read_pins(raw)
-    pairs: dict[str, tuple[str, str, str]] = {}  # by document, so that each stands once
+    pairs: dict[str, tuple[str, str, str]] = {}  # by document, so that none repeats
     for package in params.packages:
         for name, query, document in _package_pairs(_package_folder(package, pins, raw), package):
             text = document[: params.max_characters].rstrip()
@@ -74,18 +74,23 @@ def _package_folder(package: str, pins: dict[str, set[str]], raw: Path) -> Path:
         raise InputError(f"{package}: expected an installed package, found none; install {raw}")
     distributions = importlib.metadata.packages_distributions().get(package)
     if not distributions:
-        raise InputError(f"{package}: expected a package that {raw} pins, got one that no distribution installed")
+        raise InputError(
+            f"{package}: expected a package that {raw} pins, got one that belongs to no installed distribution"
+        )
     distribution = distributions[0]
     installed = importlib.metadata.version(distribution).split("+")[0]
     pinned = pins.get(_normal(distribution), set())
     if installed not in pinned:
         found = " or ".join(sorted(pinned)) or "none"
-        raise InputError(f"{raw}: {distribution}: expected a pin of the installed {installed}, got {found}")
+        raise InputError(
+            f"{raw}: {distribution}: expected the installed version {installed} to be pinned, got {found}; "
+            f"install {raw}"
+        )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _package_pairs(folder: Path, package: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (qualified name, query, document), ordered by file and line."""
+    """Yield (qualified name, query, document) in the order of files and lines."""
     for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts):
         relative = path.relative_to(folder)
         if SKIPPED_FOLDERS.intersection(relative.parts) or path.name == "conftest.py":

@@ -1,4 +1,4 @@
-"""Layout `queries` of `predict`: a file of queries without judgments, so no format of `convert`."""
+"""Layout `queries` of `predict`: a file of queries without judgments; it is not a format of `convert`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from retune.reading.values import columns_in
 
 
 def read_queries(path: Path) -> Iterator[Query]:
-    """Yield the queries of a .jsonl or .csv with `query_id` (or `_id`) and `text`, or a .tsv of these two columns."""
+    """Yield the queries of a .jsonl or .csv file with `query_id` (or `_id`) and `text`, or a .tsv of both columns."""
     if path.suffix == ".tsv":
         for where, (query_id, text) in read_tsv(path, ["query_id", "text"], header="optional", tabs_in_last=True):
             yield Query(query_id, text, where)

@@ -1,9 +1,9 @@
 """Format `rag_json`: one JSON file with queries, corpus and judgments.
 
-Its keys are `queries`, `corpus`, `relevant_docs` and, where they exist, `negative_docs`, `reference_answers` and
-`queries_split`. `queries` and `corpus` map ids to texts, `relevant_docs` and `negative_docs` query ids to lists of
-document ids, `queries_split` the names train, val (validation, dev) and test to lists of query ids. Negatives become
-judged irrelevant. Queries outside `queries_split` are train queries.
+The file has the keys `queries` and `corpus`, which map ids to texts, and `relevant_docs`, which maps query ids to
+lists of document ids. Optional keys are `negative_docs`, like `relevant_docs` but for documents judged irrelevant;
+`reference_answers`, which maps query ids to texts; and `queries_split`, which maps train, val (validation, dev) and
+test to lists of query ids. Queries outside `queries_split` are train queries.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from retune.reading.source_records import Dropped, Record
 
 
 class Params(Convert):
-    """Adds where the file's `val` queries go: the reference for this format evaluates on them."""
+    """The split of the file's `val` queries, on which the format's reference code evaluates."""
 
-    val_is_test: bool
+    val_is_test: bool  # val queries form the test split instead of dev
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:

@@ -1,12 +1,13 @@
-"""Format `sentence_transformers`: tables as sentence-transformers trains on them, where the order of columns counts.
+"""Format `sentence_transformers`: training tables of sentence-transformers, where the order of columns matters.
 
-`raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one for each split (train, dev or validation,
-test). The first column is the query, the second its positive, all others are negatives, whatever their names; null is
-no negative. A column named label, labels, score or scores makes the rows
+`raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one such file per split (train, dev or
+validation, test). Whatever their names, the first column is the query, the second its positive, and all others are
+negatives; null means no negative. An additional column named label, labels, score or scores makes the rows
 
-- scored pairs, if it holds a number: `relevant_from` says which are relevant;
-- labelled lists, if it holds a list and so does the second column: the same for each document;
-- tuples with scores, if it holds a list and the others texts: the scores of positive and negatives, in order.
+- scored pairs, if it contains a number: pairs with a label of at least `relevant_from` are relevant;
+- labelled lists, if it and the second column contain lists: one label per document, with the same meaning;
+- tuples with scores, if it contains a list and the others texts: the scores of the positive and the negatives, in
+  order.
 """
 
 from collections.abc import Iterator
@@ -23,13 +24,13 @@ LABELS = ("label", "labels", "score", "scores")
 
 
 class Params(Convert):
-    """Adds what a label means."""
+    """The meaning of labels."""
 
-    relevant_from: float | None = None  # of scored pairs and labelled lists: a label this high means relevant
+    relevant_from: float | None = None  # lowest label that means relevant, for scored pairs and labelled lists
 
 
 class Columns(NamedTuple):
-    """A table's columns by what they hold."""
+    """The columns of a table by their roles."""
 
     query: str
     documents: list[str]
@@ -46,8 +47,8 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             columns_by_split[row.split] = _columns(row)
         columns = columns_by_split[row.split]
         _check_columns(row, columns, params)
-        text = text_in(row.cells, columns.query, row.where)
-        # Labels give a query a row for each document; without them two rows are two queries.
+        text = text_in(row.values, columns.query, row.where)
+        # With labels, a query has one row per document; without them, every row is a query.
         query_id = query_ids.setdefault((row.split, text), row.name) if params.relevant_from is not None else row.name
         if query_id == row.name:
             yield Query(query_id, text, row.where, row.split)
@@ -58,41 +59,43 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _columns(row: Row) -> Columns:
-    """Tell the columns of a split by its first row."""
-    names = [name for name in row.cells if name not in LABELS]
-    labels = [name for name in row.cells if name in LABELS]
+    """Determine the columns of a split from its first row."""
+    names = [name for name in row.values if name not in LABELS]
+    labels = [name for name in row.values if name in LABELS]
     if len(names) < 2 or len(labels) > 1:
-        found = ", ".join(map(shown, row.cells))
+        found = ", ".join(map(shown, row.values))
         raise InputError(f"{row.where}: expected query, positive and at most one label, got {found:.200}")
     return Columns(names[0], names[1:], labels[0] if labels else None)
 
 
 def _check_columns(row: Row, columns: Columns, params: Params) -> None:
-    """Refuse a row with other columns than the first, or a label where another kind of row was announced."""
+    """Check that a row has no other columns than the first row, and that labels and `relevant_from` agree."""
     known = [columns.query, *columns.documents, *([columns.label] if columns.label else [])]
-    if unknown := [name for name in row.cells if name not in known]:
+    if unknown := [name for name in row.values if name not in known]:
         first = ", ".join(map(shown, known))
         raise InputError(f"{row.where}: expected the first row's columns {first:.200}, got {unknown[0]!r:.80} too")
     is_tuple = columns.label is None or (
-        isinstance(row.cells.get(columns.label), list) and not isinstance(row.cells.get(columns.documents[0]), list)
+        isinstance(row.values.get(columns.label), list) and not isinstance(row.values.get(columns.documents[0]), list)
     )
     if is_tuple and params.relevant_from is not None:
         raise InputError(f"{row.where}: expected a label for each document, got none; write relevant_from: null")
     if not is_tuple and params.relevant_from is None:
-        raise InputError(f"{row.where}: {columns.label}: expected relevant_from to say which labels mean relevant")
+        raise InputError(
+            f"{row.where}: {columns.label}: expected relevant_from, the lowest label that means relevant, got null"
+        )
 
 
 def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
-    """Yield the documents of a pair, triplet or longer tuple, with their scores if there are any."""
+    """Yield the documents of a pair, triplet or longer tuple, and their scores if there are any."""
     place = f"{row.where}: {columns.label}"
-    scores = numbers_in(row.cells.get(columns.label), place) if columns.label else None
+    scores = numbers_in(row.values.get(columns.label), place) if columns.label else None
     if scores is not None and len(scores) != len(columns.documents):
         raise InputError(f"{place}: expected a score for each of {len(columns.documents)} texts, got {len(scores)}")
     for position, name in enumerate(columns.documents):
-        text: Any = row.cells.get(name)
+        text: Any = row.values.get(name)
         if position and text is None:
             continue
-        if position and text == "":  # what CSV has for null
+        if position and text == "":  # null in CSV
             yield Dropped("empty negative")
             continue
         score = None if scores is None else scores[position : position + 1]
@@ -100,10 +103,11 @@ def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
 
 
 def _labelled(row: Row, columns: Columns, query_id: str, relevant_from: float) -> Iterator[Record]:
-    """Yield the document, or list of documents, of a row with labels."""
-    documents, label = row.cells.get(columns.documents[0]), row.cells.get(columns.label or "")
+    """Yield the document or documents of a row with labels."""
+    documents, label = row.values.get(columns.documents[0]), row.values.get(columns.label or "")
     if len(columns.documents) > 1:
-        raise InputError(f"{row.where}: expected one column of documents beside {columns.label}, got a number for many")
+        count = len(columns.documents)
+        raise InputError(f"{row.where}: expected one column of documents besides {columns.label}, got {count}")
     place = f"{row.where}: {columns.label}"
     texts = documents if isinstance(documents, list) else [documents]
     labels = numbers_in(label, place) if isinstance(label, list) else [number_in(label, place)]

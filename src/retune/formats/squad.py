@@ -1,9 +1,9 @@
-"""Format `squad`: SQuAD 1.1 and 2.0, and what others built alike.
+"""Format `squad`: SQuAD 1.1 and 2.0, and other data sets in their layout.
 
-`raw` is a JSON file, or a folder with one for each split (train-v2.0.json, dev-v2.0.json). A paragraph's `context` is a
-document, its `qas` are queries, the first answer's text is the reference answer. All questions on an article are one
-group: cut by group, or paragraphs of one article lie on both sides. Questions without an answer in the text
-(`is_impossible`) have no relevant document and are left out.
+`raw` is a JSON file, or a folder with one per split (train-v2.0.json, dev-v2.0.json). A paragraph's `context` is a
+document, its `qas` are queries, and the text of the first answer is the reference answer. All questions on an article
+form one group: use `split_by: group`, or paragraphs of one article end up in several splits. Questions that the text
+does not answer (`is_impossible`) have no relevant document and are left out.
 """
 
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ from retune.reading.values import columns_in, optional_text_in
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`.
 
-    Paragraphs are named after their text: articles may share a title, and in some copies have none.
+    Document ids are derived from the text, because titles of articles may repeat and are missing in some copies.
     """
     files = split_files(raw, ".json")
     yield Dropped("file not called after a split", num_unread(raw, (path for _, path in files), ".json"))
@@ -43,7 +43,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 def _question(question: dict[str, Any], doc_id: str, split: str, group: str, where: str) -> Iterator[Record]:
     is_impossible = question.get("is_impossible")
-    if is_impossible is None:  # some copies leave the flag out
+    if is_impossible is None:  # some copies omit the flag
         is_impossible = question.get("answers") == []
     if not isinstance(is_impossible, bool):
         raise InputError(f"{where}: is_impossible: expected true or false, got {is_impossible!r:.80}")
@@ -59,7 +59,7 @@ def _question(question: dict[str, Any], doc_id: str, split: str, group: str, whe
 
 
 def _objects(owner: Any, key: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and each object of the list at a key."""
+    """Yield the place and content of each object in the list at a key."""
     items = owner.get(key) if isinstance(owner, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InputError(f"{where}: expected a list of objects at {key!r}, got {items!r:.80}")

@@ -1,9 +1,9 @@
 """Format `t2_ranking`: the tab-separated files of THUIR/T2Ranking.
 
-`raw` is a folder with collection.tsv, queries.{train,dev}.tsv and, for each of these splits or one of them,
-qrels.retrieval.{split}.tsv (binary) or qrels.{split}.tsv (four grades, 1 the lowest that counts as relevant). Quotes
-are ordinary characters, and a passage may hold tabs. A query's id has its split before it (`dev-7`), because every
-file of queries numbers its own; those of test have no judgments.
+`raw` is a folder with collection.tsv, queries.{train,dev}.tsv and, for one or both of these splits, judgments in
+qrels.retrieval.{split}.tsv (binary) or qrels.{split}.tsv (grades 0 to 3, relevant from 1). Quotes are ordinary
+characters, and a passage may contain tabs. Query ids get their split as a prefix (`dev-7`), because every file of
+queries has its own numbering. The test queries have no judgments.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from retune.reading.tables import read_qrels, read_tsv
 
 
 class Params(Convert):
-    """Adds which judgments are read."""
+    """The judgments to read."""
 
-    graded: bool  # qrels.{split}.tsv, 0 to 3, instead of qrels.retrieval.{split}.tsv, all 1
+    graded: bool  # qrels.{split}.tsv with grades 0 to 3, instead of qrels.retrieval.{split}.tsv with 1 only
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:

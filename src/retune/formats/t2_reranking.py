@@ -1,7 +1,7 @@
 """Format `t2_reranking`: C-MTEB/T2Reranking, one .parquet or .jsonl file of `{query, positive, negative}`.
 
-Both are lists of texts and may be empty; rows without a positive count as queries without a relevant document. All
-queries are of the split dev, the only one published: `assign_all_to` puts them where they are wanted.
+`positive` and `negative` are lists of texts and may be empty; rows without positives count as queries without a
+relevant document. All queries are dev, the only published split; `assign_all_to` assigns them to another.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from retune.reading.values import columns_in, texts_in
 
 
 class Params(Convert):
-    """Adds nothing."""
+    """The parameters that all formats share."""
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the records of the one file in `raw`."""
+    """Yield the records of `raw`, a file or a folder with just one file."""
     for number, (where, row) in enumerate(read_rows(one_file(raw, ".parquet", ".jsonl")), start=1):
         columns_in(row, ["query", "positive", "negative"], where)
         yield Query(f"q{number}", row["query"], where, "dev")

@@ -1,9 +1,9 @@
-r"""Format `trec`: documents, queries and judgments (qrels) in files of their own, as TREC and MS MARCO have them.
+r"""Format `trec`: separate files of documents, queries and judgments (qrels), as in TREC and MS MARCO.
 
-Documents and queries are TSV (`id\ttext`, documents also `id\ttitle\ttext`, with a header or not) or JSON
-lines (`id` or `_id`, `title`, `text` or `contents`). Qrels have 2, 3 or 4 columns. Run files, lines of `query Q0
-document rank score tag`, may give negatives: a system's best documents that nobody judged. All paths are relative to
-the folder `raw`.
+Documents and queries are TSV (`id\ttext`, or for documents `id\ttitle\ttext`; a header is optional) or JSON lines
+(`id` or `_id`, `title`, `text` or `contents`). Qrels have 2, 3 or 4 columns. Run files (`query Q0 document rank score
+tag`) can provide negatives: the highest-ranked documents without a judgment. All paths are relative to the folder
+`raw`.
 """
 
 import heapq
@@ -31,33 +31,33 @@ def _is_inside(path: str) -> str:
 
 
 Inside = Annotated[RawPath, AfterValidator(_is_inside)]
-"""A file of the folder `raw`, which is all that DVC watches."""
+"""A file inside the folder `raw`; DVC tracks no other files."""
 
 
 class SplitFiles(Section):
-    """The files of one split; several may name the same queries."""
+    """The files of one split; several splits may share a file of queries."""
 
     queries: Inside
     qrels: Inside
 
 
 class Params(Convert):
-    """Adds the files, and how deep runs are taken for negatives."""
+    """The files to read, and how many documents of each run become negatives."""
 
-    documents: Annotated[list[Inside], Field(min_length=1)]  # all read, in this order
+    documents: Annotated[list[Inside], Field(min_length=1)]  # all are read, in this order
     splits: Annotated[dict[Literal["train", "dev", "test"], SplitFiles], Field(min_length=1)]
     runs: list[Inside] = []
-    run_depth: PositiveInt | None = None  # documents of a query, the highest scores first; null without runs
+    run_depth: PositiveInt | None = None  # highest-scored documents of each query to use; null without runs
 
     @model_validator(mode="after")
     def _runs_have_a_depth(self) -> Self:
         if bool(self.runs) != (self.run_depth is not None):
-            raise ValueError("run_depth: expected a number where there are runs, null where there are none")
+            raise ValueError("run_depth: expected a number with runs and null without, got the opposite")
         return self
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
-    """Yield the records of the files in `raw`; a query judged in two splits belongs to the first."""
+    """Yield the records of the files in `raw`; a query with judgments in several splits belongs to the first."""
     for name in params.documents:
         for where, doc_id, title, text in _texts(raw / name):
             yield Document(doc_id, title, text, where)
@@ -74,7 +74,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _judgments(raw: Path, params: Params, splits: dict[str, str]) -> Iterator[Record]:
-    """Yield the judgments of all qrels, and note each query's split."""
+    """Yield the judgments of all qrels files, and add each query's split to `splits`."""
     for split, files in params.splits.items():
         for where, query_id, doc_id, relevance in read_qrels(raw / files.qrels):
             if splits.setdefault(query_id, split) == split:
@@ -92,7 +92,7 @@ def _queries(path: Path, splits: dict[str, str]) -> Iterator[Record]:
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
-    """Yield place, id, title and text of documents or queries."""
+    """Yield the place, id, title and text of each document or query."""
     if path.name.endswith((".jsonl", ".jsonl.gz")):
         for where, row in read_json_lines(path):
             text = "contents" if "contents" in row else "text"
@@ -107,8 +107,8 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
 
 
 def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[str, str]]) -> Iterator[Record]:
-    """Yield the documents that a run ranks high for a query of ours and that have no judgment, as irrelevant."""
-    best: dict[str, list[tuple[float, int, str]]] = {}  # by query: score, -line, document
+    """Yield the highest-ranked documents of a run that have no judgment, as irrelevant ones."""
+    best: dict[str, list[tuple[float, int, str]]] = {}  # by query: score, negated line number, document
     unknown = 0
     for number, line in read_lines(path):
         fields = line.split()
@@ -124,6 +124,6 @@ def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[
             heapq.heappop(ranked)
     yield Dropped("run's document for a query without judgments", unknown)
     for query_id, ranked in best.items():
-        for _, line_below_zero, doc_id in sorted(ranked, reverse=True):
+        for _, negated_line, doc_id in sorted(ranked, reverse=True):
             if (query_id, doc_id) not in judged:
-                yield Judgment(query_id, doc_id, 0, f"{path}:{-line_below_zero}")
+                yield Judgment(query_id, doc_id, 0, f"{path}:{-negated_line}")

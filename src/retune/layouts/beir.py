@@ -10,7 +10,7 @@ LACKS = (SCORES, UNANSWERED)
 
 
 def write(dataset: Dataset, folder: Path) -> dict[str, int]:
-    """Write a file a split; `metadata` holds what BEIR has no field for."""
+    """Write the corpus, the queries and one qrels file per split; `metadata` contains prompts and answers."""
     corpus = zip(*corpus_columns(dataset), strict=True)
     write_lines(
         folder / "corpus.jsonl",

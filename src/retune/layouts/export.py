@@ -1,8 +1,4 @@
-"""Write a data set or a mined set in a layout that other tools read; each layout is a module beside this one.
-
-A layout defines `LACKS`, the kinds of content that it has no place for, and `write`, which fills a folder and returns
-what else it left out, with counts. The formats of the same names read the folders back.
-"""
+"""Write a data set or a mined set in a layout that other tools read."""
 
 import importlib
 import logging
@@ -21,7 +17,7 @@ from retune.core.records import SPLITS, Dataset, Mined, Split, empty_split, read
 from retune.layouts.contents import ANSWERS, GRADES, PROMPTS, SCORES, TITLES, UNANSWERED, texts_or_none
 
 LOG = logging.getLogger(__name__)
-SHARED = {"export", "contents"}  # modules of the package that are no layouts
+SHARED = {"export", "contents"}  # modules of the package that are not layouts
 
 
 def names() -> list[str]:
@@ -30,38 +26,39 @@ def names() -> list[str]:
 
 
 def export(name: str, folder: Path, out: Path) -> None:
-    """Write the data set or mined set in `folder` to the new folder `out`, in the layout of that name.
+    """Write the data set or mined set in `folder` to the new folder `out`, in the named layout.
 
-    Of a mined set the documents become the corpus and the queries train queries; positives have relevance 1,
-    mined negatives 0.
+    The documents of a mined set become the corpus, and its queries become train queries; positives have relevance 1,
+    mined negatives relevance 0.
 
     Raises:
-        InputError: There is no such layout, `folder` holds neither kind of set, or `out` is not empty or cannot be
+        InputError: The layout is unknown, `folder` contains neither kind of set, or `out` is not empty or cannot be
             written.
     """
     if name not in names():
         raise InputError(f"layout: expected one of {', '.join(names())}, got {name!r}")
     layout = importlib.import_module(f"retune.layouts.{name}")
-    with _told_by_folder(out):
+    with _errors_of_writing(out):
         _check_new(out)
     dataset = _read(folder)
-    held = _count(dataset)
-    with _told_by_folder(out), atomic_directory(out) as partial:
+    counts = _count(dataset)
+    with _errors_of_writing(out), atomic_directory(out) as partial:
         left_out = layout.write(dataset, partial)
-    for kind, count in ({kind: held[kind] for kind in layout.LACKS} | left_out).items():
+    for kind, count in ({kind: counts[kind] for kind in layout.LACKS} | left_out).items():
         if count:
             LOG.info("%s has no place for %s: %d", name, kind, count)
 
 
 def _check_new(out: Path) -> None:
     if not out.name:
-        raise InputError(f"{out}: expected a folder by its name, as it is made anew; name one")
+        raise InputError(f"{out}: expected the name of a new folder, got none; name one")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: expected a new or empty folder, got one with content; remove it or name another")
 
 
 @contextmanager
-def _told_by_folder(out: Path) -> Iterator[None]:
+def _errors_of_writing(out: Path) -> Iterator[None]:
+    """Turn system errors of writing to a folder into an InputError."""
     try:
         yield
     except OSError as error:
@@ -83,18 +80,18 @@ def _read(folder: Path) -> Dataset:
 
 
 def _check(dataset: Dataset, folder: Path) -> None:
-    """Refuse what would read back as something else: one id for two queries, scores that JSON cannot say."""
+    """Refuse what layouts cannot represent: two queries with one id, and scores that are not numbers in JSON."""
     query_ids = pd.concat([split.queries["query_id"] for split in dataset.splits.values()])
     if query_ids.duplicated().any():
         first = query_ids[query_ids.duplicated()].iloc[0]
-        raise InputError(f"{folder}: expected each query_id once in all splits, got {first!r} twice")
+        raise InputError(f"{folder}: expected each query_id once in all splits, got {first!r} twice; rename one")
     for split in dataset.splits.values():
         if split.scores is not None and not np.isfinite(split.scores["score"].astype(float)).all():
-            raise InputError(f"{folder}: expected finite scores, got infinite or missing ones; mend the source")
+            raise InputError(f"{folder}: expected finite scores, got infinite or missing ones; fix the source data")
 
 
 def _from_mined(mined: Mined) -> Dataset:
-    """Take examples for judgments; where they came from (`source`) no layout can hold."""
+    """Return a data set whose judgments are the examples; their `source` is left out."""
     qrels, scores = [], []
     examples = mined.examples
     for relevance, role in ((1, "positive"), (0, "negative")):
@@ -102,7 +99,7 @@ def _from_mined(mined: Mined) -> Dataset:
         for query_id, doc_ids, values in zip(*columns, strict=True):
             qrels += [(query_id, doc_id, relevance) for doc_id in doc_ids]
             pairs = zip(doc_ids, values, strict=True)
-            # through str: the shortest decimals that mean the same float32
+            # through str, which gives the shortest decimal number for the same float32
             scores += [(query_id, doc_id, float(str(value))) for doc_id, value in pairs]
     LOG.info("no layout has a place for the source of mined examples: %d", len(mined.examples))
     if mined.weights is not None:
@@ -116,7 +113,7 @@ def _from_mined(mined: Mined) -> Dataset:
 
 
 def _count(dataset: Dataset) -> dict[str, int]:
-    """Count what some layouts have no place for."""
+    """Count what some layouts have no place for, by kind."""
     splits = dataset.splits.values()
     return {
         TITLES: sum(map(bool, texts_or_none(dataset.corpus["title"]))),

@@ -1,4 +1,4 @@
-"""Layout `flagembedding`: a row per query, and the corpus."""
+"""Layout `flagembedding`: one row per query, and the corpus."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,10 @@ LACKS = (TITLES, UNANSWERED)
 
 
 def write(dataset: Dataset, folder: Path) -> dict[str, int]:
-    """Write one row per query; its trainer reads `null` as a word where another row has a prompt, hence ""."""
+    """Write one row per query.
+
+    If any row has a prompt, the others get "", because FlagEmbedding's trainer would read `null` as a word.
+    """
     texts = text_by_id(dataset)
     unaligned = 0
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -37,7 +40,7 @@ def write(dataset: Dataset, folder: Path) -> dict[str, int]:
         write_lines(folder / f"{name}.jsonl", lines)
     corpus = zip(*corpus_columns(dataset), strict=True)
     write_lines(folder / "corpus.jsonl", ({"id": key, "title": title, "text": text} for key, title, text in corpus))
-    return {"scores of queries that have documents without": unaligned, EQUAL_TEXTS: num_equal(texts.values())}
+    return {"scores of queries with unscored documents": unaligned, EQUAL_TEXTS: num_equal(texts.values())}
 
 
 def _row(example: Example, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Layout `mteb`: Parquet configs with a card, as on the Hub."""
+"""Layout `mteb`: Parquet configurations with a data set card, as on the Hub."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -15,7 +15,10 @@ LACKS = (SCORES, UNANSWERED)
 
 
 def write(dataset: Dataset, folder: Path) -> dict[str, int]:
-    """Write Parquet and the card that names its configs; mteb refuses nulls and wants an instruction per query."""
+    """Write Parquet files and the card that lists them.
+
+    mteb refuses nulls and needs an instruction for every query if there are any, so missing values become "".
+    """
     keys, titles, texts = corpus_columns(dataset)
     examples = [example for split in dataset.splits.values() for example in examples_of(split)]
     query_ids = [example.query_id for example in examples]

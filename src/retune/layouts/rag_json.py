@@ -1,4 +1,4 @@
-"""Layout `rag_json`: one JSON object of texts and ids."""
+"""Layout `rag_json`: one JSON file with texts and ids."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ LACKS = (TITLES, PROMPTS, GRADES, SCORES)
 
 
 def write(dataset: Dataset, folder: Path) -> dict[str, int]:
-    """Write all in one file, documents as they are encoded."""
+    """Write everything to one file; documents have their titles before their texts, as they are encoded."""
     splits = {name: examples_of(split) for name, split in dataset.splits.items()}
     examples = [example for part in splits.values() for example in part]
     texts = text_by_id(dataset)

@@ -1,4 +1,4 @@
-"""Layout `sentence_transformers`: rows of anchor, positive and negatives."""
+"""Layout `sentence_transformers`: rows of an anchor, a positive and negatives."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ LACKS = (TITLES, PROMPTS, ANSWERS, GRADES, SCORES, UNANSWERED)
 
 
 def write(dataset: Dataset, folder: Path) -> dict[str, int]:
-    """Write one row per positive; its trainer wants the same columns in all rows, so equally many negatives."""
+    """Write one row per positive; all rows of a split have equally many negatives, as the trainer requires."""
     texts = text_by_id(dataset)
     negatives_left_out = 0
     used: set[str] = set()
@@ -42,7 +42,7 @@ def write(dataset: Dataset, folder: Path) -> dict[str, int]:
         raise InputError("sentence_transformers: expected queries in train, dev or test, got none; use another layout")
     return {
         "ids": len(dataset.corpus) + sum(len(split.queries) for split in dataset.splits.values()),
-        "negatives that not every query of the split has": negatives_left_out,
+        "negatives beyond the number that every query has": negatives_left_out,
         "documents in no row": len(dataset.corpus) - len(used),
         EQUAL_TEXTS: num_equal(texts[doc_id] for doc_id in used),
     }

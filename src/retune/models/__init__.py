@@ -1,1 +1,1 @@
-"""What is in a model directory, and how do texts enter the model?"""
+"""What does a model directory contain, and how does the model read texts?"""

@@ -1,4 +1,4 @@
-"""How texts enter a model: the settings that every model directory keeps in retune.json."""
+"""How a model reads texts: the settings in the retune.json of every model directory."""
 
 from typing import Literal
 
@@ -8,12 +8,12 @@ from retune.core.section import Section
 
 
 class Encoding(Section):
-    """How texts become vectors; written into the model directory as retune.json."""
+    """How texts become vectors; written to the model directory as retune.json."""
 
-    query_prefix: str = ""  # before the text; a query's own prompt comes before it
-    query_suffix: str = ""  # after the text; survives truncation
+    query_prefix: str = ""  # before the text; the prompt of a query, if it has one, comes before this prefix
+    query_suffix: str = ""  # after the text; never truncated
     document_prefix: str = ""
     query_max_length: PositiveInt  # tokens
     document_max_length: PositiveInt  # tokens
-    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: the model folder says
-    dtype: Literal["auto", "float32", "bfloat16", "float16"]  # of the vectors' computation
+    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: as configured in the model folder
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]  # in which vectors are computed

@@ -1,1 +1,1 @@
-"""What may a person choose? One module per section of params.yaml."""
+"""Which parameters can a person choose? One module per section of params.yaml."""

@@ -1,4 +1,4 @@
-"""Section `compare`: what the verdict looks at, how sure it has to be, and what may pass."""
+"""Section `compare`: the metric, the significance level and the gate of the verdict."""
 
 from typing import Annotated
 
@@ -8,35 +8,35 @@ from retune.core.section import Name, Section
 
 
 class Gate(Section):
-    """What every run has to keep to, or `make gate` fails; an absent one asks for nothing."""
+    """Limits that every tuned model must meet, or `make gate` fails; an absent limit is not checked."""
 
-    min_gain: float | None = None  # at home, at the lower end of the confidence interval
-    max_forgetting: float | None = None  # on each other data set, at the upper end
+    min_gain: float | None = None  # on the data set it was tuned for, at the lower bound of the confidence interval
+    max_forgetting: float | None = None  # on every other data set, at the upper bound
 
 
 class Reference(Section):
-    """Published results on a data set, shown beside ours."""
+    """Published results on a data set, shown next to ours."""
 
-    dataset: Name
     RENAMED = {"source": "write name"}
 
-    name: Annotated[str, Field(min_length=1)]  # the model and who published its figures, in words
+    dataset: Name
+    name: Annotated[str, Field(min_length=1)]  # the model and the publication, in words
     values: Annotated[dict[str, float], Field(min_length=1)]  # by metric
 
 
 class Compare(Section):
-    """The comparison's choices."""
+    """How tuned models are compared with their bases."""
 
     metric: str  # such as ndcg_at_10
-    significance: Annotated[float, Field(gt=0.0, lt=1.0)]  # a corrected p up to it is significant
-    confidence: Annotated[float, Field(ge=0.5, lt=1.0)]  # of the intervals, two-sided
-    resamples: Annotated[int, Field(ge=1000)]  # of the test and of the bootstrap
+    significance: Annotated[float, Field(gt=0.0, lt=1.0)]  # a corrected p-value up to this is significant
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0)]  # level of the two-sided intervals
+    resamples: Annotated[int, Field(ge=1000)]  # for the significance test and for the bootstrap
     margin: NonNegativeFloat  # a loss that is shown to be smaller does not count as forgetting
-    changed_queries: NonNegativeInt  # listed for a run on a data set: those that changed most
+    changed_queries: NonNegativeInt  # most changed queries listed for each tuned model and data set
     gate: Gate | None = None
     references: list[Reference] = []
 
     def metrics_on(self, dataset: str) -> list[str]:
-        """Return the metric compared, and those of the references on a data set."""
-        references = [each for each in self.references if each.dataset == dataset]
-        return list(dict.fromkeys([self.metric, *(metric for each in references for metric in each.values)]))
+        """Return the compared metric and the metrics of the references on a data set."""
+        published = [metric for item in self.references if item.dataset == dataset for metric in item.values]
+        return list(dict.fromkeys([self.metric, *published]))

@@ -1,4 +1,4 @@
-"""Section `convert.<dataset>`: what every format shares; a format adds its own in formats/<format>.py."""
+"""Section `convert.<dataset>`: the parameters that all formats share; formats/<format>.py adds those of a format."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,36 +9,36 @@ from retune.core.section import RawPath, Section, Share
 
 def _is_share_or_given(value: float | str) -> float | str:
     if value != "given" and (isinstance(value, str) or not 0.0 <= value < 1.0):
-        raise ValueError(f"expected a share from 0 to below 1, or given, got {value!r}")
+        raise ValueError(f"expected a share of at least 0 and below 1, or given, got {value!r}")
     return value
 
 
 Cut = Annotated[float | str, AfterValidator(_is_share_or_given)]
-"""Where a split comes from: the share of train queries cut off for it, or `given` by the source."""
+"""The share of train queries that form a split, or `given` if the source has the split."""
 
 
 class Leaks(Section):
-    """What to do about train queries that give away queries of dev or test."""
+    """What to do about train queries that leak dev or test queries."""
 
-    policy: Literal["fail", "drop", "report"]  # drop: from train
-    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)]  # Jaccard similarity that counts, docs/convert.md
+    policy: Literal["fail", "drop", "report"]  # drop: remove them from train
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)]  # lowest Jaccard similarity of a near-duplicate
     min_words: Annotated[int, Field(ge=2)]  # shorter queries are not looked for inside others
 
 
 class Convert(Section):
-    """One data set. A share cuts a split from train; `given` takes the source's own."""
+    """One data set, and how it is split."""
 
     RENAMED = {"source": "write origin", "everything_in": "write assign_all_to"}
 
     format: str  # a module of retune.formats
     raw: RawPath
     licence: str
-    origin: str  # where it comes from: a URL, or words
+    origin: str  # where the data comes from: a URL, or words
     use: Literal["any", "evaluation_only", "training_against_licence"]
-    merge_queries: bool | Literal["keep_first"]  # equal query texts become one with several positives
-    max_unusable: Share  # of judgments or of queries; more left out is an error
-    assign_all_to: Literal["train", "dev", "test"] | None = None  # the split all queries are put in before any cut
-    split_by: Literal["document", "query", "group"]  # what never lies on both sides of a cut
+    merge_queries: bool | Literal["keep_first"]  # true: merge equal texts into one query with all their positives
+    max_unusable: Share  # highest share of unusable judgments, and of unusable queries
+    assign_all_to: Literal["train", "dev", "test"] | None = None  # assign all queries to this split before cutting
+    split_by: Literal["document", "query", "group"]  # queries that share it stay in one split
     dev: Cut
     test: Cut
     leaks: Leaks

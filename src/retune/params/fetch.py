@@ -1,4 +1,4 @@
-"""Section `fetch.<model>`: a base model, where it comes from and how texts enter it."""
+"""Section `fetch.<model>`: where a base model comes from and how it reads texts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -13,36 +13,36 @@ SOURCES = ("package", "hub", "path", "bm25")
 
 
 class Fetch(Encoding):
-    """One base model. Exactly one of `package`, `repo` with `revision`, and `path` is set, as `source` says."""
+    """One base model. `source` decides which is set: `package`, `repo` and `revision`, or `path`."""
 
     source: Literal["package", "hub", "path"]
     package: str | None = None
     repo: str | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     path: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; not of a Hub model
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; null with hub
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         wanted = {"package": {"package"}, "hub": {"repo", "revision"}, "path": {"path"}}[self.source]
         given = {name for name in ("package", "repo", "revision", "path") if getattr(self, name) is not None}
         if given != wanted:
-            raise ValueError(f"source {self.source!r} expects {_names(wanted)}, got {_names(given)}")
+            raise ValueError(f"expected {_names(wanted)} with source {self.source!r}, got {_names(given)}")
         if self.sha256 is None and self.source != "hub":
             raise ValueError(
-                f"sha256: expected the hash of model.safetensors, as source {self.source!r} pins no version"
+                f"sha256: expected the hash of model.safetensors, as source {self.source!r} pins no version, got null"
             )
         return self
 
 
 class Lexical(Section):
-    """BM25, which ranks by the words that query and document share: a row to compare models with, nothing to tune."""
+    """BM25, which ranks by the words that query and document share; it cannot be tuned, only compared with."""
 
     source: Literal["bm25"]
 
 
 def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical:
-    """Check an entry read from `key`; its source says which parameters it has, and BM25 has no defaults."""
+    """Check an entry read from `key`; its source decides which parameters it has, and BM25 has no defaults."""
     source = value.get("source", "package") if isinstance(value, Mapping) else "package"
     if source not in SOURCES:
         raise InputError(f"params.yaml: {key}.source: expected one of {', '.join(SOURCES)}, got {source!r}")

@@ -13,36 +13,36 @@ UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
 }  # fmt: skip
 
 
-SHARDING = ("deepspeed", "fsdp")  # training arguments that divide the state of training among processes
+SHARDING = ("deepspeed", "fsdp")  # training arguments that shard the training state among processes
 
 
 class Lora(Section):
-    """Matrices of low rank beside frozen layers; the change is scaled by alpha / rank."""
+    """Low-rank matrices added to frozen layers; their product is scaled by alpha / rank."""
 
     rank: PositiveInt
     alpha: PositiveInt
-    dropout: Share  # of what enters them
-    load_in_4bit: bool  # the frozen layers, on CUDA; the model written has them as the base does
+    dropout: Share  # of the input of the low-rank matrices
+    load_in_4bit: bool  # quantise the frozen layers in training, on CUDA only; the written model is not quantised
     target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"]  # last parts of layers' names
 
 
 class Icl(Section):
-    """Examples that a query brings in training: others of its batch, each with a document that answers it."""
+    """In-context examples: other queries of the batch, each with a relevant document, put before a query."""
 
     examples: bool
-    example_max_length: PositiveInt  # tokens of an example's query; its document has document_max_length
+    example_max_length: PositiveInt  # tokens of an example's query; its document may have document_max_length
 
 
 class Averaging(Section):
-    """Which weights are scored on dev and written instead of those that training ends with."""
+    """Weight averages that are scored on dev and written instead of the trained weights."""
 
-    from_epoch: PositiveInt | None = None  # from its end on, the weights at dev scores are averaged
-    models: PositiveInt = 1  # times to train from the base, with other batches each; the mean is over all of them
-    base_weight: Share = 0.0  # base_weight * base + (1 - base_weight) * tuned
+    from_epoch: PositiveInt | None = None  # average the weights of all dev scores from the end of this epoch on
+    models: PositiveInt = 1  # number of models to train from the base, with different batches, and to average
+    base_weight: Share = 0.0  # the result is base_weight * base + (1 - base_weight) * tuned
 
 
 class Finetune(Section):
-    """One tuned model. `method: none` copies the base, so that two revisions compare tuned with untuned."""
+    """One tuned model. `method: none` copies the base, to compare a tuned with an untuned revision."""
 
     RENAMED = {
         "keep": "write checkpoint",
@@ -55,61 +55,61 @@ class Finetune(Section):
     # Data and selection
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
-    dev: Name  # the data set whose dev split chooses what is kept
+    dev: Name  # the data set whose dev split selects the checkpoint
     guide: Name  # the model that masks likely false negatives; unused without guide_margin
     dev_metric: str  # such as ndcg_at_10; higher is better
-    dev_documents: NonNegativeInt | None = None  # random ones ranked with those judged and mined; off: whole corpus
-    evaluate_steps: PositiveInt | None = None  # steps from one dev score to the next, besides that after each epoch
-    patience: PositiveInt | None = None  # training stops after so many dev scores in a row no better than the best
-    checkpoint: Literal["best", "last"] | PositiveInt  # which is written: best on dev, last, or that after an epoch
+    dev_documents: NonNegativeInt | None = None  # random documents, ranked with the judged and mined; null: the corpus
+    evaluate_steps: PositiveInt | None = None  # score on dev every N steps, and after each epoch
+    patience: PositiveInt | None = None  # stop after this many dev scores in a row that do not exceed the best
+    checkpoint: Literal["best", "last"] | PositiveInt  # to write: the best on dev, the last, or that of an epoch
 
     # Method
     engine: Literal["sentence_transformers", "flagembedding"]
-    method: Literal["none", "full", "lora", "icl"]  # icl: decoders that read examples in their context
+    method: Literal["none", "full", "lora", "icl"]  # icl: decoders with in-context examples
     lora: Lora | None = None
     icl: Icl | None = None
 
     # Batch
     epochs: PositiveInt
-    batch_size: PositiveInt  # queries a step
-    hard_negatives: NonNegativeInt  # mined negatives a query brings to its batch, drawn anew each epoch
-    random_negatives: NonNegativeInt = 0  # documents of the mined set drawn for each batch, compared with all queries
-    in_batch_negatives: bool  # whether a query is compared with the other queries' documents
-    gradient_caching: bool = False  # batches of any size in the memory of one token budget, for a second forward pass
+    batch_size: PositiveInt  # queries per step
+    hard_negatives: NonNegativeInt  # mined negatives per query in a batch, redrawn every epoch
+    random_negatives: NonNegativeInt = 0  # documents of the mined set, drawn for each batch as negatives of all queries
+    in_batch_negatives: bool  # whether the documents of the other queries are negatives as well
+    gradient_caching: bool = False  # train large batches within one token budget of memory, by a second forward pass
 
     # Loss
     loss: Literal["infonce", "kl", "margin_mse", "cosent"]  # all but infonce distil stored scores
-    temperature: PositiveFloat  # logits are cosine similarities divided by it
-    teacher_temperature: PositiveFloat | None = None  # of kl: the stored scores are divided by it
-    guide_margin: Annotated[float, Field(ge=0.0)] | None = None  # documents above positive - margin are masked
-    matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None = None  # the loss is the mean over these
+    temperature: PositiveFloat  # logits are cosine similarities divided by this
+    teacher_temperature: PositiveFloat | None = None  # kl only: stored scores are divided by this
+    guide_margin: Annotated[float, Field(ge=0.0)] | None = None  # documents scoring above positive - margin are masked
+    matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None = None  # average the loss over these
 
     # Optimisation and regularisation
     learning_rate: PositiveFloat
-    warmup_ratio: Share  # of the steps from the base, rising linearly; then falling linearly to 0
+    warmup_ratio: Share  # share of the steps in which the learning rate rises linearly; then it falls linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    frozen_layers: NonNegativeInt = 0  # the lowest N layers, with the embeddings below them, are frozen
-    dropout: Share = 0.0  # without it training is twice as fast on a CPU
+    frozen_layers: NonNegativeInt = 0  # the lowest N layers and the embeddings below them are frozen
+    dropout: Share = 0.0  # 0 makes training twice as fast on a CPU
     averaging: Averaging | None = None
 
     # Hardware, and the rest
-    processes: PositiveInt | Literal["auto"]  # that share every batch; auto: one for each visible GPU
+    processes: PositiveInt | Literal["auto"]  # processes that share every batch; auto: one per visible GPU
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]  # auto: packed or eager on a CPU
-    trainer: dict[str, Any] = {}  # any other training argument of sentence-transformers and transformers
+    trainer: dict[str, Any] = {}  # other training arguments of sentence-transformers and transformers
 
     @property
     def averages(self) -> Averaging:
-        """Return what is averaged: nothing where `averaging` is absent."""
+        """Return `averaging`, or a block that averages nothing if it is absent."""
         return self.averaging or Averaging()
 
     @property
     def all_epochs(self) -> int:
-        """Return the epochs of all models that are averaged together."""
+        """Return the total number of epochs of all averaged models."""
         return self.epochs * self.averages.models
 
     @property
     def is_sharded(self) -> bool:
-        """Return whether DeepSpeed or FSDP divides the state of training among processes."""
+        """Return whether DeepSpeed or FSDP shards the training state among processes."""
         return any(self.trainer.get(name) for name in SHARDING)
 
     @model_validator(mode="after")
@@ -117,19 +117,19 @@ class Finetune(Section):
         is_alone = not self.in_batch_negatives or self.batch_size == 1
         if self.loss != "cosent" and self.hard_negatives + self.random_negatives == 0 and is_alone:
             raise ValueError(
-                "in_batch_negatives: expected true and a batch_size of 2 or more where hard_negatives and "
+                "in_batch_negatives: expected true and a batch_size of at least 2 if hard_negatives and "
                 f"random_negatives are 0, got {self.in_batch_negatives} and {self.batch_size}"
             )
         if self.loss in ("kl", "margin_mse") and self.hard_negatives == 0:
-            raise ValueError(f"hard_negatives: expected 1 or more with loss {self.loss}, got 0")
+            raise ValueError(f"hard_negatives: expected at least 1 with loss {self.loss}, got 0")
         if (self.teacher_temperature is None) == (self.loss == "kl"):
             raise ValueError(
-                f"teacher_temperature: expected a number with loss kl and none else, got {self.teacher_temperature} "
-                f"with {self.loss}"
+                "teacher_temperature: expected a number with loss kl, and none with any other, "
+                f"got {self.teacher_temperature} with {self.loss}"
             )
         if isinstance(self.checkpoint, int) and (self.checkpoint > self.epochs or self.patience is not None):
             raise ValueError(
-                f"checkpoint: expected best, last, or without patience an epoch up to epochs ({self.epochs}), "
+                f"checkpoint: expected best, last, or (only without patience) an epoch up to epochs ({self.epochs}), "
                 f"got {self.checkpoint}"
             )
         return self
@@ -138,23 +138,23 @@ class Finetune(Section):
     def _suits_method(self) -> Self:
         has_adapter = self.method in ("lora", "icl")
         if has_adapter and self.lora is None:
-            raise ValueError(f"lora: expected a block as in docs/finetune.md with method {self.method}, got none")
+            raise ValueError(f"lora: expected a block with method {self.method}, got none; docs/finetune.md has one")
         if has_adapter and self.averages.base_weight:
             raise ValueError(
-                f"averaging.base_weight: expected 0 with method {self.method} (lower alpha instead), "
-                f"got {self.averages.base_weight}"
+                f"averaging.base_weight: expected 0 with method {self.method}, got {self.averages.base_weight}; "
+                "lower lora.alpha instead"
             )
         if has_adapter and self.frozen_layers:
             raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
         return self
 
     @model_validator(mode="after")
-    def _averages_what_is_there(self) -> Self:
+    def _averaging_is_possible(self) -> Self:
         start, models = self.averages.from_epoch, self.averages.models
         if start is not None and (self.method in ("lora", "icl") or start > self.epochs):
             raise ValueError(
-                f"averaging.from_epoch: expected none with method lora or icl, else none or an epoch up to epochs "
-                f"({self.epochs}), got {start} with {self.method}"
+                "averaging.from_epoch: expected none with method lora or icl, and at most epochs "
+                f"({self.epochs}) with the others, got {start} with {self.method}"
             )
         if models == 1:
             return self
@@ -163,45 +163,45 @@ class Finetune(Section):
                 raise ValueError(f"{name}: expected none with averaging.models above 1, got {value}")
         if self.checkpoint != "last" or start is None:
             raise ValueError(
-                f"checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
+                "checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
                 f"got {self.checkpoint} and {start}"
             )
         optimizer = str(self.trainer.get("optim", ""))
         if self.is_sharded or "lomo" in optimizer or "layerwise" in optimizer:
             raise ValueError(
-                "trainer: expected neither deepspeed, fsdp nor an optim by layers with averaging.models above 1, "
+                "trainer: expected no deepspeed, fsdp or layer-wise optim with averaging.models above 1, "
                 f"got {self.trainer}"
             )
         return self
 
     @model_validator(mode="after")
-    def _scored_pairs_are_compared_with_each_other(self) -> Self:
+    def _cosent_compares_scored_pairs(self) -> Self:
         negatives = [self.hard_negatives, self.random_negatives, self.in_batch_negatives]
         if self.loss == "cosent" and (any(negatives) or self.batch_size == 1):
             raise ValueError(
-                "loss: cosent compares scored pairs with each other: expected hard_negatives 0, random_negatives 0, "
-                "in_batch_negatives false and a batch_size of 2 or more, "
+                "loss: expected hard_negatives 0, random_negatives 0, in_batch_negatives false and a batch_size of at "
+                "least 2 with cosent, which compares scored pairs with each other, "
                 f"got {', '.join(map(str, negatives))} and {self.batch_size}"
             )
         return self
 
     @model_validator(mode="after")
-    def _random_negatives_have_a_use(self) -> Self:
+    def _random_negatives_suit_loss(self) -> Self:
         if self.loss in ("kl", "margin_mse") and self.random_negatives:
             raise ValueError(
-                f"random_negatives: expected 0 with loss {self.loss}, which compares a query with its own documents "
-                f"alone, got {self.random_negatives}"
+                f"random_negatives: expected 0 with loss {self.loss}, which compares a query only with its positive "
+                f"and hard negatives, got {self.random_negatives}"
             )
         return self
 
     @model_validator(mode="after")
-    def _guide_has_a_use(self) -> Self:
+    def _guide_has_negatives_to_mask(self) -> Self:
         if self.guide_margin is not None and (
             self.loss != "infonce" or not (self.in_batch_negatives or self.random_negatives)
         ):
             raise ValueError(
-                "guide_margin: expected none without infonce and in-batch or random negatives, which it masks, "
-                f"got {self.guide_margin}"
+                "guide_margin: expected none unless loss is infonce and there are in-batch or random negatives to "
+                f"mask, got {self.guide_margin}"
             )
         return self
 
@@ -209,7 +209,7 @@ class Finetune(Section):
     def _suits_engine(self) -> Self:
         if self.method == "icl" and (self.engine != "flagembedding" or self.icl is None):
             raise ValueError(
-                "method: icl expects engine flagembedding and icl with examples and example_max_length, "
+                "method: expected engine flagembedding and a block icl with method icl, "
                 f"got {self.engine} and {self.icl}"
             )
         if self.engine != "flagembedding" or self.method == "none":
@@ -218,7 +218,7 @@ class Finetune(Section):
             if getattr(self, name) != value:
                 raise ValueError(
                     f"{name}: expected {json.dumps(value)} with engine flagembedding, "
-                    f"got {getattr(self, name)}; or take engine sentence_transformers"
+                    f"got {getattr(self, name)}; change it, or use engine sentence_transformers"
                 )
         if self.averages.models > 1:
             raise ValueError(f"averaging.models: expected 1 with engine flagembedding, got {self.averages.models}")

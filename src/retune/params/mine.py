@@ -11,27 +11,27 @@ from retune.params.search import Graph, Search
 def _is_range(value: list[int | None]) -> list[int | None]:
     first, stop = value
     if first is None or (stop is not None and stop <= first):
-        raise ValueError(f"expected [first, stop) with first below stop, or null for no end, got {value}")
+        raise ValueError(f"expected [first, stop] with first below stop, or with stop null, got {value}")
     return value
 
 
 Range = Annotated[list[NonNegativeInt | None], Field(min_length=2, max_length=2), AfterValidator(_is_range)]
-"""Ranks from 0, positives included: [first, past the last); null as the end means the rest of the corpus."""
+"""Ranks counted from 0, positives included: the first one and the one after the last; null: the rest of the corpus."""
 
 
 class RangeShare(Section):
-    """A share of the negatives that comes from ranks of its own."""
+    """Another range of ranks, and the share of the negatives that it provides."""
 
     range: Range
     share: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Limits(Section):
-    """Scores a mined negative must keep to; `positive` is the lowest score of the query's positives."""
+    """Limits to the scores of mined negatives; `positive` is the lowest score of the query's positives."""
 
     absolute_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin
     relative_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin * |positive|
-    percent_of_positive: PositiveFloat | None = None  # a relative margin of 1 - this; NV-Retriever takes 0.95
+    percent_of_positive: PositiveFloat | None = None  # a relative margin of 1 - this; NV-Retriever uses 0.95
     max_score: float | None = None
     min_score: float | None = None
 
@@ -42,72 +42,73 @@ class Mine(Section):
     RENAMED = {"source": "write negatives_from", "further_ranges": "write extra_ranges"}
 
     dataset: Name
-    model: Name  # its ranking is mined
+    model: Name  # whose ranking is mined
     pool: Name  # data set whose corpus is ranked
-    scorer: Name  # model whose scores are limited and kept; a cross-encoder, or the same as `model`
+    scorer: Name  # model whose scores are limited and stored; a cross-encoder, or the same as `model`
     negatives_from: Literal["mined", "given", "scored", "none"]
-    # given: what the data set judges irrelevant; scored: the same with its own scores; none: positives only
-    ranking: Literal["dense", "bm25", "union"]  # union: of both, each cut to the range
+    # given: the documents judged irrelevant; scored: these with the scores of the data set; none: positives only
+    ranking: Literal["dense", "bm25", "union"]  # union: the ranges of both rankings together
     search: Search
     range: Range
     extra_ranges: list[RangeShare] = []
-    negatives: NonNegativeInt  # per query; 0 where negatives_from is none, and allowed where it is scored
+    negatives: NonNegativeInt  # per query; 0 if negatives_from is none; may be 0 if it is scored
     sampling: Literal["top", "uniform", "score"]
-    sampling_temperature: PositiveFloat | None = None  # of sampling by score: weights are exp(score / temperature)
-    keep_judged: bool = False  # documents judged irrelevant come first, mined ones fill up
+    sampling_temperature: PositiveFloat | None = None  # for sampling by score, with weights exp(score / temperature)
+    keep_judged: bool = False  # use documents judged irrelevant first, then mined ones
     limits: Limits | None = None
-    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None  # of a positive, by words: never a negative
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None  # omit documents as similar to a positive
     shortage: Literal["fewer", "random", "fail"]  # random: fill up with random documents
 
     @property
     def parts(self) -> list[tuple[int, int | None, float]]:
-        """Return first rank, stop and share of the negatives of every range; the first takes what is left over."""
-        further = [(part.range, part.share) for part in self.extra_ranges]
-        ranges = [(self.range, 1.0 - sum(share for _, share in further)), *further]
+        """Return the first rank, the stop and the share of every range; `range` has the share that others leave."""
+        extra = [(part.range, part.share) for part in self.extra_ranges]
+        ranges = [(self.range, 1.0 - sum(share for _, share in extra)), *extra]
         return [(first or 0, stop, share) for (first, stop), share in ranges]
 
     @property
     def depth(self) -> int:
-        """Return how much of a ranking the ranges look at."""
+        """Return the number of ranks that the ranges need."""
         return max(first if stop is None else stop for first, stop, _ in self.parts)
 
     def counts(self, wanted: int) -> list[int]:
-        """Return how many of the negatives wanted come from each range."""
-        further = [round(share * wanted) for _, _, share in self.parts[1:]]
-        return [max(0, wanted - sum(further)), *further]
+        """Return how many of the wanted negatives come from each range."""
+        extra = [round(share * wanted) for _, _, share in self.parts[1:]]
+        return [max(0, wanted - sum(extra)), *extra]
 
     @model_validator(mode="after")
-    def _negatives_fit_the_source(self) -> Self:
+    def _parameters_suit_negatives_from(self) -> Self:
         if self.negatives_from == "scored" and self.shortage == "random":
             raise ValueError(
-                "shortage: expected fewer or fail with negatives_from scored, got random; such have no score"
+                "shortage: expected fewer or fail with negatives_from scored, as random documents have no score, "
+                "got random"
             )
         if self.negatives_from != "scored" and (self.negatives == 0) != (self.negatives_from == "none"):
             raise ValueError(
-                f"negatives: expected 0 with negatives_from none and 1 or more else, got {self.negatives} "
-                f"with {self.negatives_from}"
+                "negatives: expected 0 with negatives_from none, and at least 1 with mined or given, "
+                f"got {self.negatives} with {self.negatives_from}"
             )
         if (self.sampling_temperature is None) == (self.sampling == "score"):
             raise ValueError(
-                f"sampling_temperature: expected a number with sampling score and none else, "
+                "sampling_temperature: expected a number with sampling score, and none with any other, "
                 f"got {self.sampling_temperature} with {self.sampling}"
             )
         return self
 
     @model_validator(mode="after")
-    def _ranges_hold_the_negatives(self) -> Self:
+    def _ranges_provide_the_negatives(self) -> Self:
         if self.negatives_from != "mined":
             return self
-        if self.parts[0][2] <= 0.0:
-            raise ValueError("extra_ranges: expected shares that add up to less than 1")
+        if (left := self.parts[0][2]) <= 0.0:
+            raise ValueError(f"extra_ranges: expected shares that add up to less than 1, got {1.0 - left:g}")
         for (first, stop, share), count in zip(self.parts, self.counts(self.negatives), strict=True):
             if count < 1:
                 raise ValueError(
-                    f"extra_ranges: expected a negative or more of each range, got a share of {share:.2f} "
+                    f"extra_ranges: expected at least one negative from each range, got a share of {share:.2f} "
                     f"of {self.negatives} for [{first}, {stop})"
                 )
             if stop is not None and stop - first < count:
                 raise ValueError(f"range: expected at least {count} ranks for {count} negatives, got [{first}, {stop})")
-        if isinstance(self.search, Graph) and self.search.search_depth < self.depth:
-            raise ValueError(f"search.search_depth: expected at least the {self.depth} ranks looked at")
+        if isinstance(self.search, Graph) and (got := self.search.search_depth) < self.depth:
+            raise ValueError(f"search.search_depth: expected at least the {self.depth} ranks to retrieve, got {got}")
         return self

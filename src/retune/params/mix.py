@@ -1,4 +1,4 @@
-"""Section `mix.<name>`: two mined sets to train on together."""
+"""Section `mix.<name>`: a mixture of two mined sets for training."""
 
 from typing import Self
 
@@ -10,13 +10,13 @@ from retune.core.section import Name, Section
 class Mix(Section):
     """A mixture of two mining recipes or mixtures."""
 
-    first: Name  # a run on the mixture is compared on this one's data set
+    first: Name  # its data set is the one on which the tuned model should improve
     second: Name
-    first_weight: PositiveFloat  # how often a pair of it is seen in an epoch
+    first_weight: PositiveFloat  # how often each pair of `first` is seen per epoch
     second_weight: PositiveFloat
 
     @model_validator(mode="after")
-    def _are_two(self) -> Self:
+    def _are_different(self) -> Self:
         if self.first == self.second:
-            raise ValueError(f"second: expected another than first, got {self.second!r} twice")
+            raise ValueError(f"second: expected a different name than first, got {self.second!r} for both")
         return self

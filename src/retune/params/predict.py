@@ -1,4 +1,4 @@
-"""Section `predict.<name>`: what is retrieved for queries without judgments."""
+"""Section `predict.<name>`: retrieval for queries without judgments."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from retune.core.section import Name, RawPath, Section
 
 
 class Predict(Section):
-    """One file of queries, a model, and the corpus it searches."""
+    """One file of queries, and the model and corpus to retrieve with."""
 
     model: Name
-    dataset: Name  # whose corpus is ranked
+    dataset: Name  # whose corpus is searched
     queries: RawPath
     layout: Literal["eedi", "queries"]  # eedi: Kaggle's test.csv; queries: ids and texts
-    prompt: str | None = None  # put before every query, and before the model's own prefix
-    k: PositiveInt  # documents of a query
+    prompt: str | None = None  # put before every query, and before the model's prefix
+    k: PositiveInt  # documents per query

@@ -1,4 +1,4 @@
-"""How nearest documents are found: exactly, or by an index of faiss that may miss some."""
+"""How the nearest documents are found: exactly, or by a faiss index that may miss some."""
 
 from typing import Annotated, Literal
 
@@ -8,34 +8,34 @@ from retune.core.section import Section, Share
 
 
 class Torch(Section):
-    """Exact, block by block, on the CPU or the GPU."""
+    """Exact search in blocks, on the CPU or the GPU."""
 
     backend: Literal["torch"]
 
 
 class Flat(Section):
-    """Exact, with faiss."""
+    """Exact search by faiss."""
 
     backend: Literal["faiss_flat"]
 
 
 class InvertedLists(Section):
-    """Looks into the lists of documents whose centres are closest to the query."""
+    """Approximate search (IVF) in the lists of documents whose centres are closest to the query."""
 
     backend: Literal["faiss_ivf"]
     lists: PositiveInt  # about four times the square root of the number of documents
-    probes: PositiveInt  # lists looked into for a query
-    min_recall: Share  # of the exact neighbours, on a sample of queries; fewer is an error
+    probes: PositiveInt  # lists searched per query
+    min_recall: Share  # lowest share of the exact neighbours found, on a sample of queries; a lower one is an error
 
 
 class Graph(Section):
-    """Walks a graph of near neighbours (HNSW)."""
+    """Approximate search in a graph of neighbours (HNSW)."""
 
     backend: Literal["faiss_hnsw"]
-    links: PositiveInt  # of a document to others; 32 is usual
+    links: PositiveInt  # links per document; 32 is usual
     build_depth: PositiveInt  # candidates kept while building
-    search_depth: PositiveInt  # candidates kept while searching, at least the number of neighbours wanted
-    min_recall: Share
+    search_depth: PositiveInt  # candidates kept while searching; at least the number of neighbours to find
+    min_recall: Share  # as above
 
 
 Search = Annotated[Torch | Flat | InvertedLists | Graph, Field(discriminator="backend")]

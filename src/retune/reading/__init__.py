@@ -1,1 +1,1 @@
-"""What does a raw file say, and where does it say it?"""
+"""What does a raw file contain, and at which line?"""

@@ -1,4 +1,4 @@
-"""Cut text, Markdown and HTML at their headings; every section knows where its text stands in the file."""
+"""Split text, Markdown and HTML into sections at headings, keeping where each text is in the file."""
 
 import re
 from bisect import bisect_right
@@ -19,11 +19,11 @@ BREAK = re.compile(
     r"nav|ol|optgroup|option|p|pre|search|section|select|summary|table|tbody|td|textarea|tfoot|"
     r"th|thead|title|tr|ul"
 )
-"""Tags that part words; any other may stand inside a word."""
+"""Tags that separate words; any other tag may occur inside a word."""
 
 
 class Piece(NamedTuple):
-    """Text without markup, and where it stands in its file: as it is, or written as one character reference."""
+    """Text without markup and its place in the file, where it is written verbatim or as one character reference."""
 
     text: str
     start: int
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 
 
 class Block:
-    """Pieces that follow each other without a break."""
+    """Consecutive pieces without a break between them."""
 
     def __init__(self, pieces: list[Piece]) -> None:
         self.text = "".join(piece.text for piece in pieces)
@@ -39,27 +39,27 @@ class Block:
         self._ends = list(accumulate(len(piece.text) for piece in pieces))
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the text begins and ends in the file."""
+        """Return where the text from `start` to `end` begins and ends in the file."""
         first, last = bisect_right(self._ends, start), bisect_right(self._ends, end - 1)
         before = self._ends[first] - len(self._pieces[first].text)
         return self._pieces[first].start + start - before, self._pieces[last].end + end - self._ends[last]
 
 
-class Section(NamedTuple):
-    """What stands under one heading; the title is the path of headings."""
+class TextSection(NamedTuple):
+    """The text under one heading; its title is the path of headings."""
 
     title: str | None
     blocks: list[Block]
 
 
-def plain_section(title: str | None, text: str, start: int = 0) -> Section:
-    """Return a section whose text has no markup and begins at `start` of its file."""
-    return Section(title, [Block([Piece(text, start, start + len(text))])])
+def plain_section(title: str | None, text: str, start: int = 0) -> TextSection:
+    """Return a section whose text has no markup and begins at position `start` of its file."""
+    return TextSection(title, [Block([Piece(text, start, start + len(text))])])
 
 
-def markdown_sections(text: str) -> list[Section]:
-    """Cut Markdown at headings of the form `# x`, those inside a code fence left alone."""
-    sections: list[Section] = []
+def markdown_sections(text: str) -> list[TextSection]:
+    """Split Markdown at headings of the form `# x`, except inside code fences."""
+    sections: list[TextSection] = []
     path: list[tuple[int, str]] = []
     title, start, fence = None, 0, ""
     for match in FENCE_OR_HEADING.finditer(text):
@@ -74,8 +74,8 @@ def markdown_sections(text: str) -> list[Section]:
     return [*sections, plain_section(title, text[start:], start)]
 
 
-def html_sections(text: str) -> list[Section]:
-    """Cut the visible text of an HTML page at h1 to h6."""
+def html_sections(text: str) -> list[TextSection]:
+    """Split the visible text of an HTML page at h1 to h6."""
     page = _Page(text)
     page.feed(text)
     page.close()
@@ -83,17 +83,17 @@ def html_sections(text: str) -> list[Section]:
 
 
 def _title(path: list[tuple[int, str]], level: int, heading: str) -> str:
-    """Replace what stands at the heading's level and below, and return the whole path."""
+    """Replace the headings at this level and deeper by this heading, and return the path as a title."""
     path[:] = [*((depth, text) for depth, text in path if depth < level), (level, heading)]
     return " > ".join(text for _, text in path)
 
 
 class _Page(HTMLParser):
-    """Collects the visible text of an HTML page, section by section."""
+    """A parser that collects the visible text of an HTML page by section."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=False)  # each reference by itself, so that places are exact
-        self.sections = [Section(None, [])]
+        super().__init__(convert_charrefs=False)  # handle each reference on its own, so that places are exact
+        self.sections = [TextSection(None, [])]
         self._source = text
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self._path: list[tuple[int, str]] = []
@@ -103,16 +103,16 @@ class _Page(HTMLParser):
         self._pieces: list[Piece] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what hides text, what parts words, and headings."""
+        """Handle headings, tags that separate words and tags that hide text."""
         self._break(tag)
         if self._heading and tag != "br" and BREAK.fullmatch(tag):
-            self._end_heading()  # its own end tag is missing
+            self._end_heading()  # its end tag is missing
         if HEADING.fullmatch(tag):
             self._level = int(tag[1])
         self._hidden += tag in HIDDEN
 
     def handle_endtag(self, tag: str) -> None:
-        """Begin a section where a heading ends."""
+        """Begin a section at the end of a heading."""
         self._break(tag)
         if HEADING.fullmatch(tag):
             self._end_heading()
@@ -123,19 +123,19 @@ class _Page(HTMLParser):
         self._add(data, len(data))
 
     def handle_entityref(self, name: str) -> None:
-        """Collect a character that is written as a name."""
+        """Collect a character reference by name, such as `&amp;`."""
         self._add_reference(f"&{name}")
 
     def handle_charref(self, name: str) -> None:
-        """Collect a character that is written as a number."""
+        """Collect a character reference by number, such as `&#38;`."""
         self._add_reference(f"&#{name}")
 
     def parse_marked_section(self, i: int, report: int = 1) -> int:
-        """Pass over `<![...>` as browsers do; the parser would stop at most of them."""
+        """Skip `<![...>` as browsers do; the base class would stop at most of them."""
         return self.parse_bogus_comment(i)
 
     def close(self) -> None:
-        """Take what is left at the end of the page."""
+        """Add the remaining text at the end of the page."""
         super().close()
         self._end_heading()
         self._break("html")
@@ -159,7 +159,7 @@ class _Page(HTMLParser):
         return self._lines[line - 1] + column
 
     def _break(self, tag: str) -> None:
-        """Part the words before a tag from those after it."""
+        """Separate the words before a tag from the words after it."""
         if not BREAK.fullmatch(tag):
             return
         if self._heading:
@@ -170,5 +170,5 @@ class _Page(HTMLParser):
 
     def _end_heading(self) -> None:
         if heading := " ".join("".join(self._heading).split()):
-            self.sections.append(Section(_title(self._path, self._level, heading), []))
+            self.sections.append(TextSection(_title(self._path, self._level, heading), []))
         self._level, self._heading = 0, []

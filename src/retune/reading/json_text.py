@@ -1,4 +1,4 @@
-"""Parsing JSON; what is wrong is told by file and line."""
+"""Parse JSON; errors name file and line."""
 
 import json
 import re
@@ -14,14 +14,14 @@ TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[{}\[\]]')
 
 
 class _RepeatedKeyError(Exception):
-    """A key stands twice in an object, so that one of its values would be lost."""
+    """A key occurs twice in an object, so that one of its values would be lost."""
 
 
 def parse_json(text: str, path: Path, line: int = 1) -> Any:
-    """Parse JSON that begins at a line of a file.
+    """Parse JSON that begins at the given line of a file.
 
     Raises:
-        InputError: It is malformed, nested too deeply, or has a key twice in an object or a number too long to read.
+        InputError: The JSON is malformed or nested too deeply, repeats a key, or has a number with too many digits.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
@@ -55,7 +55,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _line_of_repeated_key(text: str) -> int:
-    """Return how many lines stand before the first key that its object has already."""
+    """Return the number of lines before the first repeated key."""
     objects: list[set[str]] = []
     for token, is_key, before in _tokens(text):
         if token == "{":
@@ -71,7 +71,7 @@ def _line_of_repeated_key(text: str) -> int:
 
 
 def _line_of_depth(text: str) -> int:
-    """Return how many lines stand before the deepest bracket."""
+    """Return the number of lines before the most deeply nested bracket."""
     depth = deepest = lines = 0
     for token, _, before in _tokens(text):
         depth += (token in "{[") - (token in "}]")
@@ -81,7 +81,7 @@ def _line_of_depth(text: str) -> int:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, bool, int]]:
-    """Yield strings and brackets, whether a string is a key, and the number of line ends before each."""
+    """Yield each string or bracket, whether it is a key, and the number of lines before it."""
     position = lines = 0
     for match in TOKEN.finditer(text):
         lines += text.count("\n", position, match.start())

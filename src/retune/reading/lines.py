@@ -1,4 +1,4 @@
-"""Reading raw files: UTF-8, BOM or not, any line end, plain, .gz or .zip; every error names file and line."""
+"""Read raw files: UTF-8 with or without BOM, any line end, plain, .gz or .zip; errors name file and line."""
 
 import csv
 import gzip
@@ -15,28 +15,28 @@ from retune.reading.json_text import parse_json, parse_object
 from retune.reading.raw_files import existing_file
 
 MAX_LINE_BYTES = 32 * 2**20
-"""Longer lines are refused: a file without line ends would fill the memory."""
+"""Longer lines are an error: a file without line ends would fill the memory."""
 
 MAX_UNPACKED_BYTES = 4 * 2**30
-"""A larger member of a zip file is refused, though its lines stream: a few MB may unpack to anything."""
+"""A larger member of a zip file is an error, even if it is read line by line: a few MB can unpack to any size."""
 
 MAX_WHOLE_BYTES = 2**30
-"""Of what is unpacked to be parsed in one piece, and so must fit in memory several times over."""
+"""Limit for packed content that is parsed as a whole, which takes several times its size in memory."""
 
 BOM = b"\xef\xbb\xbf"
 PACKED = (".gz", ".zip")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Yield 1-based line numbers and the lines that are not blank, split on \n alone, \r stripped.
+    r"""Yield the 1-based number and the text of each line that is not blank.
 
-    A line of tabs is not blank: it has empty fields.
+    Lines end at \n only; a \r before it is removed. A line of tabs is not blank: it has empty fields.
 
     Raises:
-        InputError: Not UTF-8, a truncated or damaged archive, or a line above `MAX_LINE_BYTES`.
+        InputError: The file is not UTF-8, the archive is damaged, or a line is longer than `MAX_LINE_BYTES`.
     """
     number = 0
-    with told_by_line(path, lambda: number), open_bytes(existing_file(path)) as file:
+    with errors_by_line(path, lambda: number), open_bytes(existing_file(path)) as file:
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
@@ -47,15 +47,15 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place, `file:line`, and the JSON object of each line."""
+    """Yield the place (`file:line`) and the JSON object of each line."""
     for number, line in read_lines(path):
         if not line.isspace():
             yield f"{path}:{number}", parse_object(line, path, number)
 
 
 def read_json(path: Path) -> Any:
-    """Return a JSON file's content; a key given twice is an error."""
-    with told_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
+    """Return the content of a JSON file; a repeated key is an error."""
+    with errors_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
         content = file.read(MAX_WHOLE_BYTES + 1) if path.suffix in PACKED else file.read()
         if path.suffix in PACKED and len(content) > MAX_WHOLE_BYTES:
             raise InputError(f"{path}: expected at most {MAX_WHOLE_BYTES} bytes unpacked, got more; use JSON lines")
@@ -64,7 +64,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file that must hold an object."""
+    """Return the content of a JSON file that must be an object."""
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
@@ -72,15 +72,20 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def holds_array(path: Path) -> bool:
-    """Tell by its first character whether a file holds a JSON array; published names do not tell it from lines."""
-    with told_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
-        start: bytes = file.peek(512)  # type: ignore[attr-defined]  # of all that `open_bytes` returns
+    """Return whether the first character begins a JSON array; published file names do not tell arrays from lines."""
+    with errors_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
+        start: bytes = file.peek(512)  # type: ignore[attr-defined]  # all that `open_bytes` returns has it
     return start.removeprefix(BOM).lstrip().startswith(b"[")
 
 
 @contextmanager
-def told_by_line(path: Path, line: Callable[[], int]) -> Iterator[None]:
-    """Tell file and line of what is wrong with a file's bytes; `line` says where what is decoded begins."""
+def errors_by_line(path: Path, line: Callable[[], int]) -> Iterator[None]:
+    """Turn errors of decoding or unpacking a file into an InputError that names file and line.
+
+    Args:
+        path: The file.
+        line: Returns the line at which the bytes being decoded begin.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
@@ -97,7 +102,7 @@ def told_by_line(path: Path, line: Callable[[], int]) -> Iterator[None]:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading, decompressed if its name ends in .gz; of a .zip the one JSON file in it."""
+    """Open a file for reading; a .gz is decompressed, of a .zip its only JSON file is opened."""
     match path.suffix:
         case ".gz":
             return gzip.open(path)  # type: ignore[return-value]
@@ -111,7 +116,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 def _one_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     found = []
     for info in archive.infolist():
-        name = PureWindowsPath(info.filename)  # knows both separators, and drives
+        name = PureWindowsPath(info.filename)  # understands both separators, and drives
         if name.anchor or ".." in name.parts:
             raise InputError(f"{path}: expected members inside the archive, got {info.filename!r}; do not trust it")
         is_hidden = name.name.startswith(".") or name.parts[:1] == ("__MACOSX",)
@@ -122,6 +127,6 @@ def _one_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         raise InputError(f"{path}: expected one member named .json or .jsonl, got {names:.200}; pack one file")
     if found[0].flag_bits & 1:
         raise InputError(f"{path}: expected an archive without a password, got {found[0].filename!r} encrypted")
-    if (size := found[0].file_size) > MAX_UNPACKED_BYTES:  # no more than this is read, whatever the data say
+    if (size := found[0].file_size) > MAX_UNPACKED_BYTES:  # zipfile never reads more than this size
         raise InputError(f"{path}: expected at most {MAX_UNPACKED_BYTES} bytes unpacked, got {size}; unpack it")
     return found[0]

@@ -1,4 +1,4 @@
-"""Which files of `raw` are read, and for which split."""
+"""Find the files of `raw` that are read, and the split of each."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,14 @@ from retune.core.errors import InputError
 from retune.core.records import SPLITS
 
 SPLIT_NAMES = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
-"""What sources call the splits, in any case of letters."""
+"""Names that sources give to the splits, in lower case; their case is ignored."""
 
 SPLIT_FILE = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?:-\d+-of-(\d+))?[-.]", re.IGNORECASE)
-"""Starts a split's file: train.csv, train-v1.1.json, or a numbered part such as train-00000-of-00002.parquet."""
+"""Start of the name of a split's file: train.csv, train-v1.1.json or a part such as train-00000-of-00002.parquet."""
 
 
 def existing_file(path: Path) -> Path:
-    """Return the path if it is a non-empty file, or raise."""
+    """Return the path if it is a non-empty file; raise an InputError otherwise."""
     if not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}; put it there")
     if path.stat().st_size == 0:
@@ -24,7 +24,7 @@ def existing_file(path: Path) -> Path:
 
 
 def one_file(raw: Path, *suffixes: str) -> Path:
-    """Return `raw` if it is a file, or the one file in it with one of the suffixes."""
+    """Return `raw` if it is a file, else the only file in it with one of the suffixes."""
     if not raw.is_dir():
         return existing_file(raw)
     found = files_in(raw, *suffixes)
@@ -34,7 +34,7 @@ def one_file(raw: Path, *suffixes: str) -> Path:
 
 
 def files_in(raw: Path, *suffixes: str) -> list[Path]:
-    """Return the files below a folder with one of the suffixes, sorted, hidden ones left out; or `raw` if a file."""
+    """Return the visible files below `raw` with one of the suffixes, sorted; if `raw` is a file, return just it."""
     if raw.is_file():
         return [raw]
     found = [path for path in raw.rglob("*") if path.is_file() and path.name.endswith(suffixes)]
@@ -43,37 +43,38 @@ def files_in(raw: Path, *suffixes: str) -> list[Path]:
 
 
 def split_named(value: object) -> str | None:
-    """Return the split that a source calls so, or None."""
+    """Return the split that a source's name for it means, such as dev for "validation"; None if it means none."""
     return SPLIT_NAMES.get(value.lower()) if isinstance(value, str) else None
 
 
 def split_of(path: Path) -> str | None:
-    """Return the split that a file is called after, or None."""
+    """Return the split that a file is named after, or None."""
     match = SPLIT_FILE.match(path.name)
     return split_named(match[1]) if match else None
 
 
 def split_file(raw: Path, split: str, *patterns: str) -> Path | None:
-    """Return the file that a folder has for a split by one of the patterns such as `{split}.jsonl`, or None.
+    """Return the file of a split in a folder, named by one of the patterns such as `{split}.jsonl`, or None.
 
     Raises:
-        InputError: Two files are called so, such as dev.jsonl and validation.jsonl.
+        InputError: Two files match, such as dev.jsonl and validation.jsonl.
     """
     names = [name for name, meant in SPLIT_NAMES.items() if meant == split] or [split]
     wanted = {pattern.format(split=name).lower() for pattern in patterns for name in names}
     found = sorted(path for path in raw.iterdir() if path.name.lower() in wanted) if raw.is_dir() else []
     if len(found) > 1:
-        raise InputError(f"{raw}: expected one file of {split}, found {', '.join(path.name for path in found)}")
+        raise InputError(f"{raw}: expected one {split} file, found {', '.join(path.name for path in found)}")
     return existing_file(found[0]) if found else None
 
 
 def split_files(raw: Path, *suffixes: str) -> list[tuple[str, Path]]:
-    """Return the files to read with their splits, train first.
+    """Return the files to read and their splits, train first.
 
-    They are `raw` itself, the files in it that are called after a split, or else the only file in it.
+    If `raw` is a folder, they are the files in it that are named after a split, or else the only file in it, which
+    is then train. If `raw` is a file, it is train.
 
     Raises:
-        InputError: No file, two for one split, or not all of its numbered parts.
+        InputError: There is no file, a split has two, or some of its numbered parts are missing.
     """
     if raw.is_file():
         return [("train", raw)]
@@ -90,5 +91,5 @@ def split_files(raw: Path, *suffixes: str) -> list[tuple[str, Path]]:
 
 
 def num_unread(raw: Path, files: Iterable[Path], *suffixes: str) -> int:
-    """Return how many files with these suffixes a folder has beside those that are read."""
+    """Return how many files in `raw` with one of the suffixes are not among the files that are read."""
     return len(set(files_in(raw, *suffixes)) - set(files))

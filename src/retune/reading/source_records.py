@@ -1,4 +1,4 @@
-"""The records a converter yields, and what they must hold."""
+"""The records that a format's reader yields, and their checks."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ from retune.reading.values import none_if_empty
 MAX_RELEVANCE = 1000
 
 Raw = Any
-"""A value as the source has it; `check_record` makes sure that it is text, or null where that is allowed."""
+"""An unchecked value from the source; `check_record` ensures that it is text, or null where null is allowed."""
 
 
 class Document(NamedTuple):
@@ -19,7 +19,7 @@ class Document(NamedTuple):
 
     Attributes:
         where: File and line, for messages.
-        query_id: The query in whose row the text stands, if it stands nowhere else.
+        query_id: The query whose row contains the text, if the source has no separate corpus.
     """
 
     doc_id: Raw
@@ -33,12 +33,13 @@ class Query(NamedTuple):
     """A text that retrieves.
 
     Attributes:
-        split: train, dev or test, as the source has it; train where it has none.
-        prompt: Put before the text, of this query alone.
+        split: The split in the source: train, dev or test; train if the source has no splits.
+        prompt: Put before the text of this query.
         answer: A reference answer.
-        group: What a cut by group keeps together; the query itself if None.
-        topics: Names and values of what it is about, the narrowest first.
-        example: How it reads, with its answer, before other queries; they get one too. None: no examples.
+        group: Queries of one group get the same split when splitting by group; None: the query is its own group.
+        topics: Pairs of a topic's kind and value, the narrowest topic first.
+        example: This query with its answer, as shown as an in-context example before other queries; None: the
+            query neither serves as an example nor gets any.
     """
 
     query_id: Raw
@@ -56,7 +57,7 @@ class Judgment(NamedTuple):
     """A document's relevance for a query: above 0 relevant, 0 judged irrelevant.
 
     Attributes:
-        score: A teacher's score of the pair, if the source has one; higher is closer.
+        score: A teacher's score for the pair, if the source has one; higher is closer.
     """
 
     query_id: Raw
@@ -67,7 +68,7 @@ class Judgment(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Records of the source left out by the format's own rules."""
+    """Records of the source that the format's rules leave out."""
 
     reason: str
     number: int = 1
@@ -77,23 +78,23 @@ Record = Document | Query | Judgment | Dropped
 
 
 def title_and_text(row: dict[str, Any]) -> tuple[Raw, Raw]:
-    """Return a row's title and text; where the text is empty, as in some BEIR sets, its title is the text."""
+    """Return a row's title and text; if the text is empty, as in some BEIR sets, the title becomes the text."""
     title, text = none_if_empty(row.get("title")), row.get("text")
     return (None, title) if text == "" and title else (title, text)
 
 
 def text_id(text: str) -> str:
-    """Return an id for a document without one: `d_` and 16 hexadecimal digits of its text's SHA-256."""
+    """Return an id for a document without one: `d_` and 16 hexadecimal digits of the text's SHA-256."""
     return f"d_{hashlib.sha256(str(text).encode(errors='replace')).hexdigest()[:16]}"
 
 
 def judge(
     query_id: str, texts: Sequence[Any], relevance: int, where: str, scores: Sequence[float] | None = None
 ) -> Iterator[Record]:
-    """Yield documents that stand in a query's own row, and their judgments.
+    """Yield the documents in a query's row and their judgments; ids are derived from the texts.
 
     Raises:
-        InputError: Scores are given and not one for each text.
+        InputError: The number of scores differs from the number of texts.
     """
     if scores is not None and len(scores) != len(texts):
         raise InputError(f"{where}: expected a score for each of {len(texts)} texts, got {len(scores)}")
@@ -110,17 +111,17 @@ def judge_ids(
     where: str,
     scores: Sequence[float] | None = None,
 ) -> Iterator[Record]:
-    """Yield documents that stand with their ids in a query's own row, and their judgments.
+    """Yield the documents in a query's row, which has their ids, and their judgments.
 
     Args:
         query_id: The query.
-        documents: Ids, and a text for each.
-        relevance: Of all.
+        documents: The ids and the texts.
+        relevance: The relevance of all of these documents.
         where: File and line, for messages.
-        scores: One for each text, if there are any.
+        scores: One score per text, or None.
 
     Raises:
-        InputError: Ids, texts and scores are not as many.
+        InputError: The numbers of ids, texts and scores differ.
     """
     ids, texts = documents
     if len(ids) != len(texts) or (scores is not None and len(scores) != len(texts)):
@@ -134,16 +135,16 @@ def judge_ids(
 
 
 def titled(query_id: str | None, title: Raw, text: Raw, where: str) -> Document:
-    """Return a document without an id that may have a title: equal texts with other titles are other documents."""
+    """Return a document whose id is derived from its title, if any, and its text."""
     title = none_if_empty(title)
     return Document(text_id(text if title is None else f"{title}\n{text}"), title, text, where, query_id)
 
 
 def check_record(record: Document | Query | Judgment) -> None:
-    """Check ids and texts: text that UTF-8 can write, not empty; ids without tabs and line ends; numbers in range.
+    """Check a record: texts are not empty and valid in UTF-8, ids have no tabs or line ends, numbers are in range.
 
     Raises:
-        InputError: Names place, field, expectation and value.
+        InputError: A field is invalid; the message names its place, what was expected and the value.
     """
     match record:
         case Document():
@@ -156,8 +157,8 @@ def check_record(record: Document | Query | Judgment) -> None:
             fields = [("query_id", record.query_id, True), ("doc_id", record.doc_id, True)]
             _check_numbers(record)
     for name, value, required in fields:
-        if fault := _fault(value, required=required, is_id=name.endswith("_id")):
-            raise InputError(f"{record.where}: {name}: expected {fault}, got {value!r:.80}")
+        if expected := _unmet_expectation(value, required=required, is_id=name.endswith("_id")):
+            raise InputError(f"{record.where}: {name}: expected {expected}, got {value!r:.80}")
 
 
 def _check_numbers(judgment: Judgment) -> None:
@@ -168,15 +169,15 @@ def _check_numbers(judgment: Judgment) -> None:
         raise InputError(f"{judgment.where}: score: expected a finite number or null, got {score!r:.80}")
 
 
-def _fault(value: Any, *, required: bool, is_id: bool) -> str:
-    """Say what was expected of a value, or nothing if it is right."""
+def _unmet_expectation(value: Any, *, required: bool, is_id: bool) -> str:
+    """Return what is expected of a value, or an empty string if the value is valid."""
     if value is None and not required:
         return ""
     if not isinstance(value, str):
         return "text" if required else "text or null"
     if required and (not value or value.isspace()):
         return "non-empty text"
-    if is_id and any(sign in value for sign in "\t\n\r"):
+    if is_id and any(char in value for char in "\t\n\r"):
         return "an id without tabs and line ends"
     if not value.isascii():
         try:

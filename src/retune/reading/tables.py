@@ -1,4 +1,4 @@
-"""Reading rows with columns from CSV, TSV, Parquet, JSON and qrels."""
+"""Read rows from CSV, TSV, Parquet, JSON and qrels files."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from retune.core.errors import InputError
 from retune.reading.lines import (
     MAX_LINE_BYTES,
+    errors_by_line,
     holds_array,
     open_bytes,
     read_json,
     read_json_lines,
     read_lines,
-    told_by_line,
 )
 from retune.reading.raw_files import existing_file, num_unread, split_files
 from retune.reading.source_records import Dropped
@@ -31,43 +31,45 @@ HEADER_NAMES = {
     *("docid", "document_id", "did", "pid", "passage_id", "query", "question", "text", "title", "contents", "content"),
     *("document", "passage", "iteration", "iter", "q0", "score", "relevance", "rel", "-", "label", "grade", "judgment"),
 }
-"""What headers of qrels and of files of ids and texts call their columns, in lower case."""
+"""Column names, in lower case, by which the header of a qrels file or of a file of ids and texts is recognised."""
 
 
 class Row(NamedTuple):
-    """A table's row.
+    """A row of a table.
 
     Attributes:
-        name: Of the query of a row without an id of its own: its number, after the file where there are several.
-        split: What the file's name says; train if it says nothing.
+        name: Query id for a row without one: the row's number, after the file's name if there are several files.
+        split: The split that the file is named after, or train.
+        where: File and line, for messages.
+        values: The values by column.
     """
 
     name: str
     split: str
     where: str
-    cells: dict[str, Any]
+    values: dict[str, Any]
 
 
 def read_split_rows(raw: Path) -> Iterator[Row]:
-    """Yield the rows of a table in one file, or in a file for each split."""
+    """Yield the rows of a table that is one file, or one file per split."""
     files = split_files(raw, *SUFFIXES)
     for split, path in files:
         prefix = f"{path.name.split('.')[0]}-" if len(files) > 1 else ""
-        for number, (where, cells) in enumerate(read_rows(path), start=1):
-            yield Row(f"{prefix}q{number}", split, where, cells)
+        for number, (where, values) in enumerate(read_rows(path), start=1):
+            yield Row(f"{prefix}q{number}", split, where, values)
 
 
 def unread_tables(raw: Path) -> Dropped:
-    """Return how many tables `read_split_rows` leaves out: those beside the files of splits."""
+    """Return how many tables `read_split_rows` ignores because their names do not name a split."""
     return Dropped(
         "file not called after a split", num_unread(raw, (path for _, path in split_files(raw, *SUFFIXES)), *SUFFIXES)
     )
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields by column of a .csv, .tsv, .parquet, .jsonl or .json file.
+    """Yield the place and the values by column of each row of a .csv, .tsv, .parquet, .jsonl or .json file.
 
-    JSON is an array of objects or an object of objects. CSV and TSV have a header; every value is text.
+    JSON must be an array of objects or an object of objects. CSV and TSV need a header; their values are texts.
     """
     name = path.name.removesuffix(".gz")
     match Path(name).suffix:
@@ -86,17 +88,17 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_array_or_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields of each object, of an array loaded whole or of lines as they stream by."""
+    """Yield the place and each object of a JSON array, which is loaded as a whole, or of JSON lines, streamed."""
     yield from _json_rows(path) if holds_array(path) else read_json_lines(path)
 
 
 def read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields by column; quoted fields may hold commas and line ends."""
+    """Yield the place and the values by column of each record; quoted fields may contain commas and line ends."""
     yield from _by_column(path, _csv_records(path))
 
 
 def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place, `file:row`, and the fields by column, a batch of rows in memory at a time."""
+    """Yield the place (`file:row`) and the values by column of each row, reading one batch of rows at a time."""
     number = 0
     try:
         with pq.ParquetFile(existing_file(path)) as file:
@@ -109,7 +111,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{path}:{number}", row
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # not the file's content
+            raise  # not caused by the file's content
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         rows = f"rows {number + 1} to {number + BATCH_ROWS}"
         raise InputError(f"{path}: {rows}: expected a Parquet file, got: {reason:.200}") from None
@@ -118,16 +120,16 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def read_tsv(
     path: Path, columns: Sequence[str], *, header: Literal["required", "optional"], tabs_in_last: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and the fields of each line, quotes being ordinary characters.
+    """Yield the place and the fields of each line; quotes are ordinary characters.
 
     Args:
         path: The file.
-        columns: Names of its columns, for messages; a header may call them otherwise.
-        header: Whether the file must have one.
-        tabs_in_last: Whether further tabs belong to the last column.
+        columns: Names of its columns, for messages; the header may use other names.
+        header: Whether the file must have a header.
+        tabs_in_last: Whether the last column may contain tabs.
 
     Raises:
-        InputError: A header is missing or stands twice, or a line has another number of fields.
+        InputError: The header is missing or repeated, or a line has a different number of fields.
     """
     for position, (number, line) in enumerate(read_lines(path)):
         fields = line.split("\t", len(columns) - 1 if tabs_in_last else -1)
@@ -143,9 +145,9 @@ def read_tsv(
 
 
 def read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    """Yield place, query id, document id and relevance of judgments in 2, 3 or 4 columns, with a header or not.
+    """Yield the place, query id, document id and relevance of each judgment; a header is optional.
 
-    Two columns are `query document` (relevance 1), three `query document relevance`, four TREC's
+    Two columns mean `query document` (relevance 1), three mean `query document relevance`, and four are TREC's
     `query iteration document relevance`.
     """
     width = 0
@@ -170,7 +172,7 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 
 def _grade(text: str) -> int | None:
-    """Read a relevance such as `1` or `1.0`."""
+    """Parse a relevance such as `1` or `1.0`; None if it is not a whole number."""
     try:
         number = float(text)
     except ValueError:
@@ -179,10 +181,10 @@ def _grade(text: str) -> int | None:
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line on which each record begins, and its fields; blank lines are left out."""
+    """Yield the line on which each record begins, and its fields; blank lines are skipped."""
     csv.field_size_limit(MAX_LINE_BYTES)
     line = 1
-    with told_by_line(path, lambda: line), open_bytes(existing_file(path)) as binary:
+    with errors_by_line(path, lambda: line), open_bytes(existing_file(path)) as binary:
         text = TextIOWrapper(binary, encoding="utf-8-sig", newline="")
         reader = csv.reader(text, strict=True)
         for fields in reader:
@@ -192,7 +194,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _by_column(path: Path, records: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the fields by column of records that begin with a header."""
+    """Yield the place and the values by column of each record; the first record is the header."""
     header: list[str] = []
     for line, fields in records:
         if not header:

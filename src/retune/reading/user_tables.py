@@ -1,4 +1,4 @@
-"""Tables that a user writes beside the data: classes of queries, documents to leave out."""
+"""Read tables that a user adds to the data: classes of queries, or documents to exclude."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import pandas as pd
 from retune.core.errors import InputError
 
 
-def read_given(path: Path) -> pd.DataFrame:
-    """Read comma-separated values with a header, all as texts, empty ones too.
+def read_user_table(path: Path) -> pd.DataFrame:
+    """Read comma-separated values with a header; every value is a string, missing ones are empty.
 
     Raises:
-        InputError: It is no such file.
+        InputError: The file is not in this form.
     """
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:  # of pandas and of decoding
-        raise InputError(f"{path}: expected comma-separated values in UTF-8, got: {error}; mend it") from None
+    except ValueError as error:  # raised by pandas or by decoding
+        raise InputError(f"{path}: expected comma-separated values in UTF-8, got: {error}; fix the file") from None

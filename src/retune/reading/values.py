@@ -1,4 +1,4 @@
-"""What the cells of a row hold: texts, numbers, lists; anything else is refused."""
+"""Check and return the values of a row: texts, numbers, lists, objects."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from retune.core.errors import InputError
 
 
 def columns_in(row: dict[str, Any], names: Sequence[str], where: str) -> None:
-    """Check that a row has the columns named.
+    """Check that a row has the named columns.
 
     Raises:
-        InputError: Names what is missing and what there is.
+        InputError: Columns are missing; the message names them and the columns found.
     """
     if missing := [name for name in names if name not in row]:
         found = ", ".join(map(shown, row))
@@ -19,7 +19,7 @@ def columns_in(row: dict[str, Any], names: Sequence[str], where: str) -> None:
 
 
 def text_in(row: dict[str, Any], key: str, where: str) -> str:
-    """Return a row's non-empty text, such as an id to look up."""
+    """Return a value that must be a non-empty text, such as an id to look up."""
     value = row.get(key)
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {key}: expected non-empty text, got {value!r:.80}")
@@ -27,7 +27,7 @@ def text_in(row: dict[str, Any], key: str, where: str) -> str:
 
 
 def optional_text_in(row: dict[str, Any], key: str, where: str) -> str | None:
-    """Return a row's text, or None where there is none or an empty one."""
+    """Return a value that must be a text or null; None if it is empty or missing."""
     value = none_if_empty(row.get(key))
     if value is not None and not isinstance(value, str):
         raise InputError(f"{where}: {key}: expected text or null, got {value!r:.80}")
@@ -35,7 +35,7 @@ def optional_text_in(row: dict[str, Any], key: str, where: str) -> str | None:
 
 
 def object_in(row: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    """Return a row's object, an empty one where there is none."""
+    """Return a value that must be an object or null; an empty object if it is null or missing."""
     value = row.get(key)
     if value is not None and not isinstance(value, dict):
         raise InputError(f"{where}: {key}: expected an object or null, got {value!r:.80}")
@@ -43,12 +43,12 @@ def object_in(row: dict[str, Any], key: str, where: str) -> dict[str, Any]:
 
 
 def none_if_empty(value: Any) -> Any:
-    """Return a value, None instead of "" alone: 0 or [] where a text belongs is for the centre to refuse."""
+    """Return the value, but None for ""; other values that are not texts, such as 0, fail in `check_record`."""
     return None if value == "" else value
 
 
 def texts_in(value: Any, where: str) -> list[Any]:
-    """Return a list as it is, a text as a list of one, null as none."""
+    """Return a list unchanged, a text as a list of one, and null as an empty list."""
     if value is None:
         return []
     if isinstance(value, str | list):
@@ -57,7 +57,7 @@ def texts_in(value: Any, where: str) -> list[Any]:
 
 
 def number_in(value: Any, where: str) -> float:
-    """Return a cell's number, which CSV has as text; a truth value is none."""
+    """Return a finite number, given as a number or, as in CSV, as text; true and false are not numbers."""
     is_number = isinstance(value, int | float | str) and not isinstance(value, bool)
     try:
         number = float(value) if is_number else math.nan
@@ -69,7 +69,7 @@ def number_in(value: Any, where: str) -> float:
 
 
 def numbers_in(value: Any, where: str) -> list[float] | None:
-    """Return a cell's list of numbers, or None if it has none."""
+    """Return a list of numbers, or None for null."""
     if value is None:
         return None
     if not isinstance(value, list):
@@ -78,6 +78,6 @@ def numbers_in(value: Any, where: str) -> list[float] | None:
 
 
 def shown(name: object) -> str:
-    """Return a name or id from the data as a message can show it: on one line, and not endless."""
+    """Return a name or id from the data in a form that fits into a message: one line, at most 80 characters."""
     text = str(name)
     return f"{text:.80}" if text.isprintable() else f"{text!r:.80}"

@@ -1,4 +1,4 @@
-"""Lexical ranking by BM25, with bm25s."""
+"""Lexical ranking by BM25, using bm25s."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from retune.text.words import normal_form, words
 
 
 class Bm25:
-    """Ranks documents by the words they share with a query; Lucene's BM25 with k1 1.5 and b 0.75.
+    """Ranks documents by the words that they share with a query, by Lucene's BM25 with k1 1.5 and b 0.75.
 
-    Words are those of `retune.text.words` with a letter or digit: no stemming, no stop words, each sign of a script
-    without spaces a word.
+    The words are those of `retune.text.words` that begin with a letter or digit; in scripts without spaces, each
+    character is a word. There is no stemming, and there are no stop words.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        """Index documents."""
+        """Index the documents."""
         self._num_documents = len(texts)
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
         self._has_words = False
@@ -27,15 +27,15 @@ class Bm25:
             self._has_words = True
 
     def top_k(self, queries: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return each query's documents, best first; equal scores keep corpus order.
+        """Return the best documents of each query, best first; documents with equal scores keep corpus order.
 
         Args:
-            queries: Texts.
-            k: At most this many.
+            queries: The texts of the queries.
+            k: The maximum number of documents per query.
 
         Returns:
-            Scores, float32, and positions, int64, both (queries, min(k, documents)); where fewer documents share a
-            word with the query, the row ends in minus infinity and -1.
+            Scores, float32, and positions, int64, both (queries, min(k, documents)). If fewer documents share a word
+            with a query, its row is filled up with minus infinity and -1.
         """
         k = min(k, self._num_documents)
         ranking = np.full((len(queries), k), -1, dtype=np.int64)
@@ -51,7 +51,7 @@ class Bm25:
         return ranked_scores, ranking
 
     def scores(self, query: str) -> np.ndarray:
-        """Return the score of every document, (documents,) float32; 0 where it shares no word with the query."""
+        """Return the score of every document, (documents,) float32; 0 if it shares no word with the query."""
         known = self._index.vocab_dict if self._has_words else {}
         ids = [known[word] for word in _words(query) if word in known]
         if not ids:

@@ -1,8 +1,8 @@
-"""Cosine similarities of pairs, from unit vectors."""
+"""Compute cosine similarities of pairs from unit vectors."""
 
 import numpy as np
 
-PAIRS_A_BLOCK = 16384  # bounds the memory for the vectors of pairs
+BLOCK_PAIRS = 16384  # limits the memory for the vectors of pairs
 
 
 def pair_cosines(
@@ -13,15 +13,15 @@ def pair_cosines(
     Args:
         query_embeddings: (queries, dim) float32 unit vectors.
         document_embeddings: (documents, dim) float32 unit vectors.
-        rows: Of the queries, (pairs,).
-        positions: Of the documents, (pairs,).
+        rows: The row of each pair's query, (pairs,).
+        positions: The row of each pair's document, (pairs,).
 
     Returns:
-        (pairs,) float32.
+        Similarities, (pairs,) float32.
     """
     scores = np.empty(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), PAIRS_A_BLOCK):
-        block = slice(start, start + PAIRS_A_BLOCK)
+    for start in range(0, len(rows), BLOCK_PAIRS):
+        block = slice(start, start + BLOCK_PAIRS)
         queries, documents = query_embeddings[rows[block]], document_embeddings[positions[block]]
         np.einsum("nd,nd->n", queries, documents, out=scores[block])
     return scores

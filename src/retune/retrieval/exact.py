@@ -1,35 +1,36 @@
-"""Exact nearest-neighbour search by inner product, tile by tile, with a running merge.
+"""Exact nearest-neighbour search by inner product, tile by tile, merging the best of each tile.
 
-Every product has the same shape, the last tiles being filled up with zeros. So a score is the same bits whatever else
-is searched, and beside the results memory is a few tiles, whatever the number of queries and documents.
+Every matrix product has the same shape, because the last tiles are padded with zeros. So a score has the same bits
+whatever else is searched, and the memory besides the results is a few tiles, however many queries and documents there
+are.
 """
 
 import numpy as np
 import torch
 
-TILES = {"cpu": (1024, 1024), "cuda": (8192, 4096)}  # queries and documents of one product
-GROUP = 16  # divides a tile's documents; looked at together, as most groups hold none that is close enough
-LOW_BITS = 0xFFFFFFFF  # of a key, for the position
-NOTHING = -0x7F800001 << 32  # the key of minus infinity, below that of any score
+TILES = {"cpu": (1024, 1024), "cuda": (8192, 4096)}  # queries and documents per product
+GROUP = 16  # documents tested together, as most groups have none that is close enough; it divides a tile's documents
+LOW_BITS = 0xFFFFFFFF  # the bits of a key that contain the position
+NOTHING = -0x7F800001 << 32  # the key of minus infinity, which is below the key of any score
 
 
 def top_k(
     query_embeddings: np.ndarray, document_embeddings: np.ndarray, k: int, *, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each query's `k` closest documents, closest first; equal scores keep corpus order.
+    """Return the `k` closest documents of each query, closest first; documents with equal scores keep corpus order.
 
-    A query's results are the same bits in any company and order of queries.
+    The results of a query have the same bits regardless of the other queries and their order.
 
     Args:
         query_embeddings: (queries, dim) float32, finite.
         document_embeddings: (documents, dim) float32, finite.
-        k: At most this many; fewer where the corpus is smaller.
-        device: Where to multiply, in float32. What is not CUDA is done on the CPU.
+        k: The number of documents per query; fewer if the corpus is smaller.
+        device: The device that multiplies, in float32; the CPU is used unless it is CUDA.
 
     Returns:
         Scores, float32, higher is closer, and document positions, int64, both (queries, min(k, documents)).
     """
-    place = torch.device(device if device.type == "cuda" else "cpu")  # MPS sorts no 64-bit integers
+    place = torch.device(device if device.type == "cuda" else "cpu")  # MPS cannot sort 64-bit integers
     queries, documents = torch.from_numpy(query_embeddings), torch.from_numpy(document_embeddings)
     k = min(k, len(documents))
     scores = np.empty((len(queries), k), dtype=np.float32)
@@ -44,7 +45,7 @@ def top_k(
 
 
 class _Product:
-    """Multiplies tiles into one buffer; a fresh one for each product would cost more than the product."""
+    """Multiplies tiles into one buffer, because allocating one per product would cost more than the product."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
         self.device = device
@@ -57,7 +58,7 @@ class _Product:
         _fill(self._queries, queries)
 
     def score(self, documents: torch.Tensor) -> torch.Tensor:
-        """Return scores until the next call; columns without a document hold minus infinity."""
+        """Return scores that stay valid until the next call; columns without a document are minus infinity."""
         _fill(self._documents, documents)
         torch.mm(self._queries, self._documents.T, out=self._scores)
         self._scores[:, len(documents) :] = -torch.inf
@@ -70,38 +71,38 @@ def _fill(buffer: torch.Tensor, rows: torch.Tensor) -> None:
 
 
 def _best_keys(product: _Product, queries: torch.Tensor, documents: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the keys of the documents closest to each query of a tile, closest first."""
+    """Return the keys of the closest documents of each query of a tile, closest first."""
     product.set_queries(queries)
     best = _Best(len(queries), k, product)
     for start in range(0, len(documents), product.columns):
         scores = product.score(documents[start : start + product.columns])[: len(queries)]
-        if start == 0 and k <= product.columns:  # leaves most of the first tile out
+        if start == 0 and k <= product.columns:  # skips most of the first tile
             best.floor = scores.topk(k, sorted=False).values.amin(1)
         best.add(scores, start)
     return best.merge().sort(dim=1, descending=True).values
 
 
 class _Best:
-    """The best keys of each query so far, and behind them those that have reached its floor since."""
+    """The best keys of each query so far, followed by keys that have reached its floor since the last merge."""
 
     def __init__(self, num_queries: int, k: int, product: _Product) -> None:
         self.k = k
-        self.floor = torch.full((num_queries,), -torch.inf, device=product.device)  # lower scores cannot be among them
+        self.floor = torch.full((num_queries,), -torch.inf, device=product.device)  # lower scores are ignored
         self._keys = torch.full((num_queries, 2 * k + product.columns), NOTHING, device=product.device)
         self._counts = torch.full((num_queries,), k, device=product.device)
 
     def add(self, scores: torch.Tensor, start: int) -> None:
-        """Take in a tile, (queries, documents), the first of which is at position `start`."""
+        """Add the scores of a tile, (queries, documents), whose first document is at position `start`."""
         rows, columns = _reaching(scores, self.floor)
         counts = rows.bincount(minlength=len(scores))
         places = torch.arange(len(rows), device=rows.device) + (self._counts - counts.cumsum(0) + counts)[rows]
         self._keys[rows, places] = _keys(scores[rows, columns], start + columns)
         self._counts += counts
-        if self._counts.max() > 2 * self.k:  # rarely, as sorting costs more than a floor a little low
+        if self._counts.max() > 2 * self.k:  # seldom, as merging costs more than a slightly low floor
             self.merge()
 
     def merge(self) -> torch.Tensor:
-        """Return the k best keys of each query, in any order, and raise its floor to the last of them."""
+        """Return the k best keys of each query, in any order, and raise its floor to the lowest of their scores."""
         used = self._keys[:, : int(self._counts.max())]
         best = used.topk(self.k, sorted=False).values
         used[:, self.k :] = NOTHING
@@ -112,15 +113,18 @@ class _Best:
 
 
 def _reaching(scores: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the rows, ascending, and columns of scores that are not below their row's floor."""
-    groups = scores.view(len(scores), GROUP, -1)  # (queries, of a group, groups)
+    """Return the rows, ascending, and the columns of scores that reach the floor of their row."""
+    groups = scores.view(len(scores), GROUP, -1)  # (queries, members of a group, groups)
     rows, group = (groups.amax(1) >= floor[:, None]).nonzero(as_tuple=True)
     hits, member = (groups[rows, :, group] >= floor[rows, None]).nonzero(as_tuple=True)
     return rows[hits], member * groups.shape[2] + group[hits]
 
 
 def _keys(scores: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Return integers that sort by score, then by corpus order: the score above, the position reversed below."""
+    """Return integers that sort by score, then by corpus order.
+
+    The high bits contain the score, the low bits the position, counted backwards.
+    """
     bits = (scores + 0.0).view(torch.int32)  # + 0.0 turns minus zero into zero
     return (_ordered(bits).long() << 32) | (LOW_BITS - positions)
 
@@ -130,5 +134,5 @@ def _scores(keys: torch.Tensor) -> torch.Tensor:
 
 
 def _ordered(bits: torch.Tensor) -> torch.Tensor:
-    """Turn a float's bits into an integer of the same order, or back."""
+    """Convert the bits of floats to integers of the same order, or back."""
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)

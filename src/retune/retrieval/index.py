@@ -1,4 +1,4 @@
-"""Nearest-neighbour search by the backend that params.yaml names, and how much of the exact result it finds."""
+"""Nearest-neighbour search by the backend chosen in params.yaml, and its recall compared with exact search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,26 +13,27 @@ from retune.params.search import Flat, Graph, InvertedLists, Search, Torch
 from retune.retrieval.exact import top_k
 
 SearchFunction = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-"""Takes (queries, dim) embeddings and k; returns scores and positions as `search.top_k` does.
+"""Takes (queries, dim) embeddings and k; returns scores and positions as `exact.top_k` does.
 
-An index that may miss documents can find fewer than k; such a row ends in scores of minus infinity, positions of -1.
+An approximate index may find fewer than k documents; then the row is filled up with minus infinity and -1.
 """
 
-SAMPLE_PER_LIST = 64  # documents that train the centres; with fewer than 39 faiss warns of bad ones
-SAMPLE_QUERIES = 200  # of a recall
-GPU_NEIGHBOURS = 2048  # most that faiss finds on a GPU
+SAMPLE_PER_LIST = 64  # training documents per centre; faiss warns if there are fewer than 39
+SAMPLE_QUERIES = 200  # queries on which recall is measured
+GPU_NEIGHBOURS = 2048  # the most that faiss finds on a GPU
 
 
 def build_index(document_embeddings: np.ndarray, search: Search, device: torch.device) -> SearchFunction:
-    """Make the documents ready for search; the same documents give the same index.
+    """Build an index of the documents and return its search function; equal documents give the same index.
 
     Args:
         document_embeddings: (documents, dim) float32 unit vectors.
-        search: Backend and its settings.
-        device: Where the exact backends and the inverted lists compute; the graph stays on the CPU.
+        search: The backend and its settings.
+        device: The device of the exact backends and of inverted lists; a graph is always on the CPU.
 
     Raises:
-        InputError: The settings do not fit the number of documents, or, in a later search, k.
+        InputError: The settings do not fit the number of documents; the search function raises it if they do not fit
+            k.
     """
     if isinstance(search, Torch):
         return lambda query_embeddings, k: top_k(query_embeddings, document_embeddings, k, device=device)
@@ -55,11 +56,11 @@ def _empty_index(document_embeddings: np.ndarray, search: Flat | InvertedLists |
 
 
 def _train_lists(document_embeddings: np.ndarray, search: InvertedLists) -> Any:
-    """Return an empty index with its centres, from documents drawn with a seed of its own."""
+    """Return an empty index with centres trained on documents that faiss draws with a fixed seed."""
     if search.lists > len(document_embeddings):
         raise InputError(
             f"search: lists: expected at most one for each of {len(document_embeddings):,} documents, "
-            f"got {search.lists:,}; take about four times the square root, or backend: torch"
+            f"got {search.lists:,}; use about four times their square root, or backend: torch"
         )
     if search.probes > search.lists:
         raise InputError(f"search: probes: expected at most the {search.lists:,} lists, got {search.probes:,}")
@@ -72,7 +73,7 @@ def _train_lists(document_embeddings: np.ndarray, search: InvertedLists) -> Any:
 
 
 def _add(index: Any, document_embeddings: np.ndarray, search: Search) -> None:
-    """Add the documents; to a graph one after the other, as the order of parallel threads would decide its links."""
+    """Add the documents; to a graph by one thread, as the links would depend on the order of parallel threads."""
     threads = faiss.omp_get_max_threads()
     try:
         faiss.omp_set_num_threads(1 if isinstance(search, Graph) else threads)
@@ -85,13 +86,13 @@ def _search(index: Any, search: Search, query_embeddings: np.ndarray, k: int) ->
     k = min(k, index.ntotal)
     if isinstance(search, Graph) and k > search.search_depth:
         raise InputError(
-            f"search: search_depth: expected at least {k:,}, the neighbours wanted, got {search.search_depth:,}; "
-            "raise it"
+            f"search: search_depth: expected at least {k:,}, the number of neighbours to find, "
+            f"got {search.search_depth:,}; raise it"
         )
     if k > GPU_NEIGHBOURS and type(index).__name__.startswith("Gpu"):
         raise InputError(
-            f"search: backend: faiss finds at most {GPU_NEIGHBOURS:,} neighbours on a GPU, {k:,} are wanted; "
-            "take backend: torch, or compute.device: cpu"
+            f"search: backend: expected at most {GPU_NEIGHBOURS:,} neighbours, the limit of faiss on a GPU, got {k:,}; "
+            "use backend: torch, or compute.device: cpu"
         )
     scores, positions = index.search(query_embeddings, k)
     scores[positions < 0] = -np.inf
@@ -111,12 +112,12 @@ def recall(
     """Return the share of the exact neighbours that an index finds, on a sample of at most 200 queries.
 
     Args:
-        find: From `build_index`, of the same documents.
+        find: The search function of `build_index` for the same documents.
         query_embeddings: (queries, dim) float32.
         document_embeddings: (documents, dim) float32.
-        k: Neighbours of a query.
-        seed: Of the sample.
-        device: Where to search exactly.
+        k: The number of neighbours per query.
+        seed: The seed of the sample.
+        device: The device of the exact search.
     """
     rng = np.random.default_rng(seed)
     size = min(SAMPLE_QUERIES, len(query_embeddings))
@@ -130,18 +131,18 @@ def recall(
 
 
 def check_recall(search: Search, found: float) -> None:
-    """Refuse an index that finds too few of the exact neighbours.
+    """Check that an index finds enough of the exact neighbours.
 
     Args:
-        search: Backend and its settings.
-        found: Its `recall`.
+        search: The backend and its settings.
+        found: The index's `recall`.
 
     Raises:
-        InputError: It is below `min_recall`.
+        InputError: The recall is below `min_recall`.
     """
     if isinstance(search, InvertedLists | Graph) and found < search.min_recall:
-        knob = "probes" if isinstance(search, InvertedLists) else "search_depth"
+        setting = "probes" if isinstance(search, InvertedLists) else "search_depth"
         raise InputError(
             f"search: min_recall: expected {search.min_recall} of the exact neighbours, found {found:.3f}; "
-            f"raise {knob} or take backend: torch"
+            f"raise {setting} or use backend: torch"
         )

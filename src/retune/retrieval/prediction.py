@@ -1,4 +1,4 @@
-"""Retrieve for queries without judgments: a run file, and what a competition wants to be sent."""
+"""Retrieve documents for queries without judgments; write a run file and, for a competition, its submission."""
 
 import importlib
 from pathlib import Path
@@ -19,17 +19,17 @@ COLUMNS = ["query_id", "text", "prompt"]
 
 
 def read_queries(path: Path, params: Predict) -> pd.DataFrame:
-    """Return the queries of a file in the layout of `params`, in its order.
+    """Return the queries of a file, in the order of the file.
 
     Args:
-        path: In the layout that `retune.formats.<layout>` reads.
-        params: Name the layout, and what is put before each query.
+        path: A file that `retune.formats.<layout>` reads.
+        params: The layout, and the prompt of every query.
 
     Returns:
         `query_id`, `text`, `prompt`.
 
     Raises:
-        InputError: Names file and line of what cannot be read; an id is given twice, or there is no query.
+        InputError: A line is invalid, an id is repeated, or there are no queries.
     """
     queries: dict[str, Query] = {}
     for query in _layout(params).read_queries(path):
@@ -37,7 +37,9 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
         check_record(query)
         if query.query_id in queries:
             place = queries[query.query_id].where
-            raise InputError(f"{query.where}: query_id {query.query_id!r:.80}: given before, at {place}")
+            raise InputError(
+                f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again, first at {place}"
+            )
         queries[query.query_id] = query
     if not queries:
         raise InputError(f"{path}: expected queries, got none")
@@ -47,14 +49,14 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
 def predict(
     model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, params: Predict, compute: Compute
 ) -> pd.DataFrame:
-    """Return the `k` best documents of each query as `run_table` does; the search is exact."""
+    """Return the `k` best documents of each query in the form of `run_table`; the search is exact."""
     retriever = load_retriever(model, corpus, queries, compute, dims=None)
     found = retriever.top_k(params.k, Torch(backend="torch"), seed=0)
     return run_table(found.scores, found.positions, queries["query_id"], corpus["doc_id"])
 
 
 def write(out: Path, run: pd.DataFrame, queries: pd.DataFrame, params: Predict) -> None:
-    """Write run.trec, and submission.csv where the layout is that of a competition, atomically."""
+    """Write run.trec, and submission.csv if the layout belongs to a competition, atomically."""
     with atomic_directory(out) as partial:
         write_run(partial / "run.trec", run, params.model)
         if submission := getattr(_layout(params), "submission", None):

@@ -1,4 +1,4 @@
-"""What a model finds for the queries of a data set: by vectors, or by words."""
+"""Rank the documents of a corpus for queries, by vectors or by words."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,12 @@ from retune.retrieval.index import build_index, check_recall, recall
 
 
 class Found(NamedTuple):
-    """What is found for each query, best first.
+    """The documents found for each query, best first.
 
     Attributes:
-        scores: (queries, depth) float32, higher is closer; minus infinity where a row ends early.
-        positions: Of the documents, (queries, depth) int64; -1 where a row ends early.
-        recall: Share of the exact neighbours that an approximate search finds on a sample; None of an exact one.
+        scores: (queries, depth) float32, higher is closer; minus infinity after the last document of a row.
+        positions: Positions of the documents in the corpus, (queries, depth) int64; -1 after the last one of a row.
+        recall: The share of the exact neighbours that an approximate search finds on a sample; None if it is exact.
     """
 
     scores: np.ndarray
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class VectorRetriever:
-    """Ranks and scores by the cosine similarity of an encoder's vectors.
+    """Ranks and scores documents by the cosine similarity of an encoder's vectors.
 
     Attributes:
         queries: (queries, dim) float32 unit vectors.
@@ -40,16 +40,16 @@ class VectorRetriever:
     """
 
     def __init__(self, encoder: Encoder, corpus: pd.DataFrame, queries: pd.DataFrame, *, dims: int | None) -> None:
-        """Encode.
+        """Encode the documents and the queries.
 
         Args:
-            encoder: The model.
+            encoder: The encoder.
             corpus: `doc_id`, `title`, `text`.
             queries: `query_id`, `text`, `prompt`.
-            dims: Dimensions to keep, the first ones; None: all.
+            dims: The number of dimensions to keep, counted from the first; None keeps all.
 
         Raises:
-            InputError: The model has fewer dimensions, or a vector no direction in those kept.
+            InputError: The model has fewer dimensions, or a vector is zero in the dimensions kept.
         """
         doc_ids = corpus["doc_id"].tolist()
         texts, prompts, query_ids = (queries[column].tolist() for column in ("text", "prompt", "query_id"))
@@ -58,15 +58,15 @@ class VectorRetriever:
         self._device = encoder.device
 
     def top_k(self, k: int, search: Search, *, seed: int) -> Found:
-        """Return each query's `k` closest documents, or all there are.
+        """Return the `k` closest documents of each query, or all documents if there are fewer.
 
         Args:
-            k: At most this many.
-            search: How they are looked for.
-            seed: Of the sample of queries that measures an approximate search.
+            k: Number of documents per query.
+            search: The search backend and its settings.
+            seed: The seed of the sample of queries on which the recall of an approximate search is measured.
 
         Raises:
-            InputError: The index does not fit the corpus, or misses too many neighbours.
+            InputError: The settings do not fit the corpus, or the index misses too many neighbours.
         """
         find = build_index(self.documents, search, self._device)
         found = Found(*find(self.queries, k))
@@ -77,12 +77,12 @@ class VectorRetriever:
         return found._replace(recall=share)
 
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the cosine of each pair of a query and a document, (pairs,) float32."""
+        """Return the cosine similarity of each pair of a query and a document, (pairs,) float32."""
         return pair_cosines(self.queries, self.documents, rows, positions)
 
 
 class WordRetriever:
-    """Ranks and scores by BM25, which reads texts without prompts and prefixes."""
+    """Ranks and scores documents by BM25; texts get neither prompts nor prefixes."""
 
     def __init__(self, corpus: pd.DataFrame, queries: pd.DataFrame) -> None:
         """Index the documents."""
@@ -90,11 +90,11 @@ class WordRetriever:
         self._queries = [str(text) for text in queries["text"]]
 
     def top_k(self, k: int, search: Search, *, seed: int) -> Found:
-        """Return each query's `k` best documents of those that share a word with it; the search is always exact."""
+        """Return the `k` best documents of each query that share a word with it; `search` and `seed` are not used."""
         return Found(*self._bm25.top_k(self._queries, k))
 
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the score of each pair of a query and a document, (pairs,) float32; 0 without a shared word."""
+        """Return the score of each pair of a query and a document, (pairs,) float32; 0 if they share no word."""
         scores = np.zeros(len(rows), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         for pairs in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
@@ -109,14 +109,14 @@ Retriever = VectorRetriever | WordRetriever
 def load_retriever(
     model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, compute: Compute, *, dims: int | None
 ) -> Retriever:
-    """Make a model directory ready to rank a corpus; arguments and errors as for `VectorRetriever`."""
+    """Return the retriever of a model directory for a corpus; arguments and errors are those of `VectorRetriever`."""
     if is_lexical(model):
         return WordRetriever(corpus, queries)
     return VectorRetriever(Encoder.load(model, compute), corpus, queries, dims=dims)
 
 
 def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray:
-    """Keep the first dimensions and scale to length 1 again, for Matryoshka models (arXiv:2205.13147)."""
+    """Keep the first dimensions, for Matryoshka models (arXiv:2205.13147), and scale the vectors to length 1."""
     if dims is None:
         return embeddings
     if dims > embeddings.shape[1]:
@@ -129,7 +129,7 @@ def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray
     if not lengths.all():
         first = ids[int(lengths[:, 0].argmin())]
         raise InputError(
-            f"params.yaml: eval.dims: expected vectors with a direction in their first {dims} dimensions, "
-            f"got none for {first!r}; raise it"
+            f"params.yaml: eval.dims: expected vectors that are not zero in their first {dims} dimensions, "
+            f"got zeros for {first!r}; raise it"
         )
     return np.ascontiguousarray(head / lengths)

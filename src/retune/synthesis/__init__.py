@@ -1,1 +1,1 @@
-"""What would someone ask of these documents?"""
+"""What would someone ask to find a document?"""

@@ -1,8 +1,8 @@
-"""Make training queries from documents alone, offline: the inverse cloze task.
+"""Make training queries from documents alone, offline, by the inverse cloze task.
 
-A sentence of a document becomes a query whose answer is that document (Lee et al., arXiv:1906.00300). At the
-removal rate the sentence is taken out of its document, so that the model learns meaning; where it stays, the
-model learns to match words.
+A sentence of a document becomes a query whose relevant document is that document (Lee et al., arXiv:1906.00300). The
+removal rate is the probability that the sentence is removed from its document. Queries whose sentence was removed
+teach the model meaning; the others teach it to match words.
 """
 
 import math
@@ -20,14 +20,14 @@ from retune.datasets.statistics import describe, measure
 from retune.params.synthesize import Synthesize
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n\s*\n")
-MIN_LETTERS = 0.6  # share of a sentence's characters; below it is code, a table or a formula
+MIN_LETTERS = 0.6  # share of letters in a sentence; with fewer, it is code, a table or a formula
 
 
 def synthesize(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> tuple[Dataset, pd.DataFrame, dict[str, Any]]:
-    """Return a data set over the same documents with synthetic queries, the rejected rows and statistics.
+    """Return a data set of the same documents with synthetic queries, the rejected sentences, and statistics.
 
-    Documents keep their ids; those that lost a sentence have a shorter text. Each document draws from its own
-    generator, so the result does not depend on the others.
+    Documents keep their ids; their texts lack the removed sentences. Each document has its own random generator, so
+    its queries do not depend on the other documents.
 
     Raises:
         InputError: No document yields a query.
@@ -42,8 +42,8 @@ def synthesize(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> tuple[
         rejected += [{"doc_id": doc_id, "text": sentence, "reason": reason} for sentence, reason in reasons]
     if not rows:
         raise InputError(
-            f"0 of {len(corpus)} documents hold a sentence of {params.min_words} to {params.max_words} words "
-            "beside others; lower min_words or raise max_words"
+            f"expected documents with a sentence of {params.min_words} to {params.max_words} words and at least one "
+            f"other sentence, got none among {len(corpus)}; lower min_words or raise max_words"
         )
     queries = pd.DataFrame(rows).assign(prompt=None, answer=None, relevance=1)
     is_dev = queries["doc_id"].isin(_dev_documents(queries["doc_id"], params.dev, seed))
@@ -59,12 +59,12 @@ def synthesize(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> tuple[
 
 
 def _questions(text: str, params: Synthesize, rng: np.random.Generator) -> tuple[list[str], str, list[tuple[str, str]]]:
-    """Return a document's queries, its text without the removed sentences, and rejects with reasons."""
+    """Return a document's queries, its text without the removed sentences, and rejected sentences with reasons."""
     parts = _sentences(text)
     sentences = list(dict.fromkeys(sentence for sentence, _, _ in parts))
     if len(sentences) < 2:
         return [], text, [(sentence, "only sentence of its document") for sentence in sentences]
-    reasons = {sentence: _why_not(sentence, params) for sentence in sentences}
+    reasons = {sentence: _rejection(sentence, params) for sentence in sentences}
     usable = [sentence for sentence in sentences if not reasons[sentence]]
     count = min(params.queries_per_document, len(usable), len(sentences) - 1)
     chosen = [usable[index] for index in rng.choice(len(usable), size=count, replace=False)]
@@ -76,13 +76,14 @@ def _questions(text: str, params: Synthesize, rng: np.random.Generator) -> tuple
 
 
 def _sentences(text: str) -> list[tuple[str, int, int]]:
-    """Return sentences with single spaces, and where each starts and the next one does."""
+    """Return each sentence with single spaces, its start, and the start of the next one."""
     ends = [*(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
     spans = zip([0, *ends], ends, strict=False)
     return [(" ".join(text[start:end].split()), start, end) for start, end in spans if text[start:end].strip()]
 
 
-def _why_not(sentence: str, params: Synthesize) -> str:
+def _rejection(sentence: str, params: Synthesize) -> str:
+    """Return why a sentence cannot be a query, or an empty string if it can."""
     words = len(sentence.split())
     if words < params.min_words:
         return "sentence too short"

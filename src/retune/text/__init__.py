@@ -1,1 +1,1 @@
-"""Are two texts the same, or nearly the same?"""
+"""Are two texts the same, or almost the same?"""

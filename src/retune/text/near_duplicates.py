@@ -1,4 +1,4 @@
-"""Near-duplicate texts: the Jaccard similarity of their shingles."""
+"""Find near-duplicate texts by the Jaccard similarity of their shingles."""
 
 import math
 import zlib
@@ -11,37 +11,38 @@ from datasketch import MinHash, MinHashLSH
 
 PERMUTATIONS = 128
 EMPTY = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
-FEW = 25  # texts that are compared sooner than sketched
+FEW = 25  # comparing so few texts is faster than sketching them
 
 
 def shingles(words: Sequence[str]) -> frozenset[int]:
-    """Return hashes of the words and of neighbouring ones."""
+    """Return hashes of the words and of the pairs of neighbouring words."""
     encoded = " ".join(words).encode().split(b" ") if words else []
     of_words = list(map(zlib.crc32, encoded))
-    of_pairs = map(zlib.crc32, (b" " + second for second in encoded[1:]), of_words)  # of "first second", taken up
+    seconds = (b" " + second for second in encoded[1:])
+    of_pairs = map(zlib.crc32, seconds, of_words)  # the CRC of "first second" continues that of "first"
     return frozenset(chain(of_words, of_pairs))
 
 
 def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
-    """Return the share of shingles in both among those in either; 0 of two empty sets."""
+    """Return the size of the intersection over the size of the union; 0 if both sets are empty."""
     shared = len(one & other)
     total = len(one) + len(other) - shared
     return shared / total if total else 0.0
 
 
 class NearDuplicates:
-    """Finds those of some texts that are near-duplicates of another.
+    """Finds the indexed texts that are near-duplicates of a given text.
 
-    Prefix filtering (Chaudhuri et al., ICDE 2006) and sizes propose, MinHash and LSH of datasketch thin out where they
-    propose many, as for texts of one template, and what is left is compared exactly.
+    Prefix filtering (Chaudhuri et al., ICDE 2006) and a size filter propose candidates. If there are many, for
+    instance among texts made from one template, datasketch's MinHash LSH reduces them. The rest are compared exactly.
     """
 
     def __init__(self, texts: Sequence[frozenset[int]], threshold: float) -> None:
-        """Index the texts' shingles.
+        """Index the shingles of the texts.
 
         Args:
-            texts: Shingles of each.
-            threshold: Jaccard similarity in (0, 1] from which a text is a near-duplicate.
+            texts: The shingles of each text.
+            threshold: The lowest Jaccard similarity of near-duplicates, in (0, 1].
         """
         self._texts, self._threshold = texts, threshold
         self._counts = Counter(shingle for text in texts for shingle in text)
@@ -51,10 +52,10 @@ class NearDuplicates:
                 self._by_rare[shingle].append(number)
 
     def find(self, text: frozenset[int]) -> Iterator[int]:
-        """Yield the numbers of the indexed texts that are near-duplicates of one, in order."""
+        """Yield the positions of the indexed texts that are near-duplicates of `text`, in ascending order."""
         sharing = set().union(*(self._by_rare.get(shingle, ()) for shingle in self._rare(text)))
-        least, most = self._threshold * len(text), len(text) / self._threshold  # sizes that similar texts have
-        candidates = {number for number in sharing if least <= len(self._texts[number]) <= most}
+        smallest, largest = self._threshold * len(text), len(text) / self._threshold  # of near-duplicates
+        candidates = {number for number in sharing if smallest <= len(self._texts[number]) <= largest}
         if len(candidates) > FEW:
             candidates.intersection_update(self._lsh.query(_minhash(text)))
         for number in sorted(candidates):
@@ -63,7 +64,7 @@ class NearDuplicates:
 
     @cached_property
     def _lsh(self) -> MinHashLSH:
-        # lower than asked for: a candidate too many costs a comparison, one too few is a near-duplicate missed
+        # lower than the threshold: an extra candidate costs one comparison, a missing one is a missed near-duplicate
         threshold = max(0.1, min(self._threshold, 0.9) - 0.2)
         lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
         for number, text in enumerate(self._texts):
@@ -71,13 +72,13 @@ class NearDuplicates:
         return lsh
 
     def _rare(self, text: frozenset[int]) -> list[int]:
-        """Return the rarest shingles, so many that two texts as similar as asked for share one of them."""
+        """Return the rarest shingles, enough that any two near-duplicates share at least one of them."""
         count = len(text) - math.ceil(self._threshold * len(text)) + 1
         return sorted(text, key=lambda shingle: (self._counts[shingle], shingle))[:count]
 
 
 def _minhash(text: frozenset[int]) -> MinHash:
-    sketch = EMPTY.copy()  # making permutations takes longer than using them
+    sketch = EMPTY.copy()  # copied because generating the permutations takes longer than applying them
     if text:
         sketch.update_batch(sorted(text))
     return sketch

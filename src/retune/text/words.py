@@ -1,4 +1,4 @@
-"""Normal form and words of a text, for every language."""
+"""Normalise texts of any language and split them into words."""
 
 import re
 import unicodedata
@@ -8,22 +8,22 @@ SCRIPTS = (
     "\u1780-\u17ff"  # Khmer
     "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U000323af"  # Japanese, Chinese, Korean
 )
-"""Scripts that put no spaces between words: each sign counts as a word."""
+"""Scripts without spaces between words: each character counts as a word."""
 
-MARKS = "".join(sign for sign in map(chr, range(0x300, 0x11000)) if unicodedata.category(sign) in ("Mn", "Mc"))
-"""Signs that belong to the letter before them, such as the vowels of Indic scripts."""
+MARKS = "".join(char for char in map(chr, range(0x300, 0x11000)) if unicodedata.category(char) in ("Mn", "Mc"))
+"""Combining marks, which belong to the letter before them, such as the vowel signs of Indic scripts."""
 
 WORD = re.compile(rf"[{SCRIPTS}]|[^\W_{SCRIPTS}](?:[^\W_{SCRIPTS}]|[{MARKS}])*|[^\w\s]|_")
 
 
 def normal_form(text: str) -> str:
-    """Make compatible forms, case and white space equal, and leave out invisible signs."""
+    """Normalise compatible characters, case and white space, and remove invisible characters."""
     normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     if not normal.isascii():
-        normal = "".join(sign for sign in normal if unicodedata.category(sign) != "Cf")
+        normal = "".join(char for char in normal if unicodedata.category(char) != "Cf")
     return normal
 
 
 def words(normal: str) -> tuple[str, ...]:
-    """Return words and signs of a text in normal form; each sign of a script without spaces is a word."""
+    """Return the words and symbols of a text in normal form; in scripts without spaces, each character is a word."""
     return tuple(WORD.findall(normal))

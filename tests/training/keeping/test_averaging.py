@@ -88,12 +88,12 @@ def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("changes", [LORA | {"averaging": {"from_epoch": 1}}, {"averaging": {"from_epoch": 3}}])
 def test_epochs_that_cannot_be_averaged_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="from_epoch: expected none with method lora or icl, else none or an"):
+    with pytest.raises(ValidationError, match="from_epoch: expected none with method lora or icl, and at most epochs"):
         params(**changes)
 
 
 def test_share_of_the_base_is_not_for_adapters() -> None:
-    with pytest.raises(ValidationError, match=r"base_weight: expected 0 with method lora .*, got 0\.5"):
+    with pytest.raises(ValidationError, match=r"base_weight: expected 0 with method lora, got 0\.5"):
         params(**LORA, averaging={"base_weight": 0.5})
 
 

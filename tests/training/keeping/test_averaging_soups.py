@@ -85,8 +85,8 @@ def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) ->
         ({"checkpoint": "best"}, "checkpoint and averaging.from_epoch: expected last and an epoch .*, got best and 2"),
         ({"patience": 1}, "patience: expected none with averaging.models above 1, got 1"),
         ({"evaluate_steps": 2}, "evaluate_steps: expected none with averaging.models above 1, got 2"),
-        ({"trainer": {"fsdp": "full_shard"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
-        ({"trainer": {"optim": "adalomo"}}, "trainer: expected neither deepspeed, fsdp nor an optim by layers"),
+        ({"trainer": {"fsdp": "full_shard"}}, "trainer: expected no deepspeed, fsdp or layer-wise optim"),
+        ({"trainer": {"optim": "adalomo"}}, "trainer: expected no deepspeed, fsdp or layer-wise optim"),
         (LORA, "from_epoch: expected none with method lora or icl"),
     ],
 )
