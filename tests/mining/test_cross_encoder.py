@@ -192,13 +192,13 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     forward = Forward(scorer, 1024)
     np.testing.assert_allclose(score(scorer, PAIRS), score(CrossEncoderScorer.load(folder, COMPUTE), PAIRS), atol=1e-5)
     assert forward.shapes[:2] == [(32, 64), (16, 64)]  # 2048 and 1024 tokens
-    assert "out of memory with 2048 tokens a batch; going on with half" in caplog.text
+    assert "out of memory with 2048 tokens per batch; continuing with half" in caplog.text
 
 
 def test_memory_too_small_for_the_least_batch_is_an_error(folder: Path) -> None:
     scorer = CrossEncoderScorer.load(folder, COMPUTE)
     Forward(scorer, 256)
-    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens a batch, the least; take a shorter"):
+    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens per batch, the minimum; use a shorter"):
         score(scorer, PAIRS)
 
 
