@@ -148,7 +148,9 @@ def test_progress_bar_shows_pairs_a_second(scorer: CrossEncoderScorer, capsys: p
 def test_score_that_is_not_finite_is_refused(folder: Path) -> None:
     model = load_cross_encoder(folder, "cpu")
     next(model.parameters()).data.fill_(float("nan"))
-    message = "expected finite scores, got one that is not, of the query 'sum' with the document 'graph'; try dtype"
+    message = (
+        "expected finite scores, got one that is not finite for the query 'sum' and the document 'graph'; try dtype"
+    )
     with pytest.raises(InputError, match=message):
         CrossEncoderScorer(model, read_encoding(folder), COMPUTE).score(["sum"], ["graph"])
 
