@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from retune.encoding.batch_invariance import STEP, least_stable_rows
+from retune.encoding.batch_invariance import STEP, min_invariant_rows
 from retune.encoding.batching import CPU_MIN_TOKENS, LENGTH_STEP, Batching, token_batches
 from retune.encoding.compute import Compute
 from retune.encoding.loading import load_prepared
@@ -85,7 +85,7 @@ class Blocks(torch.nn.Linear):
 
 def test_last_batch_is_filled_as_far_as_a_layer_needs() -> None:
     layers = torch.nn.Sequential(torch.nn.Linear(8, 8), Blocks(8, 16))
-    least = least_stable_rows(layers, 512, 2048)
+    least = min_invariant_rows(layers, 512, 2048)
     assert 700 <= least < 700 + 2 * STEP
     batching = Batching(COMPUTE, torch.device("cpu"))
     batching.measure(layers)
@@ -103,7 +103,7 @@ def test_wide_layers_give_a_row_the_same_bits_from_what_was_measured_on(
     pack_linear_layers(layer)
     values = torch.randn(2048, inputs).to(dtype)
     expected = layer(values)
-    for count in range(least_stable_rows(layer, 512, 2048), 2048, LENGTH_STEP):
+    for count in range(min_invariant_rows(layer, 512, 2048), 2048, LENGTH_STEP):
         rows = torch.randperm(2048)[:count]
         torch.testing.assert_close(layer(values[rows]), expected[rows], rtol=0, atol=0)
 

@@ -272,7 +272,7 @@ def test_whether_a_text_was_cut_is_stored_and_checked(tmp_path: Path) -> None:
 def test_other_dimensions_than_the_file_says_are_an_error(tmp_path: Path) -> None:
     store(tmp_path, [1])
     other = Entry(ENTRY.key, "tiny", "documents", dim=8)
-    with pytest.raises(InputError, match=r"expected vectors of 8 dimensions, .*'tiny' gives, the file says 4; run"):
+    with pytest.raises(InputError, match=r"expected vectors of 8 dimensions, .*'tiny', got 4; run"):
         load(tmp_path, [1], other)
 
 
@@ -283,7 +283,7 @@ def test_disk_full_is_a_warning(
     monkeypatch.setattr(embedding_cache, "sqlite3", FullDisk())
     store(tmp_path, list(range(100_000)))
     assert len(caplog.messages) == 1
-    assert "full; going on without the embedding cache" in caplog.text
+    assert "full; continuing without the embedding cache" in caplog.text
     monkeypatch.undo()
     assert load(tmp_path, [1, 2])[1] == [2]
 
@@ -306,7 +306,7 @@ def test_folder_that_cannot_be_is_a_warning(tiny_model: Path, tmp_path: Path, ca
     encoder = Counted(tmp_path / "file" / "cache", tiny_model, torch.float32)
     assert encoder.encode([0, 1]).shape == (2, 32)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "going on without the embedding cache" in caplog.text
+    assert "continuing without the embedding cache" in caplog.text
 
 
 WRITER = """

@@ -96,13 +96,13 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), vectors, atol=1e-5)
     assert encoder.batching.token_budget == 1024
     assert memory.shapes[:3] == [(128, 32), (64, 32), (32, 32)]  # 4096, 2048, 1024 tokens
-    assert "out of memory with 4096 tokens a batch; going on with half" in caplog.text
+    assert "out of memory with 4096 tokens per batch; continuing with half" in caplog.text
 
 
 def test_memory_too_small_for_the_least_batch_is_an_error(tiny_model: Path) -> None:
     encoder = Encoder.load(tiny_model, COMPUTE)
     SmallMemory(encoder, 256)
-    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens a batch, the least; take a shorter"):
+    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens per batch, the minimum; use a shorter"):
         encoder.encode_documents(TEXTS)
 
 
@@ -146,10 +146,10 @@ def test_vector_that_is_not_finite_is_refused(tiny_model: Path) -> None:
     next(model.parameters()).data.fill_(float("nan"))
     with pytest.raises(
         InputError,
-        match="queries: expected finite vectors, got one that is not, of the text 'sum'; try dtype: float32",
+        match="queries: expected finite vectors, got one that is not finite for the text 'sum'; try dtype: float32",
     ):
         Encoder(model, read_encoding(tiny_model), COMPUTE).encode_queries(["sum"], [None])
-    with pytest.raises(InputError, match="got one that is not, of 'd7', which starts 'sum'; try dtype: float32"):
+    with pytest.raises(InputError, match="got one that is not finite for 'd7', which starts 'sum'; try dtype: float32"):
         Encoder(model, read_encoding(tiny_model), COMPUTE).encode_documents(["sum", "sum"], ids=["d7", "d8"])
 
 
@@ -245,8 +245,8 @@ def test_vector_without_direction_is_refused(
     encoder = Encoder(static_model, Encoding.model_validate(encoding_values), COMPUTE)
     with pytest.raises(
         InputError,
-        match=f"documents: expected vectors with a direction, got zeros of 'd2', which starts '{text}': the model "
-        "knows none of its words; leave the text out",
+        match=f"documents: expected nonzero vectors, got zeros for 'd2', which starts '{text}': the model "
+        "knows none of its words; remove the text",
     ):
         encoder.encode_documents(["sum", text], ids=["d1", "d2"])
 
@@ -276,7 +276,7 @@ def test_decoder_gives_the_vectors_of_sentence_transformers_in_any_company(
     alone = np.concatenate([decoder.encode([text], normalize_embeddings=True) for text in TEXTS])
     np.testing.assert_allclose(vectors, alone, atol=2e-6)
     np.testing.assert_array_equal(vectors[::-3], encoder.encode_documents(TEXTS[::-3]))
-    with pytest.raises(InputError, match="got zeros of 'd', which starts ''"):
+    with pytest.raises(InputError, match="got zeros for 'd', which starts ''"):
         encoder.encode_documents([""], ids=["d"])
 
 

@@ -115,7 +115,7 @@ def rewrite_about(compute: Compute, checksum: int | None = None) -> Path:
 def test_model_of_other_dimensions_than_the_cache_says_is_refused(tiny_model: Path, compute: Compute) -> None:
     Encoder.load(tiny_model, compute).encode_documents(TEXTS)
     path = rewrite_about(compute)
-    message = f"^{path}: expected vectors of 32 dimensions, as the model 'tiny' gives, the file says 16; run `python"
+    message = f"^{path}: expected vectors of 32 dimensions, like those of the model 'tiny', got 16; run `python"
     with pytest.raises(InputError, match=message):
         Encoder.load(tiny_model, compute).encode_documents(TEXTS)
 
@@ -144,7 +144,9 @@ def test_directory_that_changed_before_its_model_was_loaded_is_refused(
     encoder = Encoder.load(folder, compute)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
-    with pytest.raises(InputError, match="model: expected the files of the stage's start, they have changed; run it"):
+    with pytest.raises(
+        InputError, match="model: expected the files that were there when the stage started, got changed ones"
+    ):
         encoder.encode_documents(TEXTS)
     assert not (tmp_path / "cache").exists()
 

@@ -49,7 +49,7 @@ def test_batches_come_back_in_their_order_and_no_process_is_left() -> None:
     ("devices", "match"),
     [
         (["missing"], "^encoding on missing: RuntimeError: no such device$"),
-        (["cpu", "cpu"], "^encoding on cpu, cpu: a process was killed, or ended by itself"),
+        (["cpu", "cpu"], "^encoding on cpu, cpu: a process ended early; each process needs"),
     ],
 )
 def test_failure_is_one_line(devices: list[str], match: str, forks: None) -> None:
@@ -71,7 +71,7 @@ def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     double.batching.token_budget = 1024
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
     assert double.batching.token_budget == 512
-    assert "out of memory with 1024 tokens a batch; going on with half" in caplog.text
+    assert "out of memory with 1024 tokens per batch; continuing with half" in caplog.text
     assert multiprocessing.active_children() == []
 
 

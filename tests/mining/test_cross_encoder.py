@@ -148,7 +148,9 @@ def test_progress_bar_shows_pairs_a_second(scorer: CrossEncoderScorer, capsys: p
 def test_score_that_is_not_finite_is_refused(folder: Path) -> None:
     model = load_cross_encoder(folder, "cpu")
     next(model.parameters()).data.fill_(float("nan"))
-    message = "expected finite scores, got one that is not, of the query 'sum' with the document 'graph'; try dtype"
+    message = (
+        "expected finite scores, got one that is not finite for the query 'sum' and the document 'graph'; try dtype"
+    )
     with pytest.raises(InputError, match=message):
         CrossEncoderScorer(model, read_encoding(folder), COMPUTE).score(["sum"], ["graph"])
 
@@ -192,13 +194,13 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     forward = Forward(scorer, 1024)
     np.testing.assert_allclose(score(scorer, PAIRS), score(CrossEncoderScorer.load(folder, COMPUTE), PAIRS), atol=1e-5)
     assert forward.shapes[:2] == [(32, 64), (16, 64)]  # 2048 and 1024 tokens
-    assert "out of memory with 2048 tokens a batch; going on with half" in caplog.text
+    assert "out of memory with 2048 tokens per batch; continuing with half" in caplog.text
 
 
 def test_memory_too_small_for_the_least_batch_is_an_error(folder: Path) -> None:
     scorer = CrossEncoderScorer.load(folder, COMPUTE)
     Forward(scorer, 256)
-    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens a batch, the least; take a shorter"):
+    with pytest.raises(InputError, match="out of memory on cpu with 512 tokens per batch, the minimum; use a shorter"):
         score(scorer, PAIRS)
 
 

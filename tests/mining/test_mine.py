@@ -218,7 +218,7 @@ def test_limits_are_of_the_lowest_positive() -> None:
 def test_limits_that_leave_nothing_are_refused_with_their_shares() -> None:
     limits = LIMITS | {"max_score": 0.8, "min_score": 0.75}  # d1 is above, d2 below
     with pytest.raises(
-        InputError, match=r"all 2 are outside \(max_score 50.0%, min_score 50.0%\); loosen them or take another range"
+        InputError, match=r"got all 2 outside \(max_score 50.0%, min_score 50.0%\); loosen the limits, or use another"
     ):
         run(RED, recipe(0, 3, limits=limits, shortage="random"))
 
@@ -245,7 +245,7 @@ def test_shortage_is_counted_and_filled_as_the_recipe_says(shortage: str, expect
 
 
 def test_shortage_can_be_refused() -> None:
-    message = "expected 4 negatives for every query, 1 of 1 have fewer, first: 'q'; widen the range, loosen limits"
+    message = "expected 4 negatives for every query, got fewer for 1 of 1 queries, first: 'q'; widen the range, loosen"
     with pytest.raises(InputError, match=message):
         run(RED, recipe(0, 4, 4, shortage="fail"))
 
@@ -328,7 +328,9 @@ def test_queries_without_positives_are_left_out_and_counted() -> None:
     mined, _, numbers = run(train, recipe(1, 3))
     assert mined.queries["query_id"].tolist() == ["q"]
     assert numbers["queries_without_positives"] == 1
-    with pytest.raises(InputError, match="colours: expected training queries with a relevant document, none has one"):
+    with pytest.raises(
+        InputError, match="colours: expected training queries with a relevant document, got none with one"
+    ):
         run(split({"q": "red"}, {}), recipe(1, 3))
 
 
@@ -438,7 +440,7 @@ def test_random_fill_comes_from_the_pool_whatever_it_scores() -> None:
     pool = corpus_of(["red blue", "red green", *[f"red blue {n}" for n in range(30)]])  # all 0.707
     params = recipe(0, 2, 2, pool="paints", limits=LIMITS | {"max_score": 0.6}, keep_judged=True, shortage="random")
     train = split({"q": "red", "r": "red"}, {"q": ["d0"], "r": ["d0"]}, {"q": ["d6"]})
-    with pytest.raises(InputError, match="limits: expected candidates within them, all 4 are outside"):
+    with pytest.raises(InputError, match="limits: expected candidates within the limits, got all 4 outside"):
         run(train, params, pool=pool)
     params = recipe(0, 2, 2, pool="paints", limits=LIMITS | {"max_score": 0.71}, shortage="random")
     pool.loc[0, "text"] = "red red red blue"  # 0.949: one of two is left in the range
@@ -480,24 +482,24 @@ def test_random_pairs_hold_no_positive() -> None:
 def test_range_beyond_the_corpus_and_limits_that_reject_most_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     corpus = corpus_of(["red", "red green", *[f"red {n}" for n in range(20)]])
     run(RED, recipe(0, 99, 1, limits=LIMITS | {"max_score": 0.9}), corpus=corpus)
-    assert "range [0, 99) ends at the last of 22 documents" in caplog.text
+    assert "range [0, 99) is cut to the 22 documents of the pool" in caplog.text
     assert "limits reject 20 of 21 candidates" in caplog.text
 
 
 def test_recipe_that_finds_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match="expected negatives, found none .rejected: positive 100.0%.; widen the range"):
+    with pytest.raises(InputError, match="expected negatives, got none .rejected: positive 100.0%.; widen the range"):
         run(RED, recipe(0, 1, 1))
 
 
 def test_judgments_that_name_an_absent_document_are_refused() -> None:
-    message = "colours: 1 of 2 judgments name a document absent from the corpus, first: 'd9'"
+    message = "colours: expected judgments of documents in the corpus, got 1 of 2 whose document is absent, first: 'd9'"
     with pytest.raises(InputError, match=message):
         run(split({"q": "red"}, {"q": ["d0", "d9"]}), recipe())
 
 
 def test_pool_whose_names_meet_the_data_sets_is_refused() -> None:
     corpus = CORPUS.assign(doc_id=["paints:d1", *CORPUS["doc_id"][1:]])
-    with pytest.raises(InputError, match="expected no id that begins like those of pool 'paints', got 'paints:d1'"):
+    with pytest.raises(InputError, match="expected document ids other than those of pool 'paints', got 'paints:d1'"):
         run(split({"q": "red"}, {"q": ["paints:d1"]}), recipe(pool="paints"), corpus=corpus, pool=CORPUS)
 
 
@@ -506,7 +508,7 @@ def test_bm25_takes_the_best_of_many_and_only_words_count() -> None:
     train = split({"q": "red?"}, {"q": ["d0"]})
     assert negatives(train, recipe(0, 2, 2, ranking="bm25"), corpus=corpus)["q"] == ["d2", "d3"]
     assert "d4" not in negatives(train, recipe(0, 6, 6, ranking="bm25"), corpus=corpus)["q"]
-    with pytest.raises(InputError, match="expected negatives, found none"):
+    with pytest.raises(InputError, match="expected negatives, got none"):
         run(train, recipe(0, 2, 2, ranking="bm25"), corpus=corpus_of(["?", "!", "..."]))
 
 

@@ -115,15 +115,15 @@ def test_4_bits_are_refused_without_cuda_and_without_the_package(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lora = LORA | {"lora": LORA["lora"] | {"load_in_4bit": True}}
-    with pytest.raises(InputError, match="^lora.load_in_4bit: expected a CUDA device, got cpu; write false$"):
+    with pytest.raises(InputError, match="^lora.load_in_4bit: expected a CUDA device, got cpu; set it to false$"):
         train(decoder, tmp_path, **lora)
-    with pytest.raises(InputError, match="^lora.load_in_4bit: expected the package bitsandbytes, found none; pip"):
+    with pytest.raises(InputError, match="^lora.load_in_4bit: expected the package bitsandbytes, got none; run pip"):
         load_for_training(task(decoder, tmp_path, **lora), torch.device("cuda"), torch.bfloat16)
 
 
 def test_target_module_of_another_architecture_is_named_with_those_there_are(decoder: Path, tmp_path: Path) -> None:
     lora = LORA["lora"] | {"target_modules": ["query"]}
-    with pytest.raises(InputError, match="expected names of linear layers, down_proj, .* or all-linear, got query"):
+    with pytest.raises(InputError, match="expected all-linear or names of linear layers .down_proj, .*, got query"):
         train(decoder, tmp_path, method="lora", lora=lora)
 
 
@@ -132,5 +132,7 @@ def test_text_without_tokens_is_named(decoder: Path, tmp_path: Path) -> None:
     examples = mined()
     examples.documents.loc[3, "text"] = ""
     write_mined(run.mined, Mined(examples.examples, examples.queries, examples.documents))
-    with pytest.raises(InputError, match="training: expected texts, got a document without tokens, ''; leave it out"):
+    with pytest.raises(
+        InputError, match="training: expected texts with tokens, got a document without any, ''; remove it"
+    ):
         finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")

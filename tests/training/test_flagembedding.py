@@ -144,7 +144,9 @@ def test_what_its_batches_cannot_be_is_refused(
         negative_scores=[[0.5]] * 24,
     )  # fmt: skip
     write_mined(run.mined, replace(own, examples=two_each))  # 48 pairs
-    with pytest.raises(InputError, match="batch_size: expected at most the 24 queries there are, got 25"):
+    with pytest.raises(
+        InputError, match="batch_size: expected at most 24 with engine flagembedding, the number of queries, got 25"
+    ):
         finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
     monkeypatch.setenv("RETUNE_DATA_WORKERS", "1")
     with pytest.raises(InputError, match=r"RETUNE_DATA_WORKERS: expected 0 with engine flagembedding"):
@@ -154,7 +156,7 @@ def test_what_its_batches_cannot_be_is_refused(
 def test_model_it_would_read_otherwise_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     weighted = with_pooling(tiny_model, tmp_path / "weighted", "weightedmean")
     with pytest.raises(
-        InputError, match="expects a transformer and pooling by cls, mean, lasttoken, got .*weightedmean"
+        InputError, match="expected a transformer with pooling by cls, mean, lasttoken, got .*weightedmean"
     ):
         train(weighted, tmp_path, **ENGINE)
     suffixed = tmp_path / "suffixed"
@@ -162,13 +164,16 @@ def test_model_it_would_read_otherwise_is_refused(tiny_model: Path, tmp_path: Pa
     settings = json.loads((suffixed / "retune.json").read_text())
     (suffixed / "retune.json").write_text(json.dumps(settings | {"query_suffix": " end"}))
     with pytest.raises(
-        InputError, match="method: full by FlagEmbedding expects a base with the query_suffix ''.*' end'"
+        InputError,
+        match="method full with engine flagembedding: expected a base with an empty query_suffix, got ' end'",
     ):
         train(suffixed, tmp_path, **ENGINE)
 
 
 def test_loss_that_is_not_finite_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="step 1: loss is nan; lower learning_rate or raise temperature"):
+    with pytest.raises(
+        InputError, match="step 1: expected a finite loss, got nan; lower learning_rate or raise temperature"
+    ):
         train(tiny_model, tmp_path, temperature=1e-40, **ENGINE)
     assert not (tmp_path / "model").exists()
 

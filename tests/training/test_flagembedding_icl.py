@@ -240,7 +240,10 @@ def test_parameters_it_needs(changes: dict[str, object], message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"query_suffix": ""}, r"method: icl by FlagEmbedding expects a base with the query_suffix such as .* got ''"),
+        (
+            {"query_suffix": ""},
+            r"method icl with engine flagembedding: expected a base with a query_suffix such as .* got ''",
+        ),
         ({"query_max_length": 512}, r"icl.examples: expected a base with a query_max_length above 512, .* got 512"),
     ],
 )

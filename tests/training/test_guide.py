@@ -62,7 +62,7 @@ def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.Log
         "q10": {"text 20", "text 30", "text 80"},
         "q90": {"text 80", "text 20", "text 30"},
     }
-    assert "the guide leaves out 16.67% of 6 comparisons with other documents" in caplog.text
+    assert "the guide masks 16.67% of 6 comparisons with other documents" in caplog.text
 
 
 def test_mined_negatives_stay_and_random_documents_do_not() -> None:
@@ -89,7 +89,7 @@ def test_run_without_a_margin_reads_no_guide_and_one_with_it_learns_otherwise(
         run = replace(task(tiny_model, tmp_path, guide_margin=margin), guide=guide)
         finetune.finetune(run, tmp_path / name, tmp_path / f"{name}.tsv")
         histories.append((tmp_path / f"{name}.tsv").read_bytes())
-        assert ("the guide leaves out" in caplog.text) == (name == "on")
+        assert ("the guide masks" in caplog.text) == (name == "on")
     assert histories[0] == histories[1] != histories[2]
     assert (tmp_path / "off/model.safetensors").read_bytes() == (tmp_path / "none/model.safetensors").read_bytes()
 

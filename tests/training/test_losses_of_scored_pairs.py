@@ -144,8 +144,10 @@ def test_judged_document_without_a_score_is_one_line(tiny_model: Path, tmp_path:
         {"query": "sort node", "pos": ["sort"], "neg": ["path"]},
     ]
     convert_raw(write_lines(tmp_path / "rows.jsonl", rows), tmp_path / "set", "flagembedding")
-    expected = r"^x: source scored: expected a score for each of 4 judged documents, 2 have none, first: 'd_\w+' of"
-    with pytest.raises(InputError, match=expected + r" query '[^\n]*; mend the raw data, or take source: given[^\n]*$"):
+    expected = r"^x: negatives_from scored: expected a score for each of 4 judged documents, got 2 without one, first: 'd_\w+' of"
+    with pytest.raises(
+        InputError, match=expected + r" query '[^\n]*; fix the raw data, or set negatives_from: given[^\n]*$"
+    ):
         scored(tmp_path / "set", tiny_model)
 
 
@@ -153,7 +155,7 @@ def test_data_set_without_any_score_is_one_line(tiny_model: Path, tmp_path: Path
     row = {"query": "array sum", "pos": ["sum"], "neg": ["graph"]}
     convert_raw(write_lines(tmp_path / "rows.jsonl", [row]), tmp_path / "set", "flagembedding")
     assert read_split(tmp_path / "set", "train").scores is None
-    with pytest.raises(InputError, match="expected a score for each of 2 judged documents, 2 have none"):
+    with pytest.raises(InputError, match="expected a score for each of 2 judged documents, got 2 without one"):
         scored(tmp_path / "set", tiny_model)
 
 

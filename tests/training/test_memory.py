@@ -25,7 +25,9 @@ def test_out_of_memory_is_one_line_of_advice(
         raise error
 
     monkeypatch.setattr(finetune.RankingLoss, "forward", fail)
-    with pytest.raises(InputError, match="^out of memory on cpu with batch_size 8 and 512 tokens a forward pass; .*$"):
+    with pytest.raises(
+        InputError, match="^out of memory on cpu with batch_size 8 and 512 tokens per forward pass; .*$"
+    ):
         train(tiny_model, tmp_path)
 
 
@@ -70,7 +72,7 @@ def test_run_tells_what_it_uses_and_what_it_took(
     profile, end = (next(line for line in caplog.messages if line.startswith(start)) for start in ("training", "train"))
     assert profile.startswith("training on cpu (")
     threads = f"threads: {torch.get_num_threads()}): float32, sdpa attention, 1 data workers, dropout 0.25"
-    assert profile.endswith(f"{threads}, 512 tokens a forward pass, 3 batches an epoch")
+    assert profile.endswith(f"{threads}, 512 tokens per forward pass, 3 batches per epoch")
     bar = capfd.readouterr().err
     assert "tokens_s=" in bar
     assert "memory_gb=" in bar
@@ -88,5 +90,5 @@ def test_attention_is_chosen_or_told_why_not(tiny_model: Path, tmp_path: Path) -
     for attention, expected in (("auto", "eager"), ("sdpa", "sdpa"), ("eager", "eager")):
         model = load_for_training(task(tiny_model, tmp_path, attention=attention), torch.device("cpu"), torch.float32)
         assert model[0].model.config._attn_implementation == expected
-    with pytest.raises(InputError, match=r"^attention: flash_attention_2: .*FlashAttention2.* Write auto$"):
+    with pytest.raises(InputError, match=r"^attention: flash_attention_2: .*FlashAttention2.*; use auto$"):
         train(tiny_model, tmp_path, attention="flash_attention_2")

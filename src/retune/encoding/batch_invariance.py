@@ -7,10 +7,10 @@ import torch
 
 
 def multiply_row_by_row(modules: Iterable[torch.nn.Module]) -> None:
-    """Let linear layers take rows one by one, on a CPU, where their input is (texts, features).
+    """Make layers after pooling batch-invariant on a CPU: linear layers multiply (texts, features) one row at a time.
 
-    A product of few rows is cut into blocks whose sums run in another order each; with as many rows as a batch has
-    tokens it is not. So this is for what comes after pooling: heads and dense modules.
+    In a product of few rows, the order of summation depends on how many there are. A batch has enough tokens to avoid
+    this, so only the layers after pooling need it: heads and dense modules.
     """
     for module in modules:
         for layer in module.modules():
@@ -25,22 +25,23 @@ def _one_by_one(layer: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -
     return torch.stack([torch.nn.functional.linear(row, layer.weight, layer.bias) for row in rows])
 
 
-STEP = 144  # rows between two numbers that are tried: where bits differ, they differ over 190 numbers or more
+STEP = 144  # distance between the row counts tried; where bits differ, they do so for at least 190 row counts in a row
 
 
 @torch.inference_mode()
-def least_stable_rows(module: torch.nn.Module, least: int, most: int) -> int:
-    """Find it out by trying each linear layer, of equal shapes one; it takes a third of a second or more.
+def min_invariant_rows(module: torch.nn.Module, least: int, most: int) -> int:
+    """Return the smallest row count from which on the model's matrix products are batch-invariant.
 
-    A library cuts a product of few rows into other blocks than one of many, and sums in another order.
+    Math libraries split a product of few rows into other blocks than a product of many, and sum in another order. This
+    tries one linear layer of each shape, which takes a third of a second or more.
 
     Args:
         module: The model, on a CPU, in the number format it computes in.
-        least: The fewest rows to try.
-        most: Rows of a whole batch.
+        least: The smallest row count to try.
+        most: The row count of a full batch.
 
     Returns:
-        A number of rows from `least` to `most`.
+        A row count from `least` to `most`.
     """
     layers = {
         (layer.in_features, layer.out_features): layer
@@ -48,16 +49,16 @@ def least_stable_rows(module: torch.nn.Module, least: int, most: int) -> int:
         if isinstance(layer, torch.nn.Linear)
     }
     for layer in layers.values():
-        least = _least(layer, least, most)
+        least = _min_rows(layer, least, most)
     return least
 
 
-def _least(layer: torch.nn.Linear, least: int, most: int) -> int:
+def _min_rows(layer: torch.nn.Linear, least: int, most: int) -> int:
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(most, layer.in_features, generator=generator).to(layer.weight.dtype)  # in bfloat16 few bits tell
+    rows = torch.randn(most, layer.in_features, generator=generator).to(layer.weight.dtype)
     expected = layer(rows)
     for count in reversed(range(least, most, STEP)):
-        for part in (slice(count), slice(most - count, None)):  # a row at two places
+        for part in (slice(count), slice(most - count, None)):  # a row at two positions
             if not torch.equal(layer(rows[part]), expected[part]):
                 return min(most, count + STEP)
     return least

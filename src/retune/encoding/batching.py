@@ -1,4 +1,4 @@
-"""Batches of texts of about one length: their shapes, and what is done when the device runs out of memory."""
+"""Batches of texts of similar length: their shapes, and what happens when the device runs out of memory."""
 
 import logging
 from collections.abc import Sequence
@@ -7,58 +7,58 @@ from typing import TypeVar
 import torch
 
 from retune.core.errors import InputError
-from retune.encoding.batch_invariance import least_stable_rows
+from retune.encoding.batch_invariance import min_invariant_rows
 from retune.encoding.compute import MIN_TOKEN_BUDGET, Compute
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
-CPU_TOKENS = 1024  # a batch, for each thread: more is no faster
-CPU_MIN_TOKENS = 512  # a batch: from here on, on a CPU, a row may have the same bits among any number of rows
+CPU_TOKENS = 1024  # tokens in a batch per thread; more are no faster
+CPU_MIN_TOKENS = 512  # tokens in a batch; below this, no batch is batch-invariant on a CPU
 LOG = logging.getLogger(__name__)
 Row = TypeVar("Row")
 
 
 class Batching:
-    """The batches that one device runs, such that a row's bits do not depend on the other rows.
+    """Forms the batches that one device runs, such that a row's bits do not depend on the other rows.
 
     Attributes:
-        token_budget: Most tokens in a batch, padding included.
+        token_budget: The most tokens in a batch, padding included.
     """
 
     def __init__(self, compute: Compute, device: torch.device) -> None:
-        """Take the budget of `compute`, at most what is of use on the device."""
+        """Take the token budget of `compute`, or less where the device is no faster with more."""
         self._device = device
         most = CPU_TOKENS * torch.get_num_threads() if device.type == "cpu" else compute.token_budget
         self.token_budget = min(compute.token_budget, most)
-        self._least_tokens: int | None = None
+        self._min_tokens: int | None = None
 
     def measure(self, model: torch.nn.Module) -> None:
-        """Find out once, on a CPU, how far the last batches of this model must be filled up."""
-        if self._device.type == "cpu" and self._least_tokens is None:
-            self._least_tokens = least_stable_rows(model, CPU_MIN_TOKENS, self.token_budget)
+        """Measure once, on a CPU, how many tokens a batch of this model must have to be batch-invariant."""
+        if self._device.type == "cpu" and self._min_tokens is None:
+            self._min_tokens = min_invariant_rows(model, CPU_MIN_TOKENS, self.token_budget)
 
     def batches(self, lengths: Sequence[int]) -> list[tuple[list[int], int]]:
-        """Return what `token_batches` does."""
+        """Return the result of `token_batches` for this token budget."""
         return token_batches(lengths, self.token_budget)
 
     def fill(self, rows: list[Row], length: int) -> list[Row]:
-        """Repeat the first row of the last batch of a length: to the shape of the others, or what `measure` found."""
+        """Fill up a batch by repeating its first row: to a full batch, or as far as `measure` found necessary."""
         size = max(1, self.token_budget // length)
-        if self._least_tokens is not None:
-            size = min(size, -(-self._least_tokens // length))
+        if self._min_tokens is not None:
+            size = min(size, -(-self._min_tokens // length))
         return rows + rows[:1] * (size - len(rows))
 
     def halve(self, length: int) -> None:
-        """Go on with smaller batches, which change the last bits, after one of this length found no memory.
+        """Halve the token budget after a batch of this length ran out of memory; the last bits of vectors change.
 
         Raises:
-            InputError: There is nothing left to halve.
+            InputError: The token budget is already as small as it can be.
         """
         if self.token_budget < 2 * max(MIN_TOKEN_BUDGET, length):
             raise InputError(
-                f"out of memory on {self._device} with {self.token_budget} tokens a batch, the least; "
-                "take a shorter maximum length, a smaller model or compute.device: cpu"
+                f"out of memory on {self._device} with {self.token_budget} tokens per batch, the minimum; "
+                "use a shorter maximum length, a smaller model or compute.device: cpu"
             )
-        LOG.warning("out of memory with %d tokens a batch; going on with half", self.token_budget)
+        LOG.warning("out of memory with %d tokens per batch; continuing with half as many", self.token_budget)
         self.token_budget //= 2
 
 
@@ -66,11 +66,11 @@ def token_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[
     """Group texts into batches of similar length.
 
     Args:
-        lengths: Each text's length in tokens.
-        token_budget: Most tokens in a batch, padding included; a longer text has a batch of its own.
+        lengths: The length of each text in tokens.
+        token_budget: The most tokens in a batch, padding included; a longer text is a batch by itself.
 
     Returns:
-        Batches, longest first: the texts' positions, and the padded length, a multiple of 16.
+        Batches, longest first: the positions of the texts, and the padded length, a multiple of 16.
     """
     buckets: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):

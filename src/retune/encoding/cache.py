@@ -1,7 +1,7 @@
-"""Vectors computed once: an SQLite file per model and way of encoding, in which a text finds its vector.
+"""The embedding cache: one SQLite file per model and encoding settings, which maps a text to its vector.
 
-A stored vector is used only if its checksum, over all of its row, is right. Whatever else is wrong with a file costs
-encoding again: never a wrong vector, and never the run.
+A stored vector is used only if the checksum of its row is right. If a file has any other fault, its texts are encoded
+again: a fault never gives a wrong vector and never stops the stage.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from retune.encoding.compute import Cache
 LOG = logging.getLogger(__name__)
 
 KEYS_A_QUERY = 500
-STORE_EVERY_S = 2.0  # what a killed process loses; rarer gains nothing
-LOCK_TIMEOUT_S = 60.0  # another process holds the file for milliseconds
+STORE_EVERY_S = 2.0  # a killed process loses this much; storing less often is no faster
+LOCK_TIMEOUT_S = 60.0  # other processes lock the file for milliseconds only
 FLOAT = np.dtype("<f4")
 Stored = tuple[bytes, int]  # a vector, and whether its text was cut
-DAMAGE = {  # a mistake in our SQL aside, SQLITE_ERROR means that the tables are not those we made
+DAMAGE = {  # SQLITE_ERROR: the tables are not ours, unless our SQL is wrong
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_FORMAT,
@@ -41,13 +41,13 @@ DAMAGE = {  # a mistake in our SQL aside, SQLITE_ERROR means that the tables are
 
 @dataclass(frozen=True)
 class Entry:
-    """What one file holds.
+    """The description of one file.
 
     Attributes:
-        key: The model's `fingerprint`, 64 hexadecimal digits; the file's name, and part of every text's key.
-        model: Its name, for people.
+        key: The model's `fingerprint`, 64 hexadecimal digits: the file's name, and part of every text's key.
+        model: The model's name, shown to people.
         role: `queries` or `documents`.
-        dim: Of its vectors.
+        dim: The number of dimensions of its vectors.
     """
 
     key: str
@@ -57,33 +57,33 @@ class Entry:
 
 
 class EmbeddingCache:
-    """One open file. Once it cannot be used, reading finds nothing and writing does nothing."""
+    """One open file. If the file turns out to be unusable, reading finds nothing and writing does nothing."""
 
     def __init__(self, folder: Path, entry: Entry) -> None:
-        """Open the file, which is made if need be; `open_cache` closes it as well.
+        """Open the file, or create it; use `open_cache`, which also closes it.
 
         Raises:
-            InputError: It holds vectors of other dimensions than the model gives.
+            InputError: The file's vectors have a different number of dimensions than the model's.
         """
         self.has_written = False
         self.path = _path(folder, entry.key)
         self._entry = entry
         self._is_usable = True
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[tuple[bytes, int, int, bytes]] = []
+        self._queue: list[tuple[bytes, int, int, bytes]] = []
         self._stored_at = time.monotonic()
         self._attempt(lambda connection: None)
 
     def read(
         self, texts: Sequence[str], rows: Sequence[int], out: np.ndarray, is_cut: np.ndarray | None = None
     ) -> list[int]:
-        """Fill in the vectors that are stored.
+        """Copy the stored vectors of texts into an array.
 
         Args:
-            texts: What the model reads, prompts and prefixes included.
-            rows: Which of them to look up.
-            out: (texts, dim) float32; row by row filled with what is found.
-            is_cut: (texts,) bool; filled likewise, as `write` was told, or None.
+            texts: The model's inputs, prompts and prefixes included.
+            rows: The texts to look up, by position.
+            out: (texts, dim) float32; the rows found are filled in.
+            is_cut: (texts,) bool, whether each text was cut; filled in likewise. Or None.
 
         Returns:
             The rows that are not stored, in order.
@@ -103,38 +103,38 @@ class EmbeddingCache:
         return [row for row in rows if row not in found]
 
     def write(self, texts: Sequence[str], vectors: np.ndarray, is_cut: np.ndarray | None = None) -> None:
-        """Take (texts, dim) float32 vectors, to be stored with others every few seconds, and what was cut, if any."""
+        """Queue (texts, dim) float32 vectors, and whether each text was cut; the queue is stored every few seconds."""
         if not self._is_usable:
             return
         cuts = [0] * len(texts) if is_cut is None else is_cut.astype(int).tolist()
         for key, vector, cut in zip(self._keys(texts), vectors.astype(FLOAT), cuts, strict=True):
             value = vector.tobytes()
-            self._waiting.append((key, _checksum(key, cut, value), cut, value))
+            self._queue.append((key, _checksum(key, cut, value), cut, value))
         if time.monotonic() - self._stored_at >= STORE_EVERY_S:
             self.store()
 
     def check_dim(self, dim: int) -> None:
-        """Refuse a model, loaded only now, that gives vectors of other dimensions than the file holds."""
+        """Refuse a model, loaded only now, whose vectors have another number of dimensions than the file's."""
         if dim != self._entry.dim:
             raise self._other_dim(dim, self._entry.dim)
 
     def store(self) -> None:
-        """Store what waits, all of it or none."""
-        if self._waiting:
+        """Store the queue, all of it or nothing."""
+        if self._queue:
             self._attempt(self._insert)
             self.has_written |= self._is_usable
-        self._waiting = []
+        self._queue = []
         self._stored_at = time.monotonic()
 
     def close(self) -> None:
-        """Let go of the file; what waits is lost."""
+        """Close the file; queued vectors are lost."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
 
     def _keys(self, texts: Sequence[str]) -> list[bytes]:
-        """Hash texts, keyed by the model: no file can hold a vector that another model's text would find."""
+        """Hash texts, keyed by the model, so that no text can ever find a vector of another model."""
         model = bytes.fromhex(self._entry.key)
         return [hashlib.blake2b(text.encode(), digest_size=16, key=model).digest() for text in texts]
 
@@ -149,10 +149,10 @@ class EmbeddingCache:
 
     def _insert(self, connection: sqlite3.Connection) -> None:
         with connection:
-            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", self._waiting)
+            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", self._queue)
 
     def _attempt(self, action: Callable[[sqlite3.Connection], None]) -> None:
-        """Do something with the file: anew once if it is damaged, and nothing ever after if it cannot be used."""
+        """Run an action on the file. If the file is damaged, try once more with a new one; then stop using it."""
         for is_last in (False, True):
             if not self._is_usable:
                 return
@@ -163,9 +163,9 @@ class EmbeddingCache:
                 self.close()
                 if is_last or not _is_damage(error):
                     self._is_usable = False
-                    LOG.warning("%s: %s; going on without the embedding cache", self.path, error)
+                    LOG.warning("%s: %s; continuing without the embedding cache", self.path, error)
                 else:
-                    LOG.warning("%s: damaged (%s); moved aside, its texts are encoded again", self.path, error)
+                    LOG.warning("%s: damaged (%s); moved aside, so its texts are encoded again", self.path, error)
                     with suppress(OSError):
                         _move_aside(self.path)
 
@@ -174,8 +174,8 @@ class EmbeddingCache:
             create(self.path, asdict(self._entry))
         connection = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_S, isolation_level="IMMEDIATE")
         try:
-            connection.text_factory = bytes  # of a damaged file, text may not be UTF-8
-            connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut costs the last rows, not the file
+            connection.text_factory = bytes  # the text of a damaged file may not be UTF-8
+            connection.execute("PRAGMA synchronous = NORMAL")  # with WAL, a power cut loses the last rows only
             self._check(connection)
             os.utime(self.path)  # for `shrink`
         except BaseException:
@@ -190,19 +190,19 @@ class EmbeddingCache:
 
     def _other_dim(self, of_model: int, of_file: int) -> InputError:
         return InputError(
-            f"{self.path}: expected vectors of {of_model} dimensions, as the model {self._entry.model!r} gives, "
-            f"the file says {of_file}; run `python -m stages.cache empty`"
+            f"{self.path}: expected vectors of {of_model} dimensions, like those of the model {self._entry.model!r}, "
+            f"got {of_file}; run `python -m stages.cache empty`"
         )
 
 
 def stored_dim(settings: Cache, key: str) -> int | None:
-    """Return the dimensions of the vectors stored under a model's key; None if there is no file that can be read."""
+    """Return the dimensions of the vectors stored under a model's key; None if there is no readable file."""
     return read_dim(_path(settings.folder, key))
 
 
 @contextmanager
 def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
-    """Open a model's vectors; in the end store what waits, and keep all models together within their limit."""
+    """Open a model's file; at the end, store queued vectors, and delete old files if the cache is over its limit."""
     folder = settings.folder
     cache = EmbeddingCache(folder, entry)
     try:
@@ -226,7 +226,7 @@ def _checksum(key: bytes, is_cut: int, vector: bytes) -> int:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Tell a file that is not what was written from one that cannot be read or written now."""
+    """Return whether the file's content is damaged, rather than unreadable or unwritable at the moment."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.DataError) or (code is not None and code & 0xFF in DAMAGE)
 

@@ -1,4 +1,4 @@
-"""The files of the embedding cache: creating one, keeping all within a size limit, showing and pruning them."""
+"""The files of the embedding cache: create one, list them, and keep them within a size limit."""
 
 import json
 import logging
@@ -15,11 +15,11 @@ from typing import Any
 from retune.core.errors import InputError
 from retune.encoding.compute import Compute
 
-PAGE_BYTES = 16384  # fits ten vectors of 384 dimensions, three of 1024
+PAGE_BYTES = 16384  # holds ten vectors of 384 dimensions, or three of 1024
 
 
 def create(path: Path, about: dict[str, Any]) -> None:
-    """Make an empty file that is whole from its first moment on, unless another process is faster."""
+    """Create an empty file atomically, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps(about).encode()
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".new")
@@ -40,20 +40,20 @@ def create(path: Path, about: dict[str, Any]) -> None:
 
 
 def read_about(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what a file says of itself.
+    """Return the description stored in a file.
 
     Raises:
-        sqlite3.DataError: It is damaged.
+        sqlite3.DataError: The description is damaged.
     """
     row = connection.execute("SELECT checksum, content FROM about").fetchone()
     if row is None or not isinstance(row[1], bytes) or row[0] != zlib.crc32(row[1]):
-        raise sqlite3.DataError("what it says of itself is not what was written")
+        raise sqlite3.DataError("the file's description has a wrong checksum")
     return dict(json.loads(row[1]))
 
 
 def read_dim(path: Path) -> int | None:
-    """Return the dimensions of a file's vectors; None if there is no such file, or it cannot be read."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # such that none is made
+    """Return the dimensions of a file's vectors; None if the file is missing or unreadable."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # does not create a file
     with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
         return int(read_about(connection)["dim"])
     return None
@@ -65,12 +65,12 @@ LOG = logging.getLogger(__name__)
 
 
 def shrink(folder: Path, max_gb: float, *, keep: Path | None = None) -> int:
-    """Delete the least recently used files until all are within the limit, but none that is in use.
+    """Delete the least recently used files until the cache is within its limit; files in use are kept.
 
     Args:
-        folder: Of the cache.
-        max_gb: What may be left.
-        keep: A file to leave in any case.
+        folder: The folder of the cache.
+        max_gb: The limit for all files together.
+        keep: A file that is never deleted.
 
     Returns:
         The number of files deleted.
@@ -90,17 +90,17 @@ def shrink(folder: Path, max_gb: float, *, keep: Path | None = None) -> int:
 
 
 def manage(command: str, compute: Compute) -> str:
-    """Run a command on the cache and return what to print.
+    """Run a command on the cache and return the text to print.
 
     Args:
-        command: `show`; `prune`, to bring it within its limit; `empty`, to delete all of it.
-        compute: Says where it is and what it may hold.
+        command: `show` to list its files, `prune` to bring it within its limit, `empty` to delete all of it.
+        compute: Names its folder and its limit.
 
     Raises:
-        InputError: Another command, or no cache.
+        InputError: The command is unknown, or there is no cache.
     """
     if compute.cache is None:
-        raise InputError("RETUNE_CACHE: expected a folder, got nothing; there is no cache to look at")
+        raise InputError("RETUNE_CACHE: expected a folder, got nothing, which means no cache; set it to a folder")
     folder = compute.cache.folder
     match command:
         case "show":
@@ -111,11 +111,11 @@ def manage(command: str, compute: Compute) -> str:
             deleted = shrink(folder, compute.cache.max_gb if command == "prune" else 0.0)
             return f"{folder}: {deleted} files deleted, {len(_files(folder))} left"
         case _:
-            raise InputError(f"expected show, prune or empty, got {command!r}")
+            raise InputError(f"cache: expected show, prune or empty, got {command!r}; use one of these")
 
 
 def _lines(folder: Path) -> Iterator[str]:
-    """Yield a line for each file, the last used first."""
+    """Yield a line for each file, the most recently used first."""
     for path in reversed(_files(folder)):
         about, vectors = _about(path)
         cells = [about.get("model", "unreadable"), about.get("role", ""), about.get("dim", ""), vectors]
@@ -124,7 +124,7 @@ def _lines(folder: Path) -> Iterator[str]:
 
 
 def _about(path: Path) -> tuple[dict[str, object], int]:
-    """Return what a file says of itself and how many vectors it holds; nothing if it is damaged."""
+    """Return a file's description and its number of vectors; an empty description and 0 if it is damaged."""
     with suppress(sqlite3.Error, ValueError, TypeError), closing(sqlite3.connect(path)) as connection:
         (content,) = connection.execute("SELECT content FROM about").fetchone()
         (vectors,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
@@ -133,7 +133,7 @@ def _about(path: Path) -> tuple[dict[str, object], int]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the cache's files, damaged and half-made ones too, the least recently used first."""
+    """Return the files of the cache, damaged and unfinished ones too, the least recently used first."""
     paths = [path for suffix in (SUFFIX, ".damaged", ".new") for path in folder.glob(f"*{suffix}")]
     return sorted(paths, key=lambda path: (path.stat().st_mtime, path.name))
 
@@ -148,7 +148,7 @@ def _size(path: Path) -> int:
 
 
 def _is_in_use(path: Path) -> bool:
-    """Look whether any process has the file open: only then can SQLite not leave WAL mode."""
+    """Return whether any process has the file open: only then can SQLite not leave WAL mode."""
     with closing(sqlite3.connect(path, timeout=0)) as connection:
         try:
             return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("wal",))

@@ -1,4 +1,4 @@
-"""Section `compute`: where vectors are computed, shared by every stage that encodes or trains."""
+"""Section `compute`: the hardware used by every stage that encodes or trains."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,10 +12,10 @@ MIN_TOKEN_BUDGET = 512  # below it a vector's bits depend on its place in the ba
 
 
 class Cache(Section):
-    """Where vectors are kept for the next stage, run or checkout."""
+    """Where vectors are stored for other stages, experiments and checkouts."""
 
     folder: Path
-    max_gb: float  # of all models together; the least recently used go first
+    max_gb: float  # for all models together; the least recently used are deleted first
 
 
 class Compute(Section):
@@ -25,7 +25,7 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     token_budget: Annotated[int, Field(ge=MIN_TOKEN_BUDGET)]  # tokens in one batch
-    cache: Cache | None = None  # no parameter: `read` takes it from the environment
+    cache: Cache | None = None  # not a parameter: `read` takes it from the environment
 
     @classmethod
     def read(cls, key: str) -> Self:

@@ -1,4 +1,4 @@
-"""The one place where texts become vectors: prefixes, truncation, batches, pooling, normalisation."""
+"""The encoder, the only place where texts become vectors: prefixes, truncation, batches, pooling, normalisation."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -23,20 +23,19 @@ from retune.encoding.workers import Batch, Forward, Processes
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
 
-MIN_TEXTS = 10_000  # for which several processes, that take some ten seconds to start, are worth it
+MIN_TEXTS = 10_000  # from here on, several processes are worth the ten seconds or so that they take to start
 LOG = logging.getLogger(__name__)
 
 
 class Encoder:
     """Encodes queries and documents with one model: a transformer of any pooling, or a static model.
 
-    Texts are tokenised once, sorted into buckets by length, and run in batches of which each row's bits do not depend
-    on the others. So a text's vector does not depend on what else is encoded, nor on the order, and the
-    embedding cache may give it back.
+    Texts are tokenised once, sorted into buckets by length, and run in batch-invariant batches. So a text's vector does
+    not depend on the other texts or their order, and the embedding cache can return it later.
 
     Attributes:
-        batching: The batches it runs.
-        truncated: Texts cut to the maximum length so far, by role; a text counts as often as it is given.
+        batching: Forms its batches.
+        truncated: How many texts were cut to the maximum length so far, by role; repeated texts count repeatedly.
     """
 
     def __init__(
@@ -47,13 +46,13 @@ class Encoder:
         *,
         files: ModelFiles | None = None,
     ) -> None:
-        """Take a loaded model, or one that is loaded with the first text to encode; `load` takes a directory.
+        """Take a loaded model, or one that is loaded with the first text to encode; for a directory, use `load`.
 
         Args:
-            model: Encodes as it is.
-            encoding: How texts enter it.
-            compute: Token budget and cache; the model is on its device already.
-            files: Where its weights come from, unchanged. None: nothing is cached.
+            model: The model, used unchanged.
+            encoding: Its encoding settings.
+            compute: Token budget and cache; the model is already on its device.
+            files: The files of its weights, which are unchanged; None: no vectors are cached.
         """
         self.encoding = encoding
         self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
@@ -66,10 +65,10 @@ class Encoder:
 
     @classmethod
     def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
-        """Take a model directory for encoding, with the cache that `compute` names.
+        """Return an encoder for a model directory, with the cache that `compute` names.
 
-        The model itself is loaded with the first text that is not cached.
-        For many texts there is a process for each of `devices`; None means all GPUs like the one of `compute`.
+        The model itself is loaded with the first text that is not cached. Many texts are divided among processes, one
+        for each of `devices`; None means all GPUs of the same name as the one of `compute`.
         """
         encoding = read_encoding(folder)
         device = resolve_device(compute.device)
@@ -84,12 +83,12 @@ class Encoder:
 
     @classmethod
     def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> "Encoder":
-        """Encode with a copy of a model in training, in the number format `load` would use, without a cache."""
+        """Return an encoder for a copy of a model in training, in the number format of `load`, without a cache."""
         return cls(prepared_copy(model, encoding), encoding, compute)
 
     @property
     def tokenizer(self) -> Any:
-        """The model's own."""
+        """The model's tokenizer."""
         return self._tokenizer.plain
 
     def encode_queries(
@@ -100,7 +99,7 @@ class Encoder:
         Args:
             texts: Queries.
             prompts: Per query, text put before the model's query prefix, or None.
-            ids: Per query, what an error calls it if its vector is not finite or has no direction.
+            ids: Per query, its id in the error message if its vector is not finite or has no direction.
         """
         return self._encode(Texts.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
 
@@ -109,11 +108,11 @@ class Encoder:
         return self._encode(Texts.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
 
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
-        """Return token ids of `query_inputs` and the query suffix, which survives truncation."""
+        """Return the token ids of `query_inputs`, with the query suffix, which survives truncation."""
         return self._tokenizer.tokenize(inputs, "queries")[0]
 
     def tokenize_documents(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return token ids of document prefix and text."""
+        """Return the token ids of documents, with the document prefix."""
         return self._tokenizer.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
 
     def _encode(self, inputs: Texts) -> np.ndarray:
@@ -122,16 +121,16 @@ class Encoder:
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
         left = list(range(len(inputs.texts)))
         with self._processes or nullcontext():
-            while left:  # a second round only after the device ran out of memory
+            while left:  # repeats only after the device ran out of memory
                 left = self._encode_rows(inputs, left, embeddings, is_cut)
         if count := int(is_cut[inputs.rows].sum()):
-            shares = inputs.role, f"{count:,}", f"{len(inputs.rows):,}", max_length(self.encoding, inputs.role)
-            LOG.info("%s: %s of %s texts cut to %d tokens", *shares)
+            length = max_length(self.encoding, inputs.role)
+            LOG.info("%s: %s of %s texts cut to %d tokens", inputs.role, f"{count:,}", f"{len(inputs.rows):,}", length)
         self.truncated[inputs.role] += count
         return embeddings if len(inputs.texts) == len(inputs.rows) else embeddings[inputs.rows]
 
     def _encode_rows(self, inputs: Texts, rows: list[int], embeddings: np.ndarray, is_cut: np.ndarray) -> list[int]:
-        """Fill in rows of both arrays from the cache or the model; return those that memory did not suffice for."""
+        """Fill in rows of both arrays from the cache or the model; return those left when memory ran out."""
         with self._open_cache(inputs.role, embeddings.shape[1]) as cache:
             missing = cache.read(inputs.texts, rows, embeddings, is_cut) if cache else rows
             if not missing:
@@ -150,7 +149,7 @@ class Encoder:
     def _run_batches(
         self, inputs: Texts, rows: list[int], token_ids: list[list[int]]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield the rows of each batch and their vectors, until all are done or the device is out of memory."""
+        """Yield the rows of each batch and their vectors, until all are done or the device runs out of memory."""
         if not all(token_ids):
             raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
         self.batching.measure(self._model[0])
@@ -171,7 +170,7 @@ class Encoder:
                 yield batch, vectors[: len(batch)]
 
     def _open_cache(self, role: Role, dim: int) -> AbstractContextManager[EmbeddingCache | None]:
-        """Open the file of vectors made exactly as this encoder would make them now."""
+        """Open the cache file whose vectors have exactly the bits that this encoder would compute."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
         return open_cache(self._cache_settings, Entry(self._key(self._files, role), self._files.name, role, dim))
@@ -181,13 +180,13 @@ class Encoder:
         return fingerprint(files, self.encoding, role, dtype=self._lazy.dtype, device=self.device, token_budget=budget)
 
     def _dim(self, role: Role) -> int:
-        """Return the dimensions of the vectors: as the cache says, or else the model, which then is needed anyway."""
+        """Return the dimensions of the vectors, from the cache if possible; otherwise the model is needed anyway."""
         if self._files is None or self._cache_settings is None:
             return self._model_dim
         return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
 
     def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
-        """Run a batch; None if the device has no memory for it."""
+        """Return the vectors of a batch; None if the device runs out of memory."""
         try:
             return self._forward(*batch)
         except torch.OutOfMemoryError:
@@ -215,16 +214,16 @@ class Encoder:
 
 
 def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:
-    """Load the model in a process of its own."""
+    """Load the model in a worker process."""
     return Encoder(load_prepared(folder, device, dtype), read_encoding(folder), compute)._forward_or_none
 
 
 def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
-    """Show texts a second and the time left; what the cache gave does not count for the speed."""
+    """Show texts per second and the time left; texts from the cache do not count for the speed."""
     return tqdm(total=total, initial=initial, desc=f"encode {role}", unit="text", leave=False, mininterval=1.0)
 
 
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:
-    """Return what a model reads of each query: its own prompt, the model's query prefix, its text."""
+    """Return the model's input for each query: the query's prompt, the model's query prefix, the text."""
     pairs = zip(texts, prompts, strict=True)
-    return ["".join((prompt or "", encoding.query_prefix, text)) for text, prompt in pairs]  # refuses what is no text
+    return ["".join((prompt or "", encoding.query_prefix, text)) for text, prompt in pairs]  # fails if text is not str

@@ -1,4 +1,4 @@
-"""What decides the bits of a model's vectors, as one hash: the key of the embedding cache."""
+"""One hash of everything that determines the bits of a model's vectors: the key of the embedding cache."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model directory as it was when it was hashed.
+    """The hash of a model directory's files.
 
     Attributes:
-        name: Of the directory, for people.
-        sha256: Of all its files: weights, tokenizer and configuration.
+        name: The directory's name, shown to people.
+        sha256: One hash of all its files: weights, tokenizer and configuration.
     """
 
     name: str
@@ -37,30 +37,33 @@ class ModelFiles:
 
     @classmethod
     def of(cls, folder: Path) -> "ModelFiles":
-        """Hash a directory, except its cards and retune.json, whose values `fingerprint` takes one by one."""
+        """Hash a directory, except its cards and retune.json, whose values `fingerprint` hashes one by one."""
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
         return cls(folder.resolve().name, _hash(hashes))
 
     def check(self, folder: Path) -> None:
-        """Refuse a directory that has changed since: its vectors would be kept as those of the files hashed."""
+        """Refuse a directory that has changed since: its vectors would be cached under the old files' hash."""
         if ModelFiles.of(folder).sha256 != self.sha256:
-            raise InputError(f"{folder}: expected the files of the stage's start, they have changed; run it again")
+            raise InputError(
+                f"{folder}: expected the files that were there when the stage started, got changed ones; "
+                "run the stage again"
+            )
 
 
 def fingerprint(
     files: ModelFiles, encoding: Encoding, role: Role, *, dtype: torch.dtype, device: torch.device, token_budget: int
 ) -> str:
-    """Return 64 hexadecimal digits that differ wherever vectors may.
+    """Return 64 hexadecimal digits that differ whenever the vectors could differ.
 
     Args:
         files: The model.
-        encoding: How texts enter it.
-        role: What is encoded.
-        dtype: Of the computation, resolved.
-        device: Where it runs; on a CPU the processor and the number of threads count as well.
-        token_budget: Of a batch.
+        encoding: Its encoding settings.
+        role: Whether queries or documents are encoded.
+        dtype: The number format it computes in.
+        device: The device it runs on; on a CPU, the processor and the number of threads are hashed too.
+        token_budget: The most tokens in a batch.
     """
     is_query = role == "queries"
     return _hash(
@@ -80,7 +83,7 @@ def fingerprint(
 
 
 def machine(device: torch.device) -> list[object]:
-    """Name what computes, libraries included, down to what chooses the processor's instructions."""
+    """Return the versions of the libraries and a description of the device, down to its instruction sets."""
     versions = [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)]
     return [*versions, *_device(device)]
 

@@ -1,4 +1,4 @@
-"""What the machine can do: device and number format, chosen by looking."""
+"""Choosing a device and a number format for this machine, and tuning its memory allocator."""
 
 import ctypes
 import gc
@@ -10,10 +10,10 @@ import torch
 
 from retune.core.errors import InputError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt
 KEPT_BYTES = 2**30
 FEW_KERNELS, ALL_KERNELS = 16, 1024
-MOST_BYTES_BEFORE_2_35 = 2**25  # that glibc takes as M_MMAP_THRESHOLD; it leaves 128 KB if it refuses
+MAX_BYTES_BEFORE_2_35 = 2**25  # largest M_MMAP_THRESHOLD of older glibc; it ignores larger ones and keeps 128 KB
 
 
 def resolve_device(device: str) -> torch.device:
@@ -25,14 +25,17 @@ def resolve_device(device: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device != "auto":
         if not available[device]:
-            there = ", ".join(name for name, is_there in available.items() if is_there)
-            raise InputError(f"params.yaml: compute.device: expected one of this machine's, {there}, got {device!r}")
+            names = ", ".join(name for name, is_available in available.items() if is_available)
+            raise InputError(
+                f"params.yaml: compute.device: expected a device of this machine ({names}), got {device!r}; "
+                "choose one of these, or auto"
+            )
         return torch.device(device)
     return torch.device(next(name for name in ("cuda", "mps", "cpu") if available[name]))
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device for people: what computes, and what memory or threads it has."""
+    """Describe a device for people: its name, and its memory or number of threads."""
     if device.type == "cuda":
         memory_gb = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"cuda ({torch.cuda.get_device_name(device)}, {memory_gb:.0f} GB)"
@@ -42,7 +45,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def processor_name() -> str:
-    """Return what the processor calls itself."""
+    """Return the processor's name as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
@@ -51,7 +54,7 @@ def processor_name() -> str:
 
 
 def alike_devices(device: torch.device) -> list[str]:
-    """Return the device and, if it is a GPU, all others of its name: only those give the same bits."""
+    """Return the device and, if it is a GPU, all others of the same name: only those give the same bits."""
     if device.type != "cuda":
         return [device.type]
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -61,8 +64,8 @@ def alike_devices(device: torch.device) -> list[str]:
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """Return the number format; `auto` is bfloat16 where the hardware multiplies it fast, else float32.
 
-    On a CPU that is AMX or AVX512-BF16; without them a bfloat16 matrix product is emulated, hundreds of
-    times slower than float32.
+    A CPU needs AMX or AVX512-BF16 for this. Without them, bfloat16 matrix products are emulated, hundreds of times
+    slower than float32.
     """
     if dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
@@ -70,31 +73,31 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def tune_memory(device: torch.device, num_kernels: int = FEW_KERNELS) -> None:
-    """Let this process keep the memory of freed tensors for the next ones, where they are on a CPU under glibc.
+    """Make this process reuse the memory of freed tensors, if they are on a CPU and the system uses glibc.
 
-    glibc gives large blocks back to the system at once, which then clears every page again: a tenth to a quarter of
-    the time of a forward pass. The most memory ever held is the same. oneDNN in turn keeps the last thousand kernels
-    it compiled, some 70 MB; batches that come sorted by length need the last few alone.
+    By default glibc returns large blocks to the system at once, which then clears every page again. That takes a tenth
+    to a quarter of a forward pass. Peak memory stays the same. By default oneDNN also keeps the last thousand kernels
+    it compiled, some 70 MB; batches sorted by length need only the last few.
 
     Args:
-        device: Where the tensors are.
-        num_kernels: Most that oneDNN keeps; what the process says first holds.
+        device: The device of the tensors.
+        num_kernels: How many kernels oneDNN keeps; only the first call of a process sets it.
     """
     if device.type != "cpu":
         return
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(num_kernels))  # read when it compiles the first
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(num_kernels))  # read with the first kernel
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         if not libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):
-            libc.mallopt(M_MMAP_THRESHOLD, MOST_BYTES_BEFORE_2_35)
+            libc.mallopt(M_MMAP_THRESHOLD, MAX_BYTES_BEFORE_2_35)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def release_memory(device: torch.device) -> None:
-    """Give memory that nothing uses back to the system, though `tune_memory` keeps it; to be called now and then.
+    """Return unused memory to the system, which `tune_memory` holds on to; call this from time to time.
 
-    Models refer to themselves, so that only Python's collector frees them; and blocks of ever other sizes break glibc's
-    heap up: over hundreds of training steps the peak would rise by half.
+    Models contain reference cycles, so only Python's garbage collector frees them. And blocks of ever-changing sizes
+    fragment glibc's heap: over hundreds of training steps, peak memory would rise by half.
     """
     gc.collect()
     if device.type == "cpu" and platform.libc_ver()[0] == "glibc":

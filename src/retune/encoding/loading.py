@@ -1,4 +1,4 @@
-"""Loading a model for inference: when it is first used, in its number format, with batch-invariant layers."""
+"""Loading a model for inference: on first use, in its number format, with batch-invariant layers."""
 
 import copy
 from collections.abc import Callable
@@ -23,12 +23,12 @@ Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
 
 @dataclass(frozen=True)
 class LazyModel(Generic[Model]):
-    """A model on its device, in its number format.
+    """A model that is loaded on first use.
 
     Attributes:
-        load: Gives the model; called once, and not at all if nothing uses it.
-        device: Where it runs.
-        dtype: Of its weights.
+        load: Returns the model; called once, or never if nothing uses the model.
+        device: The device it runs on.
+        dtype: The number format of its weights.
     """
 
     load: Callable[[], Model]
@@ -37,28 +37,28 @@ class LazyModel(Generic[Model]):
 
     @classmethod
     def of(cls, model: Model) -> "LazyModel[Model]":
-        """Take a model that is loaded."""
+        """Wrap a model that is already loaded."""
         return cls(lambda: model, model.device, next(model.parameters()).dtype)
 
     @cached_property
     def model(self) -> Model:
-        """The model itself."""
+        """The model, loaded if need be."""
         return self.load()
 
 
 def lazy_model(
     folder: Path, encoding: Encoding, device: torch.device, files: ModelFiles | None
 ) -> LazyModel[SentenceTransformer]:
-    """Return a directory's model, to be loaded when it is first used.
+    """Return the model of a directory, to be loaded on first use.
 
     Args:
         folder: A sentence-transformers directory.
-        encoding: Names the number format.
-        device: Where the model is to run.
-        files: What the directory must still hold then; None: anything.
+        encoding: The encoding settings, which name the number format.
+        device: The device to load it on.
+        files: The files that the directory must still contain when the model is loaded; None: no check.
 
     Raises:
-        InputError: It is a cross-encoder.
+        InputError: The model is a cross-encoder.
     """
     check_kind(folder, is_pair_scorer=False)
     dtype = _dtype(encoding, device, is_static=first_module(folder)[0] == StaticEmbedding.__name__)
@@ -68,14 +68,14 @@ def lazy_model(
 def load_prepared(
     folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None = None
 ) -> SentenceTransformer:
-    """Load a directory's model in a number format; `files` as for `lazy_model`."""
+    """Load the model of a directory in a number format; `files` as in `lazy_model`."""
     if files is not None:
         files.check(folder)
     return _prepare(load_model(folder, device), dtype)
 
 
 def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
-    """Copy a model in the number format that `lazy_model` would give it."""
+    """Return a copy of a model in the number format that `lazy_model` would load it in."""
     is_static = isinstance(model[0], StaticEmbedding)
     return _prepare(copy.deepcopy(model), _dtype(encoding, model.device, is_static=is_static))
 
@@ -89,5 +89,5 @@ def _prepare(model: SentenceTransformer, dtype: torch.dtype) -> SentenceTransfor
 
 
 def _dtype(encoding: Encoding, device: torch.device, *, is_static: bool) -> torch.dtype:
-    """Return the number format; `auto` leaves a static model, which multiplies no matrices, at float32."""
+    """Return the number format; `auto` is float32 for a static model, which multiplies no matrices."""
     return torch.float32 if is_static and encoding.dtype == "auto" else resolve_dtype(encoding.dtype, device)

@@ -1,4 +1,4 @@
-"""What enters a model: distinct texts, as token ids cut to its maximum length."""
+"""Tokenising: distinct texts become token ids, cut to the model's maximum length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from retune.core.errors import InputError
 from retune.encoding.fingerprint import Role
 from retune.models.encoding_settings import Encoding
 
-CHUNK = 1000  # texts; the tokeniser keeps what it cuts off for as long as the chunk lives
+CHUNK = 1000  # texts tokenised at once; the tokens cut off stay in memory until the chunk is done
 SHOWN = 60  # characters of a text in a message
-LEAST_NORM = 0.5  # scaled vectors have 1, or 0 where there was nothing to scale
+MIN_NORM = 0.5  # a scaled vector has norm 1, or 0 if it has no direction
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts to encode, each distinct one once.
+    """Texts to encode, each distinct text once.
 
     Attributes:
-        role: Of all of them.
-        texts: The distinct ones, prompts and prefixes included.
-        rows: Of every text given, its place in `texts`.
-        ids: Of every text given, for messages, or None.
+        role: Whether they are queries or documents.
+        texts: The distinct texts, prompts and prefixes included.
+        rows: For every text given, its position in `texts`.
+        ids: For every text given, its id for messages; or None.
     """
 
     role: Role
@@ -36,44 +36,45 @@ class Texts:
 
     @classmethod
     def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> "Texts":
-        """Take all texts; `ids` are as many."""
+        """Collect the distinct texts; `ids` has one id per text, or is None."""
         if ids is not None and len(ids) != len(texts):
             raise ValueError(f"{role}: expected an id for each of {len(texts)} texts, got {len(ids)}")
-        places: dict[str, int] = {}
-        rows = [places.setdefault(text, len(places)) for text in texts]
-        return cls(role, list(places), np.array(rows, dtype=np.int64), ids)
+        positions: dict[str, int] = {}
+        rows = [positions.setdefault(text, len(positions)) for text in texts]
+        return cls(role, list(positions), np.array(rows, dtype=np.int64), ids)
 
     def name(self, row: int) -> str:
-        """Say which text of `texts` this is: the first id it came with, and how it starts."""
+        """Describe one of `texts` for a message: the first id it came with, and how it starts."""
         start = repr(self.texts[row][:SHOWN])
         if self.ids is None:
             return f"the text {start}"
         return f"{self.ids[int(np.argmax(self.rows == row))]!r}, which starts {start}"
 
     def check(self, vectors: np.ndarray, rows: Sequence[int]) -> None:
-        """Refuse vectors of these rows, scaled to norm 1, that are not finite or have no direction."""
+        """Refuse vectors of these rows, already scaled to norm 1, that are not finite or have no direction."""
         norms = np.linalg.norm(vectors, axis=1)
         if not np.isfinite(norms).all():
             row = rows[int(np.argmin(np.isfinite(norms)))]
             raise InputError(
-                f"{self.role}: expected finite vectors, got one that is not, of {self.name(row)}; try dtype: float32"
+                f"{self.role}: expected finite vectors, got one that is not finite for {self.name(row)}; "
+                "try dtype: float32"
             )
-        if (norms < LEAST_NORM).any():
-            raise self.no_direction(rows[int(np.argmax(norms < LEAST_NORM))])
+        if (norms < MIN_NORM).any():
+            raise self.no_direction(rows[int(np.argmax(norms < MIN_NORM))])
 
     def no_direction(self, row: int) -> InputError:
-        """Return the error for a text that gives no vector, or one of zeros."""
+        """Return the error for a text whose vector is zero or missing."""
         return InputError(
-            f"{self.role}: expected vectors with a direction, got zeros of {self.name(row)}: the model knows none of "
-            "its words; leave the text out, or take another model"
+            f"{self.role}: expected nonzero vectors, got zeros for {self.name(row)}: the model knows none of its "
+            "words; remove the text, or use another model"
         )
 
 
 class Tokenizer:
-    """A model's tokeniser with its maximum lengths and query suffix."""
+    """A model's tokeniser, with its maximum lengths and query suffix."""
 
     def __init__(self, tokenizer: Any, encoding: Encoding) -> None:
-        """Take the tokeniser of a transformer or of a static model, which has no special tokens."""
+        """Take the tokeniser of a transformer, or of a static model, which has no special tokens."""
         self._is_static = isinstance(tokenizer, tokenizers.Tokenizer)
         self.plain: Any = _wrap(tokenizer) if self._is_static else tokenizer
         self._encoding = encoding
@@ -99,7 +100,7 @@ class Tokenizer:
         return token_ids, is_cut
 
     def features(self, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
-        """Return what the model reads: texts padded to a length, or, if it is static, one after the other."""
+        """Return the model's input: texts padded to a length or, for a static model, concatenated."""
         if not self._is_static:
             return pad(self.plain, token_ids, length, device)
         starts = np.cumsum([0, *map(len, token_ids)])[:-1]
@@ -107,7 +108,7 @@ class Tokenizer:
         return {"input_ids": torch.from_numpy(ids).to(device), "offsets": torch.from_numpy(starts).to(device)}
 
     def _suffix_ids(self) -> list[int]:
-        """Return the suffix's ids as they are after a text: alone it might begin with a sign for the start of one."""
+        """Return the suffix's ids as they are after a text: alone, it might begin with a start-of-text token."""
         text, whole, alone = (
             list(self.plain(text, add_special_tokens=False)["input_ids"]) if text else []
             for text in ("a", "a" + self._encoding.query_suffix, self._encoding.query_suffix)
@@ -120,7 +121,7 @@ class Tokenizer:
 
 
 def max_length(encoding: Encoding, role: Role) -> int:
-    """Return the most tokens of a text, special tokens and suffix included."""
+    """Return the most tokens a text may have, special tokens and suffix included."""
     return encoding.query_max_length if role == "queries" else encoding.document_max_length
 
 
@@ -129,8 +130,8 @@ def _wrap(tokenizer: tokenizers.Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def pad(tokenizer: Any, token_ids: list[list[int]], length: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return input ids and attention mask, (texts, length), padded on the tokenizer's side."""
-    input_ids = np.full((len(token_ids), length), tokenizer.pad_token_id or 0)  # some decoders have none: it is masked
+    """Return input ids and attention mask, (texts, length), padded on the side that the tokenizer names."""
+    input_ids = np.full((len(token_ids), length), tokenizer.pad_token_id or 0)  # decoders without one: 0, masked
     mask = np.zeros_like(input_ids)
     for row, ids in enumerate(token_ids):
         start = length - len(ids) if tokenizer.padding_side == "left" else 0

@@ -1,4 +1,4 @@
-"""Several devices: one process each, which runs batches on its own copy of the model."""
+"""Encoding on several devices: one process per device runs batches on a copy of the model."""
 
 import multiprocessing
 from collections import deque
@@ -14,12 +14,12 @@ import torch
 from retune.core.errors import InputError
 
 Batch = tuple[list[list[int]], int]  # token ids, and the length they are padded to
-Forward = Callable[[Batch], np.ndarray | None]  # a batch's vectors; None: out of memory
-AHEAD = 2  # batches handed to each process before it asks for more
+Forward = Callable[[Batch], np.ndarray | None]  # returns a batch's vectors; None: out of memory
+AHEAD = 2  # batches queued per process
 
 
 class _Process:
-    """What a process of the pool holds."""
+    """The state of one process of the pool."""
 
     load: Callable[[str], Forward]
     device: str
@@ -33,14 +33,14 @@ _process = _Process()
 
 
 class Processes:
-    """A pool that starts with the first batch and ends, with all its processes, at the end of `with`."""
+    """A pool of processes, which start with the first batch and end with the `with` block."""
 
     def __init__(self, load: Callable[[str], Forward], devices: Sequence[str]) -> None:
-        """Take what to run.
+        """Describe the pool; no process starts yet.
 
         Args:
-            load: Called once in each process, with its device, when its first batch comes; pickled.
-            devices: One process each, such as `cuda:0`; a device may come twice.
+            load: Loads the model; pickled, and called with the device in each process with its first batch.
+            devices: Such as `cuda:0`: one process for each; a device may be listed twice.
         """
         self._load, self._devices = load, list(devices)
         self._pool: ProcessPoolExecutor | None = None
@@ -61,7 +61,7 @@ class Processes:
         self._pool = None
 
     def map(self, batches: Iterable[Batch]) -> Iterator[np.ndarray | None]:
-        """Yield what `Forward` returns for each batch, in their order.
+        """Yield the result of `Forward` for each batch, in order.
 
         Raises:
             InputError: A process failed or was killed.
@@ -76,19 +76,20 @@ class Processes:
             while running:
                 yield self._result(running.popleft())
         except BrokenProcessPool:
-            reason = "a process was killed, or ended by itself; is there memory for one model a process?"
-            raise self._error(reason) from None
+            raise self._error(
+                "a process ended early; each process needs memory for its own copy of the model"
+            ) from None
         finally:
             for future in running:
                 future.cancel()
 
     def _result(self, future: "Future[np.ndarray | None]") -> np.ndarray | None:
-        """Return a batch's vectors, or raise its process's failure as one line."""
+        """Return a batch's vectors, or raise the process's failure as one line."""
         try:
             return future.result()
         except (BrokenProcessPool, InputError):
             raise
-        except Exception as error:  # of any kind: it comes from another process
+        except Exception as error:  # any kind: it comes from another process
             raise self._error(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from None
 
     def _error(self, reason: str) -> InputError:
@@ -96,7 +97,7 @@ class Processes:
 
 
 def _start(load: Callable[[str], Forward], devices: Any, num_threads: int) -> None:
-    """Take one of the devices; the model is loaded with the first batch, as only a result can hold an error."""
+    """Take one of the devices; the model is loaded later, with the first batch, whose result can carry an error."""
     torch.set_num_threads(num_threads)
     _process.load, _process.device = load, devices.get()
 

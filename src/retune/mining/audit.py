@@ -1,4 +1,4 @@
-"""What was mined, in numbers and ids for Git, and in texts for people."""
+"""The audit of a mined set: numbers and ids for Git, texts for people."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ SUSPECTS = 20
 
 
 def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
-    """Return the negatives that look most like answers: those furthest above their query's lowest positive.
+    """Return the negatives most likely to be false: those that score furthest above their query's lowest positive.
 
     Returns:
-        `query_id`, `query`, `doc_id`, `document`, `score`, `rank` (or null), `positive_id`, `positive`,
-        `positive_score` (the lowest), worst first, at most twenty.
+        At most twenty rows, worst first: `query_id`, `query`, `doc_id`, `document`, `score`, `rank` (or null), and
+        the lowest-scoring positive as `positive_id`, `positive`, `positive_score`.
     """
     negatives = outcome.negatives
     excess = negatives.score - outcome.lowest_positive[negatives.query]
@@ -43,7 +43,7 @@ def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
 
 
 def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
-    """Return counts, shares, percentiles and the distribution of scores; no texts."""
+    """Return counts, shares, percentiles and the distribution of scores, without any texts."""
     negatives = outcome.negatives
     per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
     ranks = negatives.rank[negatives.rank != UNRANKED]
@@ -75,7 +75,7 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
 
 
 def _lowest_positives(inputs: Inputs, outcome: Outcome) -> np.ndarray:
-    """Return the position of each query's positive with the lowest score, by row."""
+    """Return the position of each query's lowest-scoring positive, by row."""
     rows, positions = flatten(inputs.positives)
     order = np.lexsort((outcome.positives, rows))
     return positions[order[np.searchsorted(rows, np.arange(len(inputs.queries)))]]

@@ -1,4 +1,4 @@
-"""Which documents a query's negatives may be drawn from: slices of rankings, or the corpus at random."""
+"""Candidates for a query's negatives: slices of rankings, or random documents of the corpus."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,14 +10,14 @@ UNRANKED = -1
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs of a query and a document that may become its negative, all arrays (pairs,).
+    """Pairs of a query and a document that may become its negative; all arrays are (pairs,).
 
     Attributes:
-        query: Row of the query.
-        document: Position of the document.
-        rank: In the ranking it comes from, from 0; -1 if it comes from none.
-        score: By the scorer, higher is closer.
-        key: A query takes its candidates in the order of their keys, lowest first.
+        query: The row of the query.
+        document: The position of the document.
+        rank: The document's rank in its ranking, counted from 0; -1 if it comes from no ranking.
+        score: The score that the scorer gives the pair; higher is closer.
+        key: Determines the order in which a query takes its candidates, lowest first.
     """
 
     query: np.ndarray
@@ -30,30 +30,30 @@ class Candidates:
         return len(self.query)
 
     def take(self, chosen: np.ndarray) -> "Candidates":
-        """Return those at some positions, or those where a mask is true."""
+        """Return the candidates at given positions, or those where a mask is true."""
         return Candidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @classmethod
     def of(cls, query: np.ndarray, document: np.ndarray, rank: np.ndarray | None = None) -> "Candidates":
-        """Make candidates that have no scores yet, keyed by the order they come in."""
+        """Return candidates without scores; their keys keep the given order."""
         pairs = len(query)
         rank = np.full(pairs, UNRANKED) if rank is None else rank
         return cls(query, document, rank, np.zeros(pairs, np.float32), np.arange(pairs, dtype=float))
 
     @classmethod
     def join(cls, pieces: Sequence["Candidates"]) -> "Candidates":
-        """Put pieces one after the other."""
+        """Concatenate several sets of candidates."""
         return cls(*(np.concatenate([getattr(piece, field.name) for piece in pieces]) for field in fields(cls)))
 
 
 def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: int) -> Candidates:
-    """Return the documents at ranks [first, stop) of any ranking, each once, but those that one has before `first`.
+    """Return the documents whose best rank in any ranking is in [first, stop), each once.
 
     Args:
-        rankings: Positions of documents, best first, (queries, depth) each; -1 where a ranking ends early.
-        rows: Of the queries.
-        first: First rank.
-        stop: Past the last rank.
+        rankings: For each ranking, positions of documents, best first, (queries, depth); -1 where a ranking ends early.
+        rows: The rows of the queries.
+        first: The first rank.
+        stop: The rank after the last one.
     """
     heads = [ranking[:, :stop] for ranking in rankings]
     ranks = [np.broadcast_to(np.arange(head.shape[1]), head.shape) for head in heads]
@@ -70,17 +70,17 @@ def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: i
 def at_random(
     rows: np.ndarray, rngs: Mapping[int, np.random.Generator], heads: np.ndarray, *, size: int, num_documents: int
 ) -> Candidates:
-    """Draw documents from the whole corpus but the head of a query's ranking.
+    """Draw documents from the whole corpus, except those at the head of the query's ranking.
 
     Args:
-        rows: Of the queries.
+        rows: The rows of the queries.
         rngs: A generator for each query, by its row.
-        heads: Positions that must not be drawn, (queries, any number).
-        size: Documents to draw for a query, those in its head included.
-        num_documents: In the corpus.
+        heads: Positions of the documents to leave out, (queries, any number).
+        size: How many documents to draw for each query; those in its head are then left out.
+        num_documents: The size of the corpus.
     """
-    drawn = []
+    samples = []
     for row, head in zip(rows.tolist(), heads, strict=True):
-        one = rngs[row].choice(num_documents, size=min(size, num_documents), replace=False)
-        drawn.append(one[~np.isin(one, head)])
-    return Candidates.of(np.repeat(rows, [len(one) for one in drawn]), np.concatenate(drawn))
+        sample = rngs[row].choice(num_documents, size=min(size, num_documents), replace=False)
+        samples.append(sample[~np.isin(sample, head)])
+    return Candidates.of(np.repeat(rows, [len(sample) for sample in samples]), np.concatenate(samples))

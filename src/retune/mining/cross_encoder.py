@@ -1,4 +1,4 @@
-"""The one place where a cross-encoder scores (query, document) pairs: the pairs of all queries in common batches."""
+"""The only place where a cross-encoder scores pairs of a query and a document; batches mix the pairs of all queries."""
 
 import hashlib
 import json
@@ -28,18 +28,18 @@ from retune.models.directory import check_kind, load_cross_encoder, pair_max_len
 from retune.models.encoding_settings import Encoding
 
 WINDOW = 32_768  # pairs whose tokens are in memory at once
-TOKENIZER_CHUNK = 1000  # pairs; the tokeniser keeps what it cuts off for as long as the chunk lives
+TOKENIZER_CHUNK = 1000  # pairs tokenised at once; the tokens cut off stay in memory until the chunk is done
 LOG = logging.getLogger(__name__)
 
-Pair = tuple[str, str]  # what the model reads: query and document, each with its prefix
-Tokens = dict[str, list[int]]  # of one pair: ids, and what else its tokenizer gives, such as which text they are of
+Pair = tuple[str, str]  # the model's input: query and document, each with its prefix
+Tokens = dict[str, list[int]]  # of one pair: token ids, and whatever else the tokenizer returns, such as token types
 
 
 class CrossEncoderScorer:
     """Scores pairs of a query and a document with one cross-encoder.
 
-    Batches are those of `Encoder`, so a pair's score does not depend on what
-    else is scored, nor on the order, and the cache may give it back.
+    Batches are formed as in `Encoder`, so a pair's score does not depend on the other pairs or their order, and the
+    cache can return it later.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class CrossEncoderScorer:
         *,
         files: ModelFiles | None = None,
     ) -> None:
-        """Take a loaded model, or one that is loaded with the first pair to score; `load` takes a directory.
+        """Take a loaded model, or one that is loaded with the first pair to score; for a directory, use `load`.
 
         Args:
-            model: Scores as it is, but for its head, which is made to read pairs one by one (`row_by_row`).
-            encoding: How texts enter it: prefixes, and as length of a pair the sum of both.
-            compute: Token budget and cache; the model is on its device already.
-            files: Where its weights come from, unchanged. None: nothing is cached.
+            model: The model; its layers that read one row per pair are changed by `multiply_row_by_row`.
+            encoding: Its prefixes and maximum lengths; a pair may be as long as both together.
+            compute: Token budget and cache; the model is already on its device.
+            files: The files of its weights, which are unchanged; None: no scores are cached.
         """
         self.encoding = encoding
         self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
@@ -66,7 +66,7 @@ class CrossEncoderScorer:
 
     @classmethod
     def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
-        """Take a cross-encoder that fetch wrote, with the cache that `compute` names.
+        """Return a scorer for a cross-encoder's directory, with the cache that `compute` names.
 
         The model itself is loaded with the first pair that is not cached.
         """
@@ -80,14 +80,14 @@ class CrossEncoderScorer:
         return cls(model, encoding, compute, files=files)
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
-        """Score each query with the document at its position.
+        """Score each query with the document at the same position.
 
         Args:
-            queries: One per pair, repeated as need be.
+            queries: One per pair; a query may be repeated.
             documents: One per pair.
 
         Returns:
-            (pairs,) float32, higher is closer: what the model's own `predict` gives, through the activation it names.
+            (pairs,) float32, higher is closer: the scores of the model's `predict`, with the activation it names.
         """
         prefixes = self.encoding.query_prefix, self.encoding.document_prefix
         pairs = [(prefixes[0] + query, prefixes[1] + text) for query, text in zip(queries, documents, strict=True)]
@@ -102,15 +102,15 @@ class CrossEncoderScorer:
 
     def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: "tqdm[Any]") -> None:
         left = list(range(len(pairs)))
-        while left:  # a second round only after the device ran out of memory
+        while left:  # repeats only after the device ran out of memory
             left = self._score_rows(pairs, left, scores, progress)
 
     def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: "tqdm[Any]") -> list[int]:
-        """Fill in rows of `scores` from the cache or the model; return those that memory did not suffice for."""
-        keys = [json.dumps(pair) for pair in pairs]  # no two pairs share one
+        """Fill in rows of `scores` from the cache or the model; return those left when memory ran out."""
+        keys = [json.dumps(pair) for pair in pairs]  # unique for each pair
         with self._open_cache() as cache:
             missing = cache.read(keys, rows, scores) if cache else rows
-            progress.initial += len(rows) - len(missing)  # what the cache gave does not count for the speed
+            progress.initial += len(rows) - len(missing)  # scores from the cache do not count for the speed
             progress.update(len(rows) - len(missing))
             done: set[int] = set()
             for batch, values in self._run_batches(pairs, missing):
@@ -122,9 +122,9 @@ class CrossEncoderScorer:
         return [row for row in missing if row not in done]
 
     def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield the rows of each batch and their scores, until all are done or the device is out of memory."""
+        """Yield the rows of each batch and their scores, until all are done or the device runs out of memory."""
         tokens = self._tokenize([pairs[row] for row in rows])
-        for members, length in self.batching.batches([len(each["input_ids"]) for each in tokens]):
+        for members, length in self.batching.batches([len(features["input_ids"]) for features in tokens]):
             self.batching.measure(self._model)
             scores = self._forward_or_none([tokens[member] for member in members], length)
             if scores is None:
@@ -134,7 +134,7 @@ class CrossEncoderScorer:
             yield batch, scores
 
     def _tokenize(self, pairs: list[Pair]) -> list[Tokens]:
-        """Tokenise pairs, cut from the end of whichever text is longer."""
+        """Tokenise pairs; a pair that is too long loses tokens at the end of its longer text."""
         chunks = (pairs[start : start + TOKENIZER_CHUNK] for start in range(0, len(pairs), TOKENIZER_CHUNK))
         return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
 
@@ -148,7 +148,7 @@ class CrossEncoderScorer:
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def _open_cache(self) -> AbstractContextManager[EmbeddingCache | None]:
-        """Open the file of scores made exactly as this scorer would make them now."""
+        """Open the cache file whose scores have exactly the bits that this scorer would compute."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
         device, dtype = self._lazy.device, self._lazy.dtype
@@ -162,7 +162,7 @@ class CrossEncoderScorer:
         return open_cache(self._cache_settings, Entry(key, self._files.name, "pairs", 1))
 
     def _forward_or_none(self, tokens: list[Tokens], length: int) -> np.ndarray | None:
-        """Run a batch, filled up to the shape of its bucket; None if the device has no memory for it."""
+        """Return the scores of a batch, after filling it up; None if the device runs out of memory."""
         try:
             return self._forward(self.batching.fill(tokens, length), length)[: len(tokens)]
         except torch.OutOfMemoryError:
@@ -193,7 +193,7 @@ def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | Non
 
 
 def _progress_bar(total: int) -> "tqdm[Any]":
-    """Show pairs a second, on average, and the time left."""
+    """Show average pairs per second and the time left."""
     return tqdm(total=total, desc="score pairs", unit="pair", leave=False, mininterval=1.0, smoothing=0)
 
 
@@ -202,6 +202,6 @@ def _check_finite(scores: np.ndarray, pairs: Sequence[Pair]) -> None:
     if not is_finite.all():
         query, document = pairs[int(np.argmin(is_finite))]
         raise InputError(
-            f"expected finite scores, got one that is not, of the query {query[:60]!r} with the document "
+            f"expected finite scores, got one that is not finite for the query {query[:60]!r} and the document "
             f"{document[:60]!r}; try dtype: float32"
         )

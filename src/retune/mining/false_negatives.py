@@ -1,4 +1,4 @@
-"""Documents that must never be a query's negative, because they answer it, or may."""
+"""False negatives: documents that must never be a query's negative, because they answer it or may do so."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,26 +13,27 @@ from retune.text.words import normal_form, words
 
 
 class FalseNegatives:
-    """Rejects candidates by rule.
+    """Rejects candidates that answer the query, or may do so.
 
     A document is rejected if it is a positive of the query (`positive`) or of another query with the same text
-    (`positive_of_equal_query`), has the text of such a positive (`text_of_positive`) or of the query
-    (`text_of_query`), has no text (`empty_text`), or nearly repeats such a positive (`near_duplicate`). Texts are
-    the same if they are in `similarity.normal_form`.
+    (`positive_of_equal_query`), has the same text as one of these positives (`text_of_positive`) or as the query
+    (`text_of_query`), has no text (`empty_text`), or is a near-duplicate of one of these positives
+    (`near_duplicate`). Texts are the same if their `normal_form` is.
     """
 
     def __init__(self, inputs: Inputs, near_duplicate: float | None) -> None:
         """Prepare the rules.
 
         Args:
-            inputs: All queries, also those whose candidates come later.
-            near_duplicate: Jaccard similarity in (0, 1] to a positive from which a document is rejected, or None.
+            inputs: All queries, including those whose candidates come later.
+            near_duplicate: The Jaccard similarity to a positive, in (0, 1], from which on a document is rejected; or
+                None.
         """
         num_documents = len(inputs.documents)
         normal = [normal_form(text) for text in [*inputs.document_texts, *inputs.query_texts]]
         codes = pd.factorize(np.array(normal, dtype=object))[0]
-        self._width = len(normal)  # more than any position or text code
-        self.text_codes = codes[:num_documents]  # equal where texts are, (documents,)
+        self._width = len(normal)  # greater than any position or text code
+        self.text_codes = codes[:num_documents]  # equal for equal texts, (documents,)
         self._query_codes = codes[num_documents:]
         self._is_empty = np.array([not text for text in normal[:num_documents]], dtype=bool)
         of_text: dict[int, set[int]] = defaultdict(set)
@@ -45,16 +46,19 @@ class FalseNegatives:
             {code: self.text_codes[list(positives)].tolist() for code, positives in of_text.items()}
         )
         self._near = self._keys_of(
-            {code: [two for one in positives for two in near[one]] for code, positives in of_text.items()}
+            {
+                code: [document for positive in positives for document in near[positive]]
+                for code, positives in of_text.items()
+            }
         )
 
     def reject(self, candidates: Candidates, rejected: Counter[str], *, near: bool) -> Candidates:
         """Return the candidates that no rule rejects.
 
         Args:
-            candidates: Of any queries.
-            rejected: Candidates by the first rule that rejects them, added to.
-            near: Whether near-duplicates are rejected as well.
+            candidates: Candidates of any queries.
+            rejected: Counts candidates by the first rule that rejects them; updated in place.
+            near: Whether near-duplicates are rejected too.
         """
         rules: dict[str, Callable[[Candidates], np.ndarray]] = {
             "positive": lambda pairs: self._is_in(self._positive, pairs.query, pairs.document),
@@ -73,12 +77,12 @@ class FalseNegatives:
         return candidates
 
     def _keys(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return one number for each pair of a row or text code, and a position or text code."""
+        """Return one number for each pair of a row (or text code) and a position (or text code)."""
         return np.asarray(rows * self._width + numbers, dtype=np.int64)
 
     def _keys_of(self, numbers: Mapping[int, Iterable[int]]) -> np.ndarray:
-        """Return the keys, sorted, of text codes of queries and the numbers that belong to each."""
-        pairs = [code * self._width + number for code, found in numbers.items() for number in found]
+        """Return the sorted keys of text codes of queries with each number that belongs to them."""
+        pairs = [code * self._width + number for code, members in numbers.items() for number in members]
         return np.unique(np.array(pairs, dtype=np.int64))
 
     def _is_in(self, keys: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -86,8 +90,8 @@ class FalseNegatives:
         wanted = self._keys(rows, numbers)
         if not len(keys):
             return np.zeros(len(wanted), dtype=bool)
-        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.asarray(keys[places] == wanted)
+        indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.asarray(keys[indices] == wanted)
 
     def _is_of_text(self, keys: np.ndarray, pairs: Candidates, numbers: np.ndarray) -> np.ndarray:
         """Mark the pairs whose number belongs to the text of their query."""
@@ -95,7 +99,7 @@ class FalseNegatives:
 
 
 def _near_documents(normal: Sequence[str], positives: Sequence[int], threshold: float | None) -> dict[int, list[int]]:
-    """Return, by position, the documents that nearly repeat each positive."""
+    """Return the near-duplicates of each positive, by position."""
     near: dict[int, list[int]] = defaultdict(list)
     if threshold is not None:
         of_positives = {position: shingles(words(normal[position])) for position in positives}

@@ -1,4 +1,4 @@
-"""The scores that a data set itself gives pairs of a query and a document."""
+"""The scores of pairs of a query and a document that come with the data set."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from retune.mining.inputs import Inputs, flatten
 
 
 class GivenScores:
-    """Looks up the score of any judged pair: a person's, or a teacher's."""
+    """Looks up the score that a person or a teacher model gave a judged pair."""
 
     def __init__(self, inputs: Inputs, dataset: str) -> None:
-        """Take a data set's scores.
+        """Take the scores of a data set.
 
         Raises:
             InputError: A judged pair has no score.
@@ -24,13 +24,13 @@ class GivenScores:
         pairs = [pair for judged in (inputs.positives, inputs.judged) for pair in self._pairs(*flatten(judged))]
         if absent := [pair for pair in pairs if pair not in self._scores]:
             raise InputError(
-                f"{dataset}: source scored: expected a score for each of {len(pairs)} judged documents, "
-                f"{len(absent)} have none, first: {absent[0][1]!r} of query {absent[0][0]!r}; "
-                "mend the raw data, or take source: given, where a model scores"
+                f"{dataset}: negatives_from scored: expected a score for each of {len(pairs)} judged documents, got "
+                f"{len(absent)} without one, first: {absent[0][1]!r} of query {absent[0][0]!r}; "
+                "fix the raw data, or set negatives_from: given, where a model scores them"
             )
 
     def __call__(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return float32 scores of judged pairs, (pairs,), as `PairScores` does."""
+        """Return float32 scores of judged pairs, (pairs,); the arguments are as in `PairScores`."""
         return np.array([self._scores[pair] for pair in self._pairs(rows, positions)], dtype=np.float32)
 
     def _pairs(self, rows: np.ndarray, positions: np.ndarray) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Queries, documents and judgments of a mining recipe, as rows and positions."""
+"""The queries, documents and judgments of a mining recipe, as rows and positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from retune.retrieval.cosines import pair_cosines
 
 @dataclass(frozen=True)
 class Inputs:
-    """What negatives are mined for, and from.
+    """The queries that negatives are mined for, and the documents they are mined from.
 
     Attributes:
-        queries: Those with positives, as in `Split`.
-        documents: As a corpus: first those ranked, then positives and judged ones from elsewhere.
-        num_ranked: Documents that are ranked.
+        queries: The queries that have positives, as in `Split`.
+        documents: The ranked documents, then positives and judged documents that are not ranked, as in a corpus.
+        num_ranked: The number of ranked documents.
         positives: Positions of each query's relevant documents, sorted.
         judged: Positions of each query's documents judged irrelevant, sorted.
-        num_without_positives: Queries left out.
-        scores: The data set's own, as in `Split`.
+        num_without_positives: The number of queries left out for lack of positives.
+        scores: The scores that come with the data set, as in `Split`.
     """
 
     queries: pd.DataFrame
@@ -42,28 +42,28 @@ class Inputs:
 
     @cached_property
     def document_texts(self) -> list[str]:
-        """Texts as they are encoded, by position."""
+        """The texts that are encoded, by position."""
         return document_texts(self.documents)
 
     @cached_property
     def query_texts(self) -> list[str]:
-        """Texts without prompts and prefixes, by row."""
+        """The texts without prompts and prefixes, by row."""
         return [str(text) for text in self.queries["text"]]
 
 
 class PairScores:
-    """Scores pairs of a query and a document with the scorer of a recipe."""
+    """Scores pairs of a query and a document with the scorer of the recipe."""
 
     def __init__(self, inputs: Inputs, model: "Vectors | CrossEncoderScorer") -> None:
-        """Take the vectors of an encoder, or a cross-encoder."""
+        """Take an encoder's vectors, or a cross-encoder."""
         self._inputs, self._model = inputs, model
 
     def __call__(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return float32 scores, higher is closer, (pairs,); of an encoder they are cosine similarities.
+        """Return float32 scores, (pairs,), higher is closer; those of an encoder are cosine similarities.
 
         Args:
-            rows: Of the queries, (pairs,).
-            positions: Of the documents, (pairs,).
+            rows: The rows of the queries, (pairs,).
+            positions: The positions of the documents, (pairs,).
         """
         if isinstance(self._model, Vectors):
             return self._model.cosines(rows, positions)
@@ -72,7 +72,7 @@ class PairScores:
 
 
 class Vectors:
-    """The vectors that one encoder gives the queries and the documents, computed when first asked for."""
+    """One encoder's vectors of the queries and the documents, computed on first use."""
 
     def __init__(self, inputs: Inputs, encoder: Encoder) -> None:
         self._inputs, self._encoder = inputs, encoder
@@ -91,18 +91,18 @@ class Vectors:
         return self._encoder.encode_documents(self._inputs.document_texts, ids=ids)
 
     def cosines(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the similarity of each pair, (pairs,)."""
+        """Return the cosine similarity of each pair, (pairs,)."""
         return pair_cosines(self.queries, self.documents, rows, positions)
 
 
 def read_inputs(dataset: Path, pool: Path, params: Mine) -> Inputs:
-    """Read a data set and the pool of a recipe; the same folder twice is a pool of the data set's own documents."""
+    """Read a recipe's data set and pool; if the folders are the same, the pool is the data set's corpus."""
     corpus, train = read_corpus(dataset), read_split(dataset, "train")
     return gather(corpus, train, None if pool == dataset else read_corpus(pool), params)
 
 
 def load_models(ranker: Path, scorer: Path, compute: Compute) -> tuple[Encoder, Encoder | CrossEncoderScorer]:
-    """Load the models of a recipe; the same folder twice is one model."""
+    """Load a recipe's ranker and scorer; if the folders are the same, they are one model."""
     encoder = Encoder.load(ranker, compute)
     if scorer == ranker:
         return encoder, encoder
@@ -112,32 +112,37 @@ def load_models(ranker: Path, scorer: Path, compute: Compute) -> tuple[Encoder, 
 
 
 def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> Inputs:
-    """Bring a recipe's tables into rows and positions.
+    """Turn a recipe's tables into rows and positions.
 
-    Documents of another data set's pool are named `<pool>:<doc_id>`, so that equal ids do not meet.
+    Documents from another data set's pool are named `<pool>:<doc_id>`, so that equal ids do not clash.
 
     Args:
-        corpus: Of the data set.
+        corpus: The corpus of the data set.
         train: Its training queries.
-        pool: The corpus that is ranked, or None if it is the data set's own.
-        params: Name the data set and the pool.
+        pool: The corpus that is ranked; None: the corpus of the data set.
+        params: The recipe, which names the data set and the pool.
 
     Raises:
-        InputError: No training query, or none with a positive.
+        InputError: There is no training query, or none with a positive.
     """
     if train.queries.empty:
-        raise InputError(f"{params.dataset}: expected training queries, got an empty train split")
+        raise InputError(
+            f"{params.dataset}: expected training queries, got an empty train split; mine a data set that has some"
+        )
     relevant = _of_query(train.qrels[train.qrels["relevance"] > 0])
     irrelevant = _of_query(train.qrels[train.qrels["relevance"] == 0])
     queries = train.queries[train.queries["query_id"].isin(relevant)].reset_index(drop=True)
     if queries.empty:
-        raise InputError(f"{params.dataset}: expected training queries with a relevant document, none has one")
+        raise InputError(
+            f"{params.dataset}: expected training queries with a relevant document, got none with one; "
+            "check its judgments"
+        )
     documents, num_ranked = _documents(corpus, train, pool, params)
     places = {doc_id: position for position, doc_id in enumerate(documents["doc_id"])}
     if absent := [doc_id for doc_id in train.qrels["doc_id"] if doc_id not in places]:
         raise InputError(
-            f"{params.dataset}: {len(absent)} of {len(train.qrels)} judgments name a document absent from the corpus, "
-            f"first: {absent[0]!r}; convert the data set again"
+            f"{params.dataset}: expected judgments of documents in the corpus, got {len(absent)} of "
+            f"{len(train.qrels)} whose document is absent, first: {absent[0]!r}; convert the data set again"
         )
     positives, judged = (
         [_positions(of.get(query_id, []), places) for query_id in queries["query_id"]] for of in (relevant, irrelevant)
@@ -147,7 +152,7 @@ def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params
 
 
 def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:
-    """Return those ranked and those judged, and how many are ranked; no more of them than the source needs."""
+    """Return the documents that `negatives_from` needs, the ranked ones first, and how many are ranked."""
     judged = corpus[corpus["doc_id"].isin(set(train.qrels["doc_id"]))]
     if params.negatives_from in ("none", "scored") or (
         params.negatives_from == "given" and params.shortage != "random"
@@ -158,8 +163,8 @@ def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, pa
     foreign = pool.assign(doc_id=[f"{params.pool}:{doc_id}" for doc_id in pool["doc_id"]])
     if both := set(foreign["doc_id"]) & set(judged["doc_id"]):
         raise InputError(
-            f"{params.dataset}: expected no id that begins like those of pool {params.pool!r}, got {min(both)!r}; "
-            "rename it, or the pool"
+            f"{params.dataset}: expected document ids other than those of pool {params.pool!r}, got {min(both)!r}; "
+            "rename the document or the pool"
         )
     return pd.concat([foreign, judged], ignore_index=True), len(pool)
 
@@ -173,6 +178,6 @@ def _positions(doc_ids: Sequence[str], places: dict[str, int]) -> np.ndarray:
 
 
 def flatten(numbers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row and the number of every pair of a row and a number in it, (pairs,) each."""
+    """Return every pair of a row and a number in it, as two arrays, (pairs,) each."""
     rows = np.repeat(np.arange(len(numbers)), [len(row) for row in numbers])
     return rows, np.concatenate([np.zeros(0, dtype=np.int64), *numbers])

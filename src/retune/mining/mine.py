@@ -1,4 +1,4 @@
-"""Give every training query hard negatives: documents a model ranks high that are not relevant to it."""
+"""Mining: give every training query hard negatives, irrelevant documents that a model ranks high."""
 
 import logging
 from collections import Counter
@@ -27,8 +27,8 @@ from retune.retrieval.exact import TILES
 LOG = logging.getLogger(__name__)
 
 CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
-SPARE = 4  # random documents looked at for each one wanted: some will be positives, or over a limit
-MOST_DRAWN = 4096  # of one query, where those do not suffice
+SPARE = 4  # random documents drawn for each one wanted: some are positives or over a limit
+MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough
 RANDOM_PAIRS = 1000
 NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
@@ -40,20 +40,20 @@ def mine(
 ) -> tuple[Mined, Outcome]:
     """Rank the pool for every query, and take negatives from ranges of ranks, within limits.
 
-    Ranks count from 0 with the positives still in the ranking, as the field's mining scripts do. What must never
-    be a negative: see `FalseNegatives`. Each query draws from its own generator, so its negatives do not depend on
-    other queries or on order.
+    Ranks count from 0 and include the positives, as in other mining scripts. `FalseNegatives` lists which documents are
+    never negatives. Each query has a random generator, so its negatives do not depend on other queries or their order.
 
     Args:
         inputs: Queries, documents and judgments.
-        ranker: Its vectors are searched.
-        scorer: Its scores are limited and kept; the same object as `ranker`, a cross-encoder, or another encoder.
+        ranker: The encoder that ranks the pool.
+        scorer: The model whose scores the limits apply to, and which are stored: `ranker` itself, a cross-encoder, or
+            another encoder.
         params: The recipe.
-        seed: Of all draws.
+        seed: The seed of everything random.
 
     Raises:
-        InputError: A range begins beyond the corpus, limits leave nothing, or a query is short of negatives and the
-            recipe says fail.
+        InputError: A range begins beyond the corpus, limits exclude all candidates, or a query has too few negatives
+            and the recipe says `shortage: fail`.
     """
     _check_ranges(inputs, params)
     miner = _Miner(inputs, ranker, scorer, params, seed)
@@ -72,15 +72,15 @@ def mine(
 
 @dataclass(frozen=True)
 class _Offer:
-    """Candidates from one place."""
+    """Candidates from one origin: a range, the judgments, or random documents."""
 
     origin: str
     candidates: Candidates
-    is_drawn: bool = False  # at random: their order is the sample's
+    is_drawn: bool = False  # at random, and in that order
 
 
 class _Miner:
-    """Mines one block of queries after the other."""
+    """Mines one block of queries after another."""
 
     def __init__(
         self, inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
@@ -126,7 +126,7 @@ class _Miner:
         return taken
 
     def _take_ranges(self, rows: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
-        """Add what each range is to give of the negatives still missing."""
+        """Add each range's share of the negatives still missing."""
         rankings = self.rankings.of(rows)
         counts = np.array([self.params.counts(missing) for missing in range(self.params.negatives + 1)])
         wanted = counts[self._missing(taken)]  # (queries, ranges)
@@ -142,8 +142,8 @@ class _Miner:
     def _take_random(
         self, origin: str, rows: np.ndarray, heads: np.ndarray, wanted: np.ndarray, taken: Candidates, rngs: Rngs
     ) -> Candidates:
-        """Add documents at random: first of a few, then, for queries that still want some, of many."""
-        for size in (SPARE * (self.params.negatives + SPARE), MOST_DRAWN):
+        """Add random documents: from a small sample, then from a large one for queries that still lack some."""
+        for size in (SPARE * (self.params.negatives + SPARE), MAX_DRAWN):
             is_short = wanted[rows] > 0
             rows, heads = rows[is_short], heads[is_short]
             if not len(rows):
@@ -156,14 +156,14 @@ class _Miner:
         return taken
 
     def _take(self, offer: _Offer, wanted: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
-        """Add to what is taken what rules, limits and sampling choose from an offer.
+        """Add the candidates of an offer that rules, limits and sampling select.
 
-        What neither limits nor sampling look at is scored only once it is chosen: a cross-encoder is slow.
+        Where neither limits nor sampling need scores, only the selected candidates are scored: cross-encoders are slow.
         """
         outcome, params = self.outcome, self.params
-        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # these two are taken as they are
+        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # none for these two
         is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
-        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most of it is drawn to spare
+        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most random ones are spare
         left = offer.candidates.take(wanted[offer.candidates.query] > 0)
         left = self.rules.reject(left, rejected, near=offer.origin != JUDGED)
         if offer.origin not in (JUDGED, RANDOM):
@@ -181,12 +181,12 @@ class _Miner:
         return Candidates.join([taken, new])
 
     def _missing(self, taken: Candidates) -> np.ndarray:
-        """Return how many negatives each query still wants, by row."""
+        """Return how many negatives each query still lacks, by row."""
         return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
 
 
 def _block_size(params: Mine, device: str) -> int:
-    """Return how many queries are mined at once: a tile of the search, fewer where rankings are deep."""
+    """Return how many queries are mined at once: a tile of the search, or fewer if rankings are deep."""
     tile, _ = TILES.get(device, TILES["cpu"])
     return max(1, min(tile, CANDIDATES_A_BLOCK // max(1, params.depth)))
 
@@ -222,11 +222,11 @@ def _check_ranges(inputs: Inputs, params: Mine) -> None:
                 f"{params.pool!r}, got {first}; lower it"
             )
         if stop is not None and stop > inputs.num_ranked:
-            LOG.warning("range [%d, %d) ends at the last of %d documents", first, stop, inputs.num_ranked)
+            LOG.warning("range [%d, %d) is cut to the %d documents of the pool", first, stop, inputs.num_ranked)
 
 
 def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
-    """Put positives and negatives together, with the texts they name."""
+    """Return positives and negatives together, with their texts."""
     ids = inputs.documents["doc_id"].to_numpy()
     negatives = outcome.negatives
     cuts = np.searchsorted(negatives.query, np.arange(1, len(inputs.queries)))
@@ -240,5 +240,5 @@ def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
             "source": dataset,
         }
     )
-    named = np.unique(np.concatenate([negatives.document, *inputs.positives]))
-    return Mined(examples, inputs.queries, inputs.documents.iloc[named].reset_index(drop=True))
+    used = np.unique(np.concatenate([negatives.document, *inputs.positives]))
+    return Mined(examples, inputs.queries, inputs.documents.iloc[used].reset_index(drop=True))

@@ -1,4 +1,4 @@
-"""Put two mined sets together, their rows marked with their source, and each source with its weight."""
+"""Mixing: join two mined sets, whose rows carry the name of their source, and give each source a weight."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,9 +14,9 @@ DOC_IDS = ("positive_ids", "negative_ids")
 
 
 def mix(first: Mined, second: Mined, params: Mix) -> Mined:
-    """Join two mined sets; `<name>/` is put before ids and sources of each, so that equal ones do not meet.
+    """Join two mined sets; their ids and sources get the prefix `<name>/`, so that equal ones do not clash.
 
-    Weights multiply: a source's weight in a mixture, times the mixture's in this one.
+    If one of them is a mixture itself, the weights of its sources are multiplied by its weight in this mixture.
     """
     parts = [
         _marked(mined, name, weight)
@@ -35,16 +35,16 @@ def mix(first: Mined, second: Mined, params: Mix) -> Mined:
 
 
 def counts(mixture: Mined) -> dict[str, Any]:
-    """Return each source's weight and what it holds, and the distribution of scores for `dvc plots`."""
+    """Return each source's weight and counts, and the distribution of scores for `dvc plots`."""
     assert mixture.weights is not None
     positive, negative = (
         np.concatenate(mixture.examples[f"{kind}_scores"].tolist()) for kind in ("positive", "negative")
     )
     sources = {}
     for source, weight in zip(mixture.weights["source"], mixture.weights["weight"], strict=True):
-        own = mixture.examples[mixture.examples["source"] == source]
-        positives, negatives = (int(own[name].map(len).sum()) for name in DOC_IDS)
-        sources[source] = {"weight": weight, "queries": len(own), "positives": positives, "negatives": negatives}
+        examples = mixture.examples[mixture.examples["source"] == source]
+        positives, negatives = (int(examples[name].map(len).sum()) for name in DOC_IDS)
+        sources[source] = {"weight": weight, "queries": len(examples), "positives": positives, "negatives": negatives}
     return {
         "queries": len(mixture.queries),
         "documents": len(mixture.documents),
@@ -54,17 +54,17 @@ def counts(mixture: Mined) -> dict[str, Any]:
 
 
 def _marked(mined: Mined, name: str, weight: float) -> Mined:
-    """Put `<name>/` before all ids and sources, and give every source its weight."""
-    examples, weights, mark = mined.examples, mined.weights, f"{name}/"
+    """Prefix all ids and sources with `<name>/`, and multiply the weights of its sources by `weight`."""
+    examples, weights, prefix = mined.examples, mined.weights, f"{name}/"
     if weights is None:
         weights = pd.DataFrame({"source": examples["source"].unique(), "weight": 1.0})
     ids: dict[str, Any] = {
-        column: [[mark + doc_id for doc_id in own] for own in examples[column]] for column in DOC_IDS
+        column: [[prefix + doc_id for doc_id in doc_ids] for doc_ids in examples[column]] for column in DOC_IDS
     }
     return replace(
         mined,
-        examples=examples.assign(query_id=mark + examples["query_id"], source=mark + examples["source"], **ids),
-        queries=mined.queries.assign(query_id=mark + mined.queries["query_id"]),
-        documents=mined.documents.assign(doc_id=mark + mined.documents["doc_id"]),
-        weights=weights.assign(source=mark + weights["source"], weight=weights["weight"] * weight),
+        examples=examples.assign(query_id=prefix + examples["query_id"], source=prefix + examples["source"], **ids),
+        queries=mined.queries.assign(query_id=prefix + mined.queries["query_id"]),
+        documents=mined.documents.assign(doc_id=prefix + mined.documents["doc_id"]),
+        weights=weights.assign(source=prefix + weights["source"], weight=weights["weight"] * weight),
     )

@@ -1,4 +1,4 @@
-"""What mining did, for the audit, and whether it is good enough to go on."""
+"""The outcome of mining, for the audit, and the checks that it must pass."""
 
 import logging
 from collections import Counter
@@ -12,26 +12,26 @@ from retune.params.mine import Mine
 
 LOG = logging.getLogger(__name__)
 
-JUDGED, RANDOM = "judged", "random"  # where negatives come from that come from no range
-MANY = 0.9  # of the candidates outside the limits: worth a warning
+JUDGED, RANDOM = "judged", "random"  # the origins of negatives that come from no range
+MANY = 0.9  # a larger share of candidates outside the limits gives a warning
 
 
 @dataclass
 class Outcome:
-    """What mining did, for the audit.
+    """The result of mining, with counts for the audit.
 
     Attributes:
-        negatives: All of them, a query's hardest first.
-        positives: Scores of all positives, query after query.
-        lowest_positive: The lowest of each query's.
-        random_pairs: Scores of random pairs of a query and a document that is not its positive.
-        recall: Of the search, where it is not exact.
-        truncated: Texts that the encoders cut to their maximum length, by role.
-        origins: Negatives by where they come from: a range, `judged` or `random`.
-        rejected: Candidates by the rule that says they may answer the query.
-        num_candidates: In the ranges, those rejected left out.
-        outside: Candidates by the limit they do not keep to.
-        short: Ids of queries with fewer negatives than wanted, before random ones fill up.
+        negatives: All negatives, each query's hardest first.
+        positives: The scores of all positives, query after query.
+        lowest_positive: The lowest score of each query's positives.
+        random_pairs: The scores of random pairs of a query and a document that is not its positive.
+        recall: The recall of the search; None if the search is exact.
+        truncated: The number of texts that the encoders cut to their maximum length, by role.
+        origins: The number of negatives, by origin: a range, `judged` or `random`.
+        rejected: The number of candidates that may answer the query, by the rule that rejects them.
+        num_candidates: The number of candidates in the ranges that no rule rejects.
+        outside: The number of candidates outside the limits, by the limit they exceed.
+        short: The ids of queries with fewer negatives than wanted, before random ones are added.
     """
 
     negatives: Candidates
@@ -48,29 +48,29 @@ class Outcome:
 
 
 def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:
-    """Refuse limits that leave nothing, no negatives at all, and a shortage where the recipe allows none.
+    """Refuse an outcome where limits exclude all candidates, there are no negatives, or too few of them.
 
     Raises:
-        InputError: With the shares of the limits, or the queries that are short.
+        InputError: One of these is the case; too few negatives are an error only if the recipe says `shortage: fail`.
     """
     outside = outcome.outside.total()
     if outside and outside == outcome.num_candidates:
         raise InputError(
-            f"{params.dataset}: limits: expected candidates within them, all {outside:,} are outside "
-            f"({_shares(outcome.outside)}); loosen them or take another range"
+            f"{params.dataset}: limits: expected candidates within the limits, got all {outside:,} outside "
+            f"({_shares(outcome.outside)}); loosen the limits, or use another range"
         )
     if params.negatives and not outcome.origins.total():
         raise InputError(
-            f"{params.dataset}: expected negatives, found none (rejected: {_shares(outcome.rejected) or 'nothing'}); "
-            "widen the range, or take another ranking"
+            f"{params.dataset}: expected negatives, got none (rejected: {_shares(outcome.rejected) or 'nothing'}); "
+            "widen the range, or use another ranking"
         )
     if outside > MANY * outcome.num_candidates:
         LOG.warning("limits reject %d of %d candidates", outside, outcome.num_candidates)
     if outcome.short and params.shortage == "fail":
         raise InputError(
-            f"{params.dataset}: expected {params.negatives} negatives for every query, {len(outcome.short)} of "
-            f"{num_queries} have fewer, first: {outcome.short[0]!r}; widen the range, loosen limits, or take "
-            "shortage: fewer or random"
+            f"{params.dataset}: expected {params.negatives} negatives for every query, got fewer for "
+            f"{len(outcome.short)} of {num_queries} queries, first: {outcome.short[0]!r}; widen the range, loosen the "
+            "limits, or set shortage: fewer or random"
         )
 
 

@@ -1,4 +1,4 @@
-"""The rankings a recipe mines: by vectors, by words, or both."""
+"""The rankings that a recipe mines: dense, BM25, or both."""
 
 from collections.abc import Callable
 
@@ -13,29 +13,29 @@ from retune.retrieval.index import build_index, check_recall, recall
 
 
 class Rankings:
-    """Ranks the pool for any query, in as many ways as a recipe names.
+    """Ranks the pool for any query, in each way that the recipe names.
 
     Attributes:
-        recall: Of the vector search, where it is not exact.
+        recall: The recall of the vector search; None if the search is exact.
     """
 
     def __init__(self, inputs: Inputs, vectors: Vectors, params: Mine, *, device: torch.device, seed: int) -> None:
         """Index the documents.
 
         Args:
-            inputs: Say what is ranked.
-            vectors: Searched, if the recipe ranks by vectors.
+            inputs: The queries, and the documents to rank.
+            vectors: The vectors to search, if the recipe uses dense ranking.
             params: The recipe.
-            device: Where exact search computes.
-            seed: Of the sample of queries that measures recall.
+            device: The device for exact search.
+            seed: The seed of the sample of queries that recall is measured on.
 
         Raises:
-            InputError: The index does not fit the corpus, or misses too many neighbours.
+            InputError: The index does not suit the size of the corpus, or its recall is too low.
         """
         self._depth = min(params.depth, inputs.num_ranked)
         self.recall: float | None = None
         self._rankers: list[Callable[[np.ndarray], np.ndarray]] = []
-        is_ranked = params.negatives_from == "mined" and self._depth > 0  # else all negatives are judged or random
+        is_ranked = params.negatives_from == "mined" and self._depth > 0  # otherwise negatives are judged or random
         if is_ranked and params.ranking != "bm25":
             documents = vectors.documents[: inputs.num_ranked]
             search = build_index(documents, params.search, device)

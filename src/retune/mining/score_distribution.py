@@ -1,4 +1,4 @@
-"""How the scores of a mined set are distributed."""
+"""The distribution of the scores of a mined set."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ BINS = 40
 
 
 def score_distribution(positives: np.ndarray, negatives: np.ndarray, random: np.ndarray) -> list[dict[str, float]]:
-    """Return the share of positives, negatives and random pairs in bins of score, for `dvc plots`."""
+    """Return the shares of positives, negatives and random pairs in each bin of scores, for `dvc plots`."""
     both = np.concatenate([positives, negatives, random])
     edges = np.linspace(both.min(), both.max() + 1e-6, BINS + 1)
     shares = [np.histogram(scores, edges)[0] / max(len(scores), 1) for scores in (positives, negatives, random)]

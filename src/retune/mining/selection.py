@@ -1,4 +1,4 @@
-"""Take as many of a query's candidates as are wanted: limits on scores, the order of sampling, no text twice."""
+"""Selecting a query's negatives among its candidates: limits on scores, the order of sampling, no text twice."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from retune.params.mine import Limits, Mine
 
 
 def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]) -> Candidates:
-    """Return the candidates whose scores keep to the limits.
+    """Return the candidates whose scores are within the limits.
 
-    `percent_of_positive` is TopK-PercPos and `absolute_margin` TopK-MarginPos of NV-Retriever (arXiv:2407.15831),
-    the first so that it also tightens where the positive's score is below 0.
+    `percent_of_positive` is TopK-PercPos and `absolute_margin` is TopK-MarginPos of NV-Retriever (arXiv:2407.15831);
+    the former is changed so that it also works for positives with scores below 0.
 
     Args:
-        candidates: With scores.
+        candidates: Candidates with scores.
         positive: The lowest score of each query's positives, by row of the query.
-        limits: Those that are None do not count.
-        rejected: Candidates by the first limit that rejects them, added to.
+        limits: The limits; those that are None are ignored.
+        rejected: Counts candidates by the first limit that rejects them; updated in place.
     """
     for name, value in limits:
         if value is None:
@@ -40,15 +40,15 @@ def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, 
 
 
 def sampling_keys(candidates: Candidates, params: Mine, rngs: Mapping[int, np.random.Generator]) -> np.ndarray:
-    """Return what sorts each query's candidates in the order of sampling, (pairs,).
+    """Return keys that sort each query's candidates in the order of sampling, (pairs,).
 
-    Sampling by score draws without replacement with weights exp(score / temperature), by the Gumbel-top-k trick
+    Sampling by score draws without replacement, with weights exp(score / temperature), by the Gumbel-top-k trick
     (Kool et al., arXiv:1903.06059).
 
     Args:
-        candidates: With scores, a query's in one piece.
-        params: Say how to sample.
-        rngs: A generator for each query, by its row; each is used for its query's candidates only.
+        candidates: Candidates with scores; those of a query are contiguous.
+        params: The recipe, which says how to sample.
+        rngs: A generator for each query, by its row, used for that query's candidates only.
     """
     if params.sampling == "top":
         return -candidates.score.astype(float)
@@ -64,13 +64,13 @@ def sampling_keys(candidates: Candidates, params: Mine, rngs: Mapping[int, np.ra
 
 
 def take_first(candidates: Candidates, texts: np.ndarray, wanted: np.ndarray, taken: Candidates) -> Candidates:
-    """Return each query's first candidates by key, distinct in text.
+    """Return each query's first candidates by key, without repeating a text.
 
     Args:
-        candidates: With keys; equal keys keep their order.
-        texts: Code of each document's text, by position; equal where texts are.
+        candidates: Candidates with keys; equal keys keep their order.
+        texts: A code for each document's text, by position; equal texts have equal codes.
         wanted: How many to take, by row of the query.
-        taken: What the queries have already; its texts are not taken again.
+        taken: The candidates already taken, whose texts are not taken again.
     """
     width = int(texts.max(initial=0)) + 1
     in_order = candidates.take(np.lexsort((candidates.key, candidates.query)))

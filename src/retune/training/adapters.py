@@ -1,4 +1,4 @@
-"""LoRA (Hu et al., arXiv:2106.09685) on a sentence-transformers model: put in, merged, saved by itself."""
+"""LoRA adapters (Hu et al., arXiv:2106.09685) on a sentence-transformers model: add, merge, save."""
 
 import copy
 from pathlib import Path
@@ -20,16 +20,16 @@ from retune.params.finetune import Lora
 
 
 def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) -> None:
-    """Freeze a model in place and add matrices of low rank to its linear layers, which are what is trained.
+    """Freeze a model in place, and add trainable low-rank matrices to its linear layers.
 
     Args:
-        model: Its first module is a transformer.
-        lora: The matrices.
-        base: The name of the model, which the adapter's config tells.
-        seed: Of the matrices that do not begin as zeros.
+        model: A model whose first module is a transformer.
+        lora: Describes the matrices.
+        base: The name of the model, recorded in the adapter's config.
+        seed: The seed of the matrices that are not initialised to zero.
 
     Raises:
-        InputError: The model has no layers of a name in `target_modules`.
+        InputError: A name in `target_modules` is not the name of a linear layer.
     """
     transformer: Any = model[0]
     for parameter in model.parameters():
@@ -48,19 +48,19 @@ def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) ->
     }
     if isinstance(lora.target_modules, list) and (unknown := sorted(set(lora.target_modules) - names)):
         raise InputError(
-            f"lora.target_modules: expected names of linear layers, {', '.join(sorted(names))}, or all-linear, "
-            f"got {', '.join(unknown)}"
+            f"lora.target_modules: expected all-linear or names of linear layers ({', '.join(sorted(names))}), "
+            f"got {', '.join(unknown)}; use these names"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         transformer.model = get_peft_model(transformer.model, config)
-    told = transformer.model.peft_config["default"]
-    told.base_model_name_or_path = base
-    told.target_modules = sorted(told.target_modules)  # a set, which is written in another order each time
+    peft_config = transformer.model.peft_config["default"]
+    peft_config.base_model_name_or_path = base
+    peft_config.target_modules = sorted(peft_config.target_modules)  # a set, written in another order each time
 
 
 def copy_whole(model: SentenceTransformer) -> SentenceTransformer:
-    """Return a copy of a model in training as it is used: what an adapter adds is in its weights, no autocast."""
+    """Return a copy of a model in training for inference: adapter merged, no autocast."""
     transformer = _transformer(model)
     merged = {id(transformer): _merged(transformer)} if isinstance(transformer, PeftModel) else {}
     whole = copy.deepcopy(model, merged).eval()
@@ -70,15 +70,15 @@ def copy_whole(model: SentenceTransformer) -> SentenceTransformer:
 
 
 def _merged(adapted: PeftModel) -> Any:
-    """Return a transformer with its adapter in its weights: those of the base as it is saved, were they in 4 bits."""
+    """Return a copy of a transformer with its adapter merged; a base in 4 bits is first reloaded in full precision."""
     base: Any = adapted.get_base_model()
     if not _is_in_4bit(base):
         return copy.deepcopy(adapted).merge_and_unload()
     saved = type(base).from_pretrained(base.name_or_path, local_files_only=True, dtype="auto").to(base.device)
     config = copy.deepcopy(adapted.peft_config["default"])  # peft writes the path of the base into it
-    again = get_peft_model(saved, config, low_cpu_mem_usage=True)  # draws no random numbers
-    set_peft_model_state_dict(again, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
-    return again.merge_and_unload()
+    unquantised = get_peft_model(saved, config, low_cpu_mem_usage=True)  # uses no random numbers
+    set_peft_model_state_dict(unquantised, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
+    return unquantised.merge_and_unload()
 
 
 def _is_in_4bit(transformer: Any) -> bool:
@@ -86,10 +86,10 @@ def _is_in_4bit(transformer: Any) -> bool:
 
 
 def save_adapter(model: SentenceTransformer, folder: Path) -> None:
-    """Write the adapter of a model, if it has one, as peft does but for its card."""
+    """Write a model's adapter, if it has one, as peft does, but without peft's model card."""
     transformer = _transformer(model)
     if isinstance(transformer, PeftModel):
-        transformer.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the Hub
+        transformer.save_pretrained(str(folder), save_embedding_layers=False)  # otherwise it asks the Hub
         (folder / "README.md").unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Scores of a model in training on the dev split, ranked as `eval` would rank it."""
+"""Dev scores: rank the dev split with a model in training, as `eval` would do."""
 
 from collections.abc import Callable
 
@@ -17,15 +17,17 @@ from retune.training.spec import Task
 
 
 def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
-    """Return what ranks the dev split with a model as `eval` would."""
+    """Return a function that scores a model on the dev split."""
     corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
     if dev.queries.empty:
-        raise InputError("expected dev queries, got an empty dev split; give the data set one (convert.<name>.dev)")
+        raise InputError(
+            f"{task.dev}: expected dev queries, got an empty dev split; set convert.<name>.dev to make one"
+        )
     if task.params.dev_documents is not None:
         judged = corpus["doc_id"].isin(dev.qrels["doc_id"])
-        texts = pd.Series(document_texts(corpus), index=corpus.index)  # ids of another data set may be the same
-        is_named = judged | texts.isin(document_texts(mined.documents))
-        corpus = sample_dev_corpus(corpus, is_named.to_numpy(), task.params.dev_documents, seed=task.seed)
+        texts = pd.Series(document_texts(corpus), index=corpus.index)  # compared by text: ids may belong to other data
+        is_needed = judged | texts.isin(document_texts(mined.documents))
+        corpus = sample_dev_corpus(corpus, is_needed.to_numpy(), task.params.dev_documents, seed=task.seed)
     metric = task.params.dev_metric
     _, k = parse_metric(metric)
 
@@ -36,21 +38,21 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
     return score
 
 
-def sample_dev_corpus(corpus: pd.DataFrame, is_named: np.ndarray, count: int, *, seed: int) -> pd.DataFrame:
-    """Return the documents named and `count` others drawn at random, in the order of the corpus."""
-    is_taken = is_named.copy()
-    is_taken[generator(seed, "dev documents").permutation(np.flatnonzero(~is_named))[:count]] = True
+def sample_dev_corpus(corpus: pd.DataFrame, is_needed: np.ndarray, count: int, *, seed: int) -> pd.DataFrame:
+    """Return the documents that are needed and `count` others drawn at random, in the order of the corpus."""
+    is_taken = is_needed.copy()
+    is_taken[generator(seed, "dev documents").permutation(np.flatnonzero(~is_needed))[:count]] = True
     return corpus[is_taken].reset_index(drop=True)
 
 
 def evaluate(encoder: Encoder, corpus: pd.DataFrame, split: Split, ks: list[int]) -> pd.DataFrame:
-    """Rank the whole corpus for every query of a split and return its scores, as `score_ranking` does.
+    """Rank the whole corpus for every query of a split, and return the scores of `score_ranking`.
 
     Raises:
         InputError: The split has no queries.
     """
     if split.queries.empty:
-        raise InputError("expected queries to evaluate on, got an empty split; give the data set one (convert.<name>)")
+        raise InputError("expected queries to evaluate on, got an empty split; set convert.<name> to make one")
     documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
     texts, prompts, ids = (split.queries[column].tolist() for column in ("text", "prompt", "query_id"))
     queries = encoder.encode_queries(texts, prompts, ids=ids)

@@ -1,4 +1,4 @@
-"""Fine-tune a model on mined examples and write it, complete, with the history of its training."""
+"""Fine-tune a model on mined examples, and write the tuned model and its training history."""
 
 import logging
 import shutil
@@ -40,14 +40,14 @@ LOG = logging.getLogger(__name__)
 
 
 def finetune(task: Task, out: Path, history: Path) -> None:
-    """Write the fine-tuned model to `out` and its loss, learning rate and dev score by step to `history`.
+    """Write the tuned model to `out`, and its loss, learning rate and dev score by step to `history`.
 
-    A run that was killed is taken up where its last checkpoint was written, and ends with the same bytes. It starts
-    the processes it is to run in, unless it is one that torchrun started.
+    A training that was killed resumes at its last checkpoint and writes the same bytes as an undisturbed one. This
+    starts the processes of the training, unless torchrun started this process.
 
     Raises:
-        InputError: No dev queries, too few mined negatives, an unknown metric or training argument, a loss that is
-            not finite, or too little memory.
+        InputError: There are no dev queries, too few mined negatives, an unknown metric or training argument, a loss
+            that is not finite, or too little memory.
     """
     if task.params.method == "none":
         with atomic_directory(out) as partial:
@@ -59,7 +59,7 @@ def finetune(task: Task, out: Path, history: Path) -> None:
     with joined(device), ExitStack() as stack:
         scratch = from_main(lambda: stack.enter_context(scratch_directory(out, _key(task))))
         rows = _train(task, scratch)
-        wait()  # for those that still look at checkpoints
+        wait()  # other processes may still read checkpoints
         if rank() == 0:
             with atomic_directory(out) as partial:
                 shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
@@ -68,7 +68,7 @@ def finetune(task: Task, out: Path, history: Path) -> None:
 
 
 def _key(task: Task) -> str:
-    """Hash what decides the bits of a run."""
+    """Hash everything that determines the bits of the tuned model."""
     state = {
         "params": task.params.model_dump(),
         "token_budget": task.compute.token_budget,
@@ -83,10 +83,10 @@ def _key(task: Task) -> str:
 
 
 def _train(task: Task, scratch: Path) -> list[HistoryRow]:
-    """Train, leave the model to write in `scratch`, and return what the history tells."""
+    """Train, leave the tuned model in `scratch`, and return the training history."""
     params, compute = task.params, task.compute
     device = resolve_device(compute.device)
-    tune_memory(device, ALL_KERNELS)  # a step needs all it has, again and again
+    tune_memory(device, ALL_KERNELS)  # every step needs all kernels again
     encoding = read_encoding(task.base)
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
@@ -116,11 +116,11 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
         data_collator=Collator(plan, model.tokenizer, encoding),
     )
     profile = describe_profile(model, args, attention=PACKED if loss.packed_config else None)
-    told = profile, params.dropout, compute.token_budget, plan.num_batches
-    LOG.info("training on %s, dropout %g, %d tokens a forward pass, %d batches an epoch", *told)
+    settings = profile, params.dropout, compute.token_budget, plan.num_batches
+    LOG.info("training on %s, dropout %g, %d tokens per forward pass, %d batches per epoch", *settings)
     checkpoint = from_main(lambda: newest_checkpoint(scratch))
     if checkpoint:
-        LOG.info("going on from %s", checkpoint)
+        LOG.info("resuming from %s", checkpoint)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (RuntimeError, MemoryError) as error:
@@ -128,7 +128,6 @@ def _train(task: Task, scratch: Path) -> list[HistoryRow]:
             raise
         raise InputError(memory_advice(model, params, compute.token_budget)) from None
     rows = trainer.history_rows()
-    LOG.info(
-        "kept: %s; dev %s: %s", params.checkpoint, params.dev_metric, [row.dev for row in rows if row.dev is not None]
-    )
+    scores = [row.dev for row in rows if row.dev is not None]
+    LOG.info("checkpoint: %s; dev %s: %s", params.checkpoint, params.dev_metric, scores)
     return rows

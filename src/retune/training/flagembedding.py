@@ -1,4 +1,4 @@
-"""The trainers of FlagEmbedding on our data, scored and kept as ours: encoders, and decoders that read examples."""
+"""Training with FlagEmbedding's trainers: encoders, and decoders that read examples in their context."""
 
 import json
 import logging
@@ -39,29 +39,30 @@ from retune.training.progress import describe_profile
 from retune.training.spec import Task
 from retune.training.trainer import DevEvaluator
 
-ADAPTERS = "adapters"  # of every epoch, in the scratch directory and beside the model kept
-ICL_QUERY_LENGTH = 512  # what FlagEmbedding leaves of the maximum length to a query, before it adds examples
-POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}  # as either library calls it
-SPARE = 8  # tokens: a query cut inside a character is longer when it is read again, and would lose its suffix
+ADAPTERS = "adapters"  # the adapters of all epochs, in the scratch directory and in that of the tuned model
+ICL_QUERY_LENGTH = 512  # tokens that FlagEmbedding reserves for the query itself, before it adds examples
+POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}  # names in sentence-transformers: in FlagEmbedding
+SPARE = 8  # tokens: a query cut within a character gets longer when tokenised again, and would lose its suffix
 LOG = logging.getLogger(__name__)
 
 
 def train_with_flagembedding(
     task: Task, plan: Plan, model: SentenceTransformer, args: TrainingArguments, evaluator: DevEvaluator, scratch: Path
 ) -> list[HistoryRow]:
-    """Train a model in place, keep what the run is to write, and return what the history tells.
+    """Train a model in place, keep the tuned model in `scratch`, and return the training history.
 
-    FlagEmbedding gives batches, forward pass and loss; the weights stay those of a sentence-transformers model,
-    so that scores and directory are those of any run.
+    FlagEmbedding provides batches, forward pass and loss. The weights remain those of a sentence-transformers model, so
+    dev scores and the saved directory are made as with the other engine.
 
     Raises:
-        InputError: The model or the data is not fit for FlagEmbedding, a loss is not finite, or too little memory.
+        InputError: FlagEmbedding cannot train this model or these data, a loss is not finite, or there is too little
+            memory.
     """
     params, encoding = task.params, read_encoding(task.base)
     if num_processes() > 1:
-        raise InputError(f"engine: flagembedding runs in one process, got {num_processes()}; start one")
+        raise InputError(f"engine flagembedding: expected one process, got {num_processes()}; start a single process")
     _check(plan, model, args, params, encoding)
-    shutil.rmtree(scratch)  # a killed run begins anew: batches depend on all drawn before
+    shutil.rmtree(scratch)  # it cannot resume, as its batches depend on all random numbers drawn before
     tokenizer = _padding_tokenizer(model)
     dataset = _dataset(plan, params, encoding, tokenizer, scratch, task.seed)
     trainer = _trainer(model, tokenizer, dataset, args, params, encoding)
@@ -70,7 +71,7 @@ def train_with_flagembedding(
     for callback in (EmbedderTrainerCallbackForDataRefresh(dataset), scores):
         trainer.add_callback(callback)
     num_left = len(plan.query_ids) % params.batch_size
-    batches = f"{len(dataset)} batches an epoch, {num_left} queries of each left out for whole batches"
+    batches = f"{len(dataset)} full batches per epoch, {num_left} queries left out of each epoch"
     LOG.info("training by FlagEmbedding on %s, dropout %g, %s", describe_profile(model, args), params.dropout, batches)
     try:
         trainer.train()
@@ -89,45 +90,47 @@ def train_with_flagembedding(
 def _check(
     plan: Plan, model: SentenceTransformer, args: TrainingArguments, params: Finetune, encoding: Encoding
 ) -> None:
-    """Refuse what FlagEmbedding would take for something else, or not at all."""
+    """Refuse whatever FlagEmbedding does not support, or would treat differently."""
     modules = [type(module) for module in model if not isinstance(module, Normalize)]
     pooling = model[1].pooling_mode if modules == [Transformer, Pooling] else None
     if pooling not in POOLING:
         found = ", ".join(module.__name__ for module in modules) + (f" of mode {pooling}" if pooling else "")
         raise InputError(
-            f"engine: flagembedding expects a transformer and pooling by {', '.join(POOLING)}, got {found}; "
-            "take engine sentence_transformers"
+            f"engine flagembedding: expected a transformer with pooling by {', '.join(POOLING)}, got {found}; "
+            "use engine sentence_transformers"
         )
     if plan.is_mixture:
         raise InputError(
-            "data: expected a recipe under mine with engine flagembedding, which knows no weights of sources, got a "
-            "mixture; take engine sentence_transformers"
+            "data: expected a recipe under mine with engine flagembedding, which does not support the weights of "
+            "sources, got a mixture; use engine sentence_transformers"
         )
     if len(plan.query_ids) < params.batch_size:
         raise InputError(
-            f"batch_size: expected at most the {len(plan.query_ids)} queries there are, got {params.batch_size}: "
-            "FlagEmbedding runs whole batches only; lower it"
+            f"batch_size: expected at most {len(plan.query_ids)} with engine flagembedding, the number of queries, "
+            f"got {params.batch_size}; lower batch_size, as the engine runs full batches only"
         )
     if args.dataloader_num_workers:
         raise InputError(
-            "RETUNE_DATA_WORKERS: expected 0 with engine flagembedding, whose data set counts its batches, "
-            f"got {args.dataloader_num_workers}"
+            "RETUNE_DATA_WORKERS: expected 0 with engine flagembedding, whose data set must stay in one process, "
+            f"got {args.dataloader_num_workers}; unset it"
         )
     if (params.method == "icl") != bool(encoding.query_suffix):
-        wanted = r"such as \n<response>" if params.method == "icl" else "'', or engine sentence_transformers"
+        wanted = r"a query_suffix such as \n<response>" if params.method == "icl" else "an empty query_suffix"
+        remedy = "" if params.method == "icl" else ", or use engine sentence_transformers"
         raise InputError(
-            f"method: {params.method} by FlagEmbedding expects a base with the query_suffix {wanted}, "
-            f"got {encoding.query_suffix!r}; see fetch"
+            f"method {params.method} with engine flagembedding: expected a base with {wanted}, "
+            f"got {encoding.query_suffix!r}; change it in fetch{remedy}"
         )
     if params.icl and params.icl.examples and encoding.query_max_length <= ICL_QUERY_LENGTH:
         raise InputError(
-            f"icl.examples: expected a base with a query_max_length above {ICL_QUERY_LENGTH}, which FlagEmbedding "
-            f"keeps free of examples, got {encoding.query_max_length}; raise it in fetch, or set examples: false"
+            f"icl.examples: expected a base with a query_max_length above {ICL_QUERY_LENGTH}, the tokens that "
+            f"FlagEmbedding reserves for the query, got {encoding.query_max_length}; raise it in fetch, or set "
+            "examples: false"
         )
 
 
 def _padding_tokenizer(model: SentenceTransformer) -> Any:
-    """Return the model's tokenizer, which learns to pad if it cannot: plain sentence-transformers needs that too."""
+    """Return the model's tokenizer, with a padding token added if it has none."""
     tokenizer: Any = model.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
@@ -135,8 +138,8 @@ def _padding_tokenizer(model: SentenceTransformer) -> Any:
 
 
 def _dataset(plan: Plan, params: Finetune, encoding: Encoding, tokenizer: Any, scratch: Path, seed: int) -> Any:
-    """Write the examples as FlagEmbedding reads them, and return its data set, of which a row is a batch."""
-    suffix = "" if params.in_batch_negatives else "_no_in_batch_neg"  # which it looks for
+    """Write the examples in FlagEmbedding's layout, and return its data set, each row of which is a batch."""
+    suffix = "" if params.in_batch_negatives else "_no_in_batch_neg"  # FlagEmbedding looks for this name
     path = scratch / f"train{suffix}.jsonl"
     temperature = params.teacher_temperature or 1.0
     lines = [json.dumps(_row(plan, query, encoding, temperature)) + "\n" for query in range(len(plan.query_ids))]
@@ -151,20 +154,20 @@ def _dataset(plan: Plan, params: Finetune, encoding: Encoding, tokenizer: Any, s
         "knowledge_distillation": params.loss == "kl",
     }
     if params.method != "icl" or params.icl is None:
-        own = AbsEmbedderDataArguments(**values)
-        return AbsEmbedderSameDatasetTrainDataset(own, params.batch_size, seed, tokenizer)
-    examples = DecoderOnlyEmbedderICLDataArguments(
+        arguments = AbsEmbedderDataArguments(**values)
+        return AbsEmbedderSameDatasetTrainDataset(arguments, params.batch_size, seed, tokenizer)
+    icl_arguments = DecoderOnlyEmbedderICLDataArguments(
         **values,
         icl_suffix_str=encoding.query_suffix,
         retrieval_use_examples=params.icl.examples,
         example_query_max_len=params.icl.example_max_length,
         example_passage_max_len=encoding.document_max_length,
     )
-    return DecoderOnlyEmbedderICLSameDatasetTrainDataset(examples, params.batch_size, seed, tokenizer)
+    return DecoderOnlyEmbedderICLSameDatasetTrainDataset(icl_arguments, params.batch_size, seed, tokenizer)
 
 
 def _row(plan: Plan, query: int, encoding: Encoding, temperature: float) -> dict[str, object]:
-    """Return a query with all its documents; its own prompt and the model's prefix are one prompt."""
+    """Return a query with all its documents; the query's prompt and the model's prefix are joined."""
     text, prompt = plan.queries[query]
     row: dict[str, object] = {"prompt": (prompt or "") + encoding.query_prefix, "query": text}
     for kind, (positions, scores) in zip(("pos", "neg"), plan.candidates(query), strict=True):
@@ -176,7 +179,7 @@ def _row(plan: Plan, query: int, encoding: Encoding, temperature: float) -> dict
 def _trainer(
     model: SentenceTransformer, tokenizer: Any, dataset: Any, args: Any, params: Finetune, encoding: Encoding
 ) -> Any:
-    """Return FlagEmbedding's trainer of the weights of a model."""
+    """Return FlagEmbedding's trainer, which trains the weights of a sentence-transformers model in place."""
     is_icl = params.method == "icl"
     first: Any = model[0]
     pooling: Any = model[1]
@@ -190,7 +193,7 @@ def _trainer(
         mrl_dims=params.matryoshka_dims or [],
     )
     if args.gradient_checkpointing:
-        forward.enable_input_require_grads()  # else nothing that is trained lies before the frozen layers
+        forward.enable_input_require_grads()  # otherwise no gradient reaches the adapters of frozen layers
     query_length = encoding.query_max_length + (SPARE if is_icl else 0)
     lengths = {"query_max_len": query_length, "passage_max_len": encoding.document_max_length}
     return (DecoderOnlyEmbedderICLTrainer if is_icl else EncoderOnlyEmbedderTrainer)(
@@ -203,7 +206,7 @@ def _trainer(
 
 
 class _EpochScores(ProgressCallback):
-    """Scores the model and saves its adapter after each epoch, shows the loss, and stops a run if it is not finite."""
+    """Scores the model and saves its adapter after each epoch, shows the loss, and stops if it is not finite."""
 
     def __init__(self, trainer: Any, evaluator: DevEvaluator, model: SentenceTransformer, scratch: Path) -> None:
         super().__init__()
@@ -229,5 +232,6 @@ class _EpochScores(ProgressCallback):
             self.training_bar.set_postfix(loss=logs["loss"])
         if not torch.isfinite(torch.tensor(float(logs["loss"]))):
             raise InputError(
-                f"step {state.global_step}: loss is {float(logs['loss'])}; lower learning_rate or raise temperature"
+                f"step {state.global_step}: expected a finite loss, got {float(logs['loss'])}; lower learning_rate or "
+                "raise temperature"
             )

@@ -1,4 +1,4 @@
-"""A second model tells which documents of a batch may answer a query that they did not come with."""
+"""A guide model, which masks likely false negatives in a batch."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from retune.encoding.encoder import Encoder
 
 
 class Guide:
-    """Leaves out documents that look more like an answer than the positive does (Solatorio, arXiv:2402.16829).
+    """Masks documents that score above the query's positive, less a margin (Solatorio, arXiv:2402.16829).
 
-    A query's own positive and mined negatives always stay: the latter kept to the limits of their recipe.
+    The positive and the mined negatives of the query are never masked: mining has applied limits to them already.
     """
 
     def __init__(
@@ -19,10 +19,10 @@ class Guide:
         """Encode all queries (text and prompt) and documents once.
 
         Args:
-            encoder: The second model.
-            queries: Text, and prompt or None.
-            documents: Texts.
-            margin: What the positive's score is lowered by; a document above that is left out.
+            encoder: The guide model.
+            queries: For each query, its text, and its prompt or None.
+            documents: The texts of the documents.
+            margin: Documents scoring above positive - margin are masked.
         """
         texts, prompts = zip(*queries, strict=True)
         self._queries = encoder.encode_queries(texts, prompts)
@@ -30,12 +30,12 @@ class Guide:
         self._margin = margin
 
     def allows(self, queries: np.ndarray, documents: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        """Return which documents of a batch a query may be compared with, (queries, documents) bool.
+        """Return which documents of a batch are not masked for a query, (queries, documents) bool.
 
         Args:
-            queries: Positions, (queries,).
-            documents: Positions, (documents,).
-            groups: Columns of a query's positive and its own negatives, (queries, 1 + hard_negatives).
+            queries: Positions of the queries, (queries,).
+            documents: Positions of the documents, (documents,).
+            groups: Columns of a query's positive and hard negatives, (queries, 1 + hard_negatives).
         """
         scores = self._queries[queries] @ self._documents[documents].T
         ceiling = np.take_along_axis(scores, groups[:, :1], axis=1) - self._margin

@@ -1,4 +1,4 @@
-"""What a run tells of its steps: a table that is the same bytes every time."""
+"""Per-step training history: a table with the same bytes for the same training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import pandas as pd
 
 from retune.core.files import write_text
 
-DEV = "eval_dev"  # what the log of a trainer calls the dev score
+DEV = "eval_dev"  # the dev score's key in the trainer's log
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """A step or a dev score, as the history tells it."""
+    """A training step, or a dev score."""
 
     global_step: int
     loss: float | None = None
@@ -24,7 +24,7 @@ class HistoryRow:
 
 
 def read_log(log_history: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
-    """Return the steps and dev scores in what a trainer of transformers logged."""
+    """Return the steps and dev scores in the log of a transformers trainer."""
     rows: list[HistoryRow] = []
     for entry in log_history:
         if "loss" in entry:
@@ -35,7 +35,7 @@ def read_log(log_history: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
 
 
 def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:
-    """Write a row for each step, with the dev score after it if there is one, as tab-separated values."""
+    """Write one row per step, with the dev score after that step if there is one, as tab-separated values."""
     steps: dict[int, dict[str, object]] = {}
     for row in rows:
         step = steps.setdefault(row.global_step, {"global_step": row.global_step})

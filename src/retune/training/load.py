@@ -1,4 +1,4 @@
-"""The base as a run trains it: number format, attention code, dropout, adapter."""
+"""Loading the base model for training: number format, attention implementation, dropout, frozen layers, adapter."""
 
 import importlib.util
 
@@ -13,35 +13,39 @@ from retune.training.spec import Task
 
 
 def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
-    """Load the base in float32, but for layers that stay frozen in 4 bits, with dropout and adapter as asked for.
+    """Load the base in float32, except for frozen layers in 4 bits, and set up dropout and adapter.
 
     Args:
-        task: The run.
-        device: Where it trains.
-        dtype: What it computes in.
+        task: The training.
+        device: The device to train on.
+        dtype: The number format to compute in.
 
     Raises:
-        InputError: 4-bit loading or the attention code is not to be had here, no layer is of a name to adapt, or
-            Matryoshka dimensions are more than the model has, or frozen layers are all of its layers.
+        InputError: 4-bit loading or the attention implementation is not available here, no layer has a name that the
+            adapter needs, a Matryoshka dimension exceeds the model's, or all layers would be frozen.
     """
     params = task.params
     lora = params.lora if params.method in ("lora", "icl") else None
-    place = "cpu" if params.is_sharded else device.type  # the trainer brings each process its part
+    load_on = "cpu" if params.is_sharded else device.type  # the trainer distributes a sharded model
     fastest = "eager" if device.type == "cpu" else None
     attention = fastest if params.attention == "auto" else params.attention
     quantization = _four_bit(device, dtype) if lora and lora.load_in_4bit else None
     try:
-        model = load_model(task.base, place, attention=attention, quantization=quantization).float()
+        model = load_model(task.base, load_on, attention=attention, quantization=quantization).float()
     except (ImportError, InputError) as error:
         if params.attention == "auto":
             raise
-        raise InputError(f"attention: {params.attention}: {str(error).splitlines()[0]} Write auto") from None
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"attention: {params.attention}: {reason}; use auto") from None
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout
     dim = int(model.get_embedding_dimension() or 0)
     if params.matryoshka_dims and max(params.matryoshka_dims) > dim:
-        raise InputError(f"matryoshka_dims: expected at most the model's {dim}, got {max(params.matryoshka_dims)}")
+        raise InputError(
+            f"matryoshka_dims: expected at most the model's {dim} dimensions, got {max(params.matryoshka_dims)}; "
+            "lower them"
+        )
     if params.frozen_layers:
         freeze_layers(model, params.frozen_layers)
     if lora:
@@ -51,30 +55,34 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
 
 
 def freeze_layers(model: SentenceTransformer, num_layers: int) -> None:
-    """Leave the lowest layers out of training, in place, and whatever else the input of the next one depends on.
+    """Freeze the lowest layers in place, and everything else that the input of the next layer depends on.
 
     Args:
-        model: Its first module is a transformer.
-        num_layers: 1 or more.
+        model: A model whose first module is a transformer.
+        num_layers: The number of layers to freeze, at least 1.
 
     Raises:
-        InputError: It has no layer above these, or no list of layers that each have their own weights.
+        InputError: The model has no layer above these, or it has no list of layers with separate weights.
     """
     config = getattr(getattr(model[0], "model", None), "config", None)
     depth = getattr(config, "num_hidden_layers", None)
     lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == depth)
     layers = next(lists, None)
     if layers is None:
-        raise InputError(f"frozen_layers: expected 0, as the model has no list of its layers, got {num_layers}")
+        raise InputError(
+            f"frozen_layers: expected 0, as the model has no list of its layers, got {num_layers}; remove it"
+        )
     if num_layers >= len(layers):
-        raise InputError(f"frozen_layers: expected fewer than the model's {len(layers)} layers, got {num_layers}")
+        raise InputError(
+            f"frozen_layers: expected fewer than the model's {len(layers)} layers, got {num_layers}; lower it"
+        )
     inputs: list[torch.Tensor] = []
     hook = layers[num_layers].register_forward_pre_hook(
         lambda layer, args, kwargs: inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
     )
     model(dict(model.tokenizer(["a"], return_tensors="pt").to(model.device)))
     hook.remove()
-    parameters = [values for values in model.parameters() if values.requires_grad]  # sines of positions do not
+    parameters = [values for values in model.parameters() if values.requires_grad]  # fixed position embeddings do not
     gradients = torch.autograd.grad(inputs[0].sum(), parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None:
@@ -82,12 +90,13 @@ def freeze_layers(model: SentenceTransformer, num_layers: int) -> None:
 
 
 def _four_bit(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:
-    """Return the loading of QLoRA (Dettmers et al., arXiv:2305.14314)."""
+    """Return the quantisation of QLoRA (Dettmers et al., arXiv:2305.14314)."""
     if device.type != "cuda":
-        raise InputError(f"lora.load_in_4bit: expected a CUDA device, got {device.type}; write false")
+        raise InputError(f"lora.load_in_4bit: expected a CUDA device, got {device.type}; set it to false")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
-            "lora.load_in_4bit: expected the package bitsandbytes, found none; pip install bitsandbytes, or write false"
+            "lora.load_in_4bit: expected the package bitsandbytes, got none; run pip install bitsandbytes, or set it "
+            "to false"
         )
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype

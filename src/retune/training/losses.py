@@ -1,4 +1,4 @@
-"""The loss of one batch: contrastive, or learnt from scores."""
+"""The loss of a batch: contrastive (InfoNCE), or learning from stored scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,27 +17,27 @@ from retune.training.processes.group import gather, num_processes, rank, shares
 class RankingLoss(torch.nn.Module):
     """A loss on the logits of a batch: cosine similarities of queries and documents, divided by the temperature.
 
-    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147) it is the mean over vectors cut to each. Texts run
-    packed in rows where the model can, else in batches of similar length; padding to the longest of all would cost
-    twice the time.
+    With Matryoshka dimensions (Kusupati et al., arXiv:2205.13147), it is the mean over vectors truncated to each of
+    them. Texts are encoded in packed rows if the model supports it, otherwise in batches of similar length; padding all
+    texts to the longest one would take twice the time.
     """
 
     def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
-        """Take the model in training, and the most tokens in one forward pass."""
+        """Take the model in training, and the most tokens in one forward pass, `token_budget`."""
         super().__init__()
         self.model = model
         self.params = params
         self.token_budget = token_budget
         self.packed_config = config_to_pack(model, params)  # None: texts are padded
         self.pads_left = model.tokenizer.padding_side == "left"
-        self.num_tokens = 0  # encoded so far, padding and second passes apart
-        self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with their positive alone
+        self.num_tokens = 0  # encoded so far, without padding and second forward passes
+        self.num_alone: torch.Tensor | int = 0  # queries so far that were compared with nothing but their positive
 
     def forward(self, features: Iterable[dict[str, torch.Tensor]], labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the mean loss of the queries.
 
         Args:
-            features: Of queries and of documents: `input_ids` and `attention_mask`, (texts, length).
+            features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length).
             labels: `groups`, `is_compared` and `scores` of a `Batch`.
         """
         columns = list(features)
@@ -57,29 +57,29 @@ class RankingLoss(torch.nn.Module):
         logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
         if self.params.loss == "infonce":
             return infonce(logits, labels["groups"], labels["is_compared"])
-        own = torch.gather(logits, 1, labels["groups"])
+        group_logits = torch.gather(logits, 1, labels["groups"])
         if self.params.loss == "cosent":
-            return cosent(own[:, 0], labels["scores"][:, 0])
+            return cosent(group_logits[:, 0], labels["scores"][:, 0])
         if self.params.loss == "kl":
-            return kl_divergence(own, labels["scores"] / (self.params.teacher_temperature or 1.0))
-        return margin_mse(own, labels["scores"])
+            return kl_divergence(group_logits, labels["scores"] / (self.params.teacher_temperature or 1.0))
+        return margin_mse(group_logits, labels["scores"])
 
     def _encode(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> torch.Tensor:
         """Return the vectors of texts, (texts, dim), in their order.
 
-        With gradient caching (Gao et al., arXiv:2101.06983) the activations of one token batch at a time are in memory:
-        each is computed again when its gradient is.
+        With gradient caching (Gao et al., arXiv:2101.06983), only the activations of one forward pass are in memory at
+        a time: the backward pass computes them again.
         """
         plans = [self._passes(share, lengths) for share in shares(lengths, num_processes())]
-        own = plans[rank()]
-        parts = [self._pass([rows[member] for member in members], length) for members, length in own]
-        for _ in range(max(map(len, plans)) - len(own)):  # DDP and FSDP want as many passes of each process
+        passes = plans[rank()]
+        parts = [self._pass([rows[member] for member in members], length) for members, length in passes]
+        for _ in range(max(map(len, plans)) - len(passes)):  # DDP and FSDP need equally many passes in each process
             parts.append(self._pass(rows[:1], self._passes([0], lengths)[0][1])[:0])
-        ordered = [[member for members, _ in passes for member in members] for passes in plans]
+        ordered = [[member for members, _ in plan for member in members] for plan in plans]
         return gather(torch.cat(parts), ordered)
 
     def _passes(self, share: Sequence[int], lengths: Sequence[int]) -> list[tuple[list[int], int]]:
-        """Return the forward passes of a process: positions of texts, and the length of the rows."""
+        """Return the forward passes of a process, each as the positions of its texts and the length of its rows."""
         batches = (packed_batches if self.packed_config else token_batches)(
             [lengths[i] for i in share], self.token_budget
         )
@@ -103,7 +103,7 @@ class RankingLoss(torch.nn.Module):
     def _stack(
         self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], length: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cut or pad rows to one length on the tokenizer's side."""
+        """Cut or pad rows to one length, on the tokenizer's padding side."""
         ids, masks = (torch.stack([self._fit(row[part], length) for row in rows]) for part in (0, 1))
         return ids, masks
 
@@ -119,18 +119,18 @@ def infonce(logits: torch.Tensor, groups: torch.Tensor, is_compared: torch.Tenso
 
     Args:
         logits: s, (queries, documents).
-        groups: Columns of a query's positive p and its own negatives, (queries, 1 + negatives).
-        is_compared: What j runs over, (queries, documents) bool.
+        groups: Columns of a query's positive p and its hard negatives, (queries, 1 + negatives).
+        is_compared: The documents j that each query is compared with, (queries, documents) bool.
     """
     return torch.nn.functional.cross_entropy(logits.masked_fill(~is_compared, -torch.inf), groups[:, 0])
 
 
 def kl_divergence(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Return the mean of sum_j p_j log(p_j / q_j), p and q the softmax of the teacher's scores and of the logits.
+    """Return the mean of sum_j p_j log(p_j / q_j), where p and q are the softmax of teacher scores and of logits.
 
     Args:
-        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
-        teacher: Scores of the same, divided by their temperature.
+        logits: Logits of a query's positive and its hard negatives, (queries, 1 + negatives).
+        teacher: The teacher's scores of the same documents, divided by the teacher temperature.
     """
     target = torch.log_softmax(teacher, dim=1)
     student = torch.log_softmax(logits, dim=1)
@@ -138,11 +138,13 @@ def kl_divergence(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
 
 def margin_mse(logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared difference of the margins of positive over negatives (arXiv:2010.02666).
+    """Return the mean squared difference between student and teacher margins (MarginMSE, arXiv:2010.02666).
+
+    A margin is the score of the positive minus the score of a negative.
 
     Args:
-        logits: Of a query's positive and its own negatives, (queries, 1 + negatives).
-        teacher: Scores of the same, on the scale of the logits.
+        logits: Logits of a query's positive and its hard negatives, (queries, 1 + negatives).
+        teacher: The teacher's scores of the same documents, on the scale of the logits.
     """
     ours, theirs = (values[:, :1] - values[:, 1:] for values in (logits, teacher))
     return torch.nn.functional.mse_loss(ours, theirs)
@@ -153,7 +155,7 @@ def cosent(logits: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
 
     Args:
         logits: s, (pairs,).
-        scores: y, (pairs,); only their order counts.
+        scores: y, (pairs,); only their order matters.
     """
     differences = logits[None, :] - logits[:, None]  # at i, j: s_j - s_i
     is_ordered = scores[:, None] > scores[None, :]

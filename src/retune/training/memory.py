@@ -1,4 +1,4 @@
-"""What memory training takes, and what to do when there is too little."""
+"""Memory: how much training takes, and what to do when there is too little."""
 
 import resource
 import sys
@@ -10,25 +10,25 @@ from retune.encoding.compute import MIN_TOKEN_BUDGET
 from retune.params.finetune import Finetune
 
 GB = 2**30
-TRAINED_BYTES = 12  # of a trained parameter: its gradient and the two moments of AdamW, in float32
-RANK = 16  # of the adapter that is offered
+TRAINED_BYTES = 12  # per trained parameter: its gradient and AdamW's two moments, in float32
+RANK = 16  # the rank of the adapter suggested
 
 
 def peak_gb(device: torch.device) -> float:
-    """Return the most memory this process has held: of the GPU, else resident."""
+    """Return this process's peak memory in GB: of the GPU if it uses one, otherwise resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / GB
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    unit = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GB
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell a lack of memory from other errors; on a CPU torch raises a RuntimeError of no class of its own."""
+    """Return whether an error is a lack of memory; on a CPU, torch raises a plain RuntimeError for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def memory_advice(model: SentenceTransformer, params: Finetune, token_budget: int) -> str:
-    """Return one line: what ran out, what takes how much, and what to set."""
+    """Return one line that says what ran out of memory, what takes how much, and which parameters to change."""
     num_trained = sum(values.numel() for values in model.parameters() if values.requires_grad)
     change = [] if params.gradient_caching else ["gradient_caching: true"]
     if token_budget > MIN_TOKEN_BUDGET:
@@ -39,8 +39,8 @@ def memory_advice(model: SentenceTransformer, params: Finetune, token_budget: in
     if params.batch_size > 1 and not params.gradient_caching:
         change.append(f"batch_size: {params.batch_size // 2}")
     return (
-        f"out of memory on {model.device.type} with batch_size {params.batch_size} and {token_budget} tokens a forward "
-        f"pass; gradients and AdamW's state of {num_trained / 1e6:.3g} million trained parameters take "
+        f"out of memory on {model.device.type} with batch_size {params.batch_size} and {token_budget} tokens per "
+        f"forward pass; gradients and AdamW's state of {num_trained / 1e6:.3g} million trained parameters take "
         f"{TRAINED_BYTES * num_trained / GB:.2g} GB{adapter}; set {', or '.join(change) or 'shorter maximum lengths'}"
     )
 

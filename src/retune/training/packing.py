@@ -1,7 +1,7 @@
-"""Texts one behind the other in a row instead of padded to one length: nearly twice as many training steps a second.
+"""Packed rows: texts concatenated instead of padded, for nearly twice as many training steps per second on a CPU.
 
-On a CPU oneDNN compiles a kernel for every shape it meets, at some milliseconds each. Rows of few lengths need few;
-only attention, which looks at one text at a time, is padded.
+Attention, which looks at one text at a time, is the only part that still needs padding. Packed rows also have few
+different lengths, which saves time, because oneDNN takes some milliseconds to compile a kernel for every new shape.
 """
 
 import itertools
@@ -21,35 +21,35 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from retune.params.finetune import Finetune
 
-PACKED = "packed"  # our attention code, as transformers names it
-WITH_OFFSET = {"bert": False, "roberta": True, "xlm-roberta": True}  # do positions start behind the padding token's id?
-CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # training arguments: two names of one thing
-ATTENTION_STEP = 32  # attention runs over texts padded to a multiple of this many tokens
+PACKED = "packed"  # the name of our attention implementation in transformers
+WITH_OFFSET = {"bert": False, "roberta": True, "xlm-roberta": True}  # do positions start after the padding token's id?
+CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # training arguments that mean the same
+ATTENTION_STEP = 32  # attention pads texts to a multiple of this many tokens
 ROW_STEP = 512  # rows are filled up to a multiple of this many tokens
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbours in a row that attention pads to one length.
+    """Neighbouring texts of a packed row that attention pads to one length.
 
     Attributes:
-        num_texts: How many.
-        length: In tokens, with padding.
-        places: Of their tokens among all places of the padded texts, (tokens,).
-        mask: To be added to scores, (texts, 1, 1, length): 0, or -inf at padding; None: there is none.
+        num_texts: The number of texts.
+        length: Their length in tokens, with padding.
+        slots: The slots of their tokens, counted over all padded texts one after another, (tokens,).
+        mask: Added to attention scores, (texts, 1, 1, length): 0, or -inf for padding; None: there is no padding.
     """
 
     num_texts: int
     length: int
-    places: torch.Tensor
+    slots: torch.Tensor
     mask: torch.Tensor | None
 
 
 def config_to_pack(model: SentenceTransformer, params: Finetune) -> PreTrainedConfig | None:
-    """Return the configuration of a model that runs packed rows in this run, else None.
+    """Return the model's configuration if it can train on packed rows, otherwise None.
 
-    It is of BERT's kind, with pooling, and trains on a CPU; its attention is left to us, and none but gradient caching
-    runs passes again in backward.
+    It can if it is an encoder like BERT with pooling, trains on a CPU with `attention: auto`, and does not use
+    gradient checkpointing.
     """
     transformer, pooling, *_ = [*model, None]  # some models are one module
     if not isinstance(transformer, Transformer) or not isinstance(pooling, Pooling):
@@ -62,14 +62,14 @@ def config_to_pack(model: SentenceTransformer, params: Finetune) -> PreTrainedCo
 
 
 def packed_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list[int], int]]:
-    """Fill rows with texts.
+    """Divide texts into packed rows.
 
     Args:
-        lengths: Each text's length in tokens.
-        token_budget: Most tokens in a row before it is filled up; a longer text has one of its own.
+        lengths: The length of each text in tokens.
+        token_budget: The most tokens in a row before it is filled up; a longer text is a row by itself.
 
     Returns:
-        Rows: their texts' positions, longest first, and how many tokens they have when filled up.
+        Rows, each as the positions of its texts, longest first, and its length in tokens when filled up.
     """
     rows: list[list[int]] = []
     free = 0
@@ -83,12 +83,12 @@ def packed_batches(lengths: Sequence[int], token_budget: int) -> list[tuple[list
 
 
 def pack(texts: Sequence[torch.Tensor], num_tokens: int, config: PreTrainedConfig) -> dict[str, Any]:
-    """Return the features of one row of texts, with a last one that only fills it up.
+    """Return the features of one packed row, filled up with a dummy text.
 
     Args:
-        texts: Token ids of each, (length,), in descending order of length.
-        num_tokens: Of the row, filled up.
-        config: Of the model.
+        texts: The token ids of each text, (length,), in descending order of length.
+        num_tokens: The length of the row when filled up.
+        config: The configuration of the model.
     """
     lengths = list(map(len, texts))
     missing = num_tokens - sum(lengths)
@@ -103,17 +103,17 @@ def pack(texts: Sequence[torch.Tensor], num_tokens: int, config: PreTrainedConfi
 
 
 def _positions(ids: torch.Tensor, config: PreTrainedConfig) -> torch.Tensor:
-    """Return the positions of a text's tokens as the model itself numbers them."""
+    """Return the position ids of a text's tokens, numbered as the model does it."""
     if not WITH_OFFSET[config.model_type]:
         return torch.arange(len(ids))
     padding = int(config.pad_token_id)
-    is_token = (ids != padding).long()  # a text may spell it out
+    is_token = (ids != padding).long()  # the text itself may contain the padding token
     return is_token.cumsum(0) * is_token + padding
 
 
 @contextmanager
 def packed_attention(config: PreTrainedConfig) -> Iterator[None]:
-    """Let a model of this configuration run rows of `pack`."""
+    """Make a model with this configuration run packed rows within the `with` block."""
     usual = config._attn_implementation
     config._attn_implementation = PACKED
     try:
@@ -125,24 +125,24 @@ def packed_attention(config: PreTrainedConfig) -> Iterator[None]:
 def _groups(lengths: Sequence[int]) -> list[Group]:
     groups = []
     for steps, members in itertools.groupby(lengths, key=lambda length: -(-length // ATTENTION_STEP)):
-        each, length = torch.tensor(list(members)), steps * ATTENTION_STEP
-        is_token = torch.arange(length) < each[:, None]
+        text_lengths, length = torch.tensor(list(members)), steps * ATTENTION_STEP
+        is_token = torch.arange(length) < text_lengths[:, None]
         mask = None if is_token.all() else torch.zeros(is_token.shape).masked_fill(~is_token, -torch.inf)
         mask = mask if mask is None else mask[:, None, None]
-        groups.append(Group(len(each), length, is_token.flatten().nonzero().flatten(), mask))
+        groups.append(Group(len(text_lengths), length, is_token.flatten().nonzero().flatten(), mask))
     return groups
 
 
 def _attention(
     module: torch.nn.Module, *inputs: Any, scaling: float, dropout: float, groups: Sequence[Group], **_: Any
 ) -> tuple[torch.Tensor, None]:
-    """Return softmax(scaling * Q K^T) V of each text, (1, tokens, heads, dim), of (1, heads, tokens, dim) each."""
+    """Return softmax(scaling * Q K^T) V for each text, (1, tokens, heads, dim); Q, K and V: (1, heads, tokens, dim)."""
     heads, num_tokens, dim = inputs[0].shape[1:]
-    sizes = [len(group.places) for group in groups]
+    sizes = [len(group.slots) for group in groups]
     sizes.append(num_tokens - sum(sizes))
     flat = (states.transpose(1, 2).reshape(num_tokens, heads * dim).split(sizes) for states in inputs[:3])
     out = []
-    for group, *parts in zip(groups, *flat, strict=False):  # what fills up the row has no group
+    for group, *parts in zip(groups, *flat, strict=False):  # the dummy text has no group
         q, k, v = (_pad(part, group).view(group.num_texts, -1, heads, dim).transpose(1, 2) for part in parts)
         scores = q @ k.transpose(2, 3) * scaling
         if group.mask is not None:
@@ -156,27 +156,30 @@ def _attention(
 def _pad(values: torch.Tensor, group: Group) -> torch.Tensor:
     if group.mask is None:
         return values
-    spread = _Spread.apply(values, group.places, group.mask.numel())  # type: ignore[no-untyped-call]
+    spread = _Spread.apply(values, group.slots, group.mask.numel())  # type: ignore[no-untyped-call]
     return cast(torch.Tensor, spread)
 
 
 def _unpad(values: torch.Tensor, group: Group) -> torch.Tensor:
     if group.mask is None:
         return values
-    return cast(torch.Tensor, _Collect.apply(values, group.places))  # type: ignore[no-untyped-call]
+    return cast(torch.Tensor, _Collect.apply(values, group.slots))  # type: ignore[no-untyped-call]
 
 
-def _spread(values: torch.Tensor, places: torch.Tensor, num_places: int) -> torch.Tensor:
-    return values.new_zeros(num_places, values.shape[1]).index_copy_(0, places, values)
+def _spread(values: torch.Tensor, slots: torch.Tensor, num_slots: int) -> torch.Tensor:
+    return values.new_zeros(num_slots, values.shape[1]).index_copy_(0, slots, values)
 
 
 class _Spread(torch.autograd.Function):
-    """Rows to their places, zeros to all others; torch's own gradient of an index adds up, as if places came twice."""
+    """Puts rows into their slots, and zeros into all others.
+
+    The gradient is simpler than that of torch's indexing, which has to add up slots that come twice.
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, places: torch.Tensor, num_places: int) -> torch.Tensor:
-        ctx.save_for_backward(places)
-        return _spread(values, places, num_places)
+    def forward(ctx: Any, values: torch.Tensor, slots: torch.Tensor, num_slots: int) -> torch.Tensor:
+        ctx.save_for_backward(slots)
+        return _spread(values, slots, num_slots)
 
     @staticmethod
     @once_differentiable
@@ -185,18 +188,18 @@ class _Spread(torch.autograd.Function):
 
 
 class _Collect(torch.autograd.Function):
-    """Rows from their places."""
+    """Takes rows out of their slots."""
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(places)
-        ctx.num_places = len(values)
-        return values.index_select(0, places)
+    def forward(ctx: Any, values: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(slots)
+        ctx.num_slots = len(values)
+        return values.index_select(0, slots)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _spread(gradient, ctx.saved_tensors[0], ctx.num_places), None
+        return _spread(gradient, ctx.saved_tensors[0], ctx.num_slots), None
 
 
 AttentionInterface.register(PACKED, _attention)

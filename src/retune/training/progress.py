@@ -1,4 +1,4 @@
-"""What a run shows while it trains, and tells at its end: speed, time left, memory."""
+"""The progress of training, on a bar and in the log: loss, speed, time left, memory."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 
 
 def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, attention: str | None = None) -> str:
-    """Return what was chosen for this machine; attention as the model's config says if none is given."""
+    """Describe the device, number format, attention and data workers; attention defaults to the model's config."""
     config = getattr(getattr(model[0], "model", None), "config", None)
     dtype = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
     attention = attention or getattr(config, "_attn_implementation", "no")
@@ -26,7 +26,7 @@ def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, att
 
 
 class Progress(ProgressCallback):
-    """The trainer's progress bar with loss, tokens a second and memory beside it instead of a line per step."""
+    """The trainer's progress bar, with loss, tokens per second and memory beside it instead of a line per step."""
 
     def __init__(self, loss: RankingLoss) -> None:
         """Take the loss, which counts the tokens it encodes."""
@@ -35,11 +35,11 @@ class Progress(ProgressCallback):
         self._num_steps, self._seconds, self._started = 0, 0.0, 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock; it does not run while dev queries are ranked."""
+        """Start the clock, which does not run during dev scoring."""
         self._started = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Show a step, whose loss the device has computed by now."""
+        """Show the loss of a step; the device has computed it by now."""
         if "loss" not in logs:
             return
         self._num_steps += 1
@@ -48,25 +48,24 @@ class Progress(ProgressCallback):
             self.training_bar.set_postfix(loss=logs["loss"], tokens_s=self._speed(), memory_gb=self._memory())
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """Tell how far the run is, where a bar cannot be seen, with each dev score."""
+        """Log the progress with each dev score, for logs that do not show a bar."""
         super().on_evaluate(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
-        if not self._num_steps:  # taken up at the end of an epoch
+        if not self._num_steps:  # resumed at the end of an epoch
             return
         left = timedelta(seconds=round((state.max_steps - state.global_step) * self._seconds / self._num_steps))
-        told = state.global_step, state.max_steps, metrics[DEV], left, self._speed(), self._memory()
-        LOG.info("step %d of %d: dev %.4f; steps take %s more, %s tokens/s, peak memory %s GB", *told)
+        values = state.global_step, state.max_steps, metrics[DEV], left, self._speed(), self._memory()
+        LOG.info("step %d of %d: dev %.4f; %s left, %s tokens/s, peak memory %s GB", *values)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Close the bar and tell what training took."""
+        """Close the bar, and log speed and memory."""
         super().on_train_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
         if self._num_steps:
-            each = self._seconds / self._num_steps
-            told = self._num_steps, each, self._speed(), self._memory()
-            LOG.info("trained %d steps: %.3g s/step, %s tokens/s, peak memory %s GB", *told)
+            values = self._num_steps, self._seconds / self._num_steps, self._speed(), self._memory()
+            LOG.info("trained %d steps: %.3g s/step, %s tokens/s, peak memory %s GB", *values)
         if self._loss.num_alone:
             LOG.warning(
-                "%d times a query had no document in its batch to be compared with but its positive: its loss is 0; "
-                "raise batch_size, hard_negatives or random_negatives",
+                "%d times a query had no negative in its batch, so its loss was 0; raise batch_size, hard_negatives "
+                "or random_negatives",
                 int(self._loss.num_alone),
             )
 

@@ -1,4 +1,4 @@
-"""What a run of training is given."""
+"""The description of one training: its inputs, parameters and seed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,16 @@ from retune.params.finetune import Finetune
 
 @dataclass(frozen=True)
 class Task:
-    """All that a run depends on.
+    """Everything that a tuned model depends on.
 
     Attributes:
-        base: The directory of the model it starts from.
-        mined: The folder of its training examples.
-        dev: The data set whose dev split chooses what is kept, ranked against its corpus.
-        params: The run's entry of params.yaml.
+        base: The directory of the base model.
+        mined: The folder of the training examples.
+        dev: The data set whose dev split is scored, ranked against its corpus.
+        params: The tuned model's entry in params.yaml.
         compute: Device and token budget.
-        seed: Of batches, negatives drawn and dropout.
-        guide: The directory of the model that tells which documents may answer, used if the run has a guide_margin.
+        seed: The seed of batches, sampled negatives and dropout.
+        guide: The directory of the guide model, used if there is a guide_margin.
     """
 
     base: Path

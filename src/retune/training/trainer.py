@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers, with our batches, our loss, dev scores by the encoder of `eval`, and resume."""
+"""The trainer of sentence-transformers with retune's batches, loss, dev scores, early stopping and checkpoints."""
 
 import logging
 import time
@@ -37,10 +37,10 @@ SHOWN = 5  # ids in a message
 
 
 class Trainer(ProcessTrainer):
-    """Runs the batches of a plan; a row of its data set is the number of a batch."""
+    """Trains on the batches of a plan; each row of its data set is the number of a batch."""
 
     def __init__(self, *, plan: Plan, params: Finetune, **options: Any) -> None:
-        """Take the plan, and what the library's trainer takes besides its data."""
+        """Take the plan, and the options of the library's trainer except its data."""
         numbers = Dataset.from_dict({"batch": list(range(params.all_epochs * plan.num_batches))})
         super().__init__(params, train_dataset=numbers, **options)
         self._num_batches = plan.num_batches
@@ -53,18 +53,18 @@ class Trainer(ProcessTrainer):
             self.add_callback(self._restart)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
-        """Return the numbers of batches, whatever is asked for."""
+        """Return the sampler of batch numbers; the arguments do not matter."""
         return _EpochSampler(self._num_batches)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
-        """Return the schedule of the steps from the base."""
+        """Return the learning rate schedule; with a soup, it covers the steps of one model."""
         scheduler = super().create_scheduler(num_training_steps // self._num_models, optimizer)
         if self._num_models > 1:
             self._restart.remember(cast(Optimizer, self.optimizer), scheduler)
         return scheduler
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Score in the main process; the others wait for it."""
+        """Score the model in the main process, while the others wait."""
         model, evaluator, state = self.whole_model(), cast(Any, self.evaluator), self.state
         scores: dict[str, float] = from_main(lambda: evaluator(model, epoch=state.epoch, steps=state.global_step))
         metrics = {f"eval_{name}": value for name, value in scores.items()}
@@ -73,30 +73,34 @@ class Trainer(ProcessTrainer):
         return metrics
 
     def history_rows(self) -> list[HistoryRow]:
-        """Return all steps and dev scores so far, those before a resume included."""
+        """Return all steps and dev scores so far, including those from before resuming."""
         return read_log(self.state.log_history)
 
 
 class Collator(SentenceTransformerDataCollator):
-    """Makes the tensors of a batch from texts tokenised once, exactly as the encoder does."""
+    """Turns a batch into tensors; texts are tokenised once, exactly as the encoder does it."""
 
     def __init__(self, plan: Plan, tokenizer: Any, encoding: Encoding) -> None:
         """Tokenise all texts of the plan."""
         super().__init__(preprocess_fn=list, valid_label_columns=[])
         self._plan = plan
-        own = Tokenizer(tokenizer, encoding)
+        encoding_tokenizer = Tokenizer(tokenizer, encoding)
         texts, prompts = zip(*plan.queries, strict=True)
-        queries, _ = own.tokenize(query_inputs(texts, prompts, encoding), "queries")
-        documents, _ = own.tokenize([encoding.document_prefix + text for text in plan.documents], "documents")
-        for role, each, given in (("query", queries, texts), ("document", documents, plan.documents)):
-            if not all(each):
-                empty = given[next(row for row, ids in enumerate(each) if not ids)]
-                raise InputError(f"training: expected texts, got a {role} without tokens, {empty!r}; leave it out")
-        self._queries, self._documents = ([np.array(ids, np.int32) for ids in each] for each in (queries, documents))
-        self._tokenizer = own.plain
+        queries, _ = encoding_tokenizer.tokenize(query_inputs(texts, prompts, encoding), "queries")
+        document_inputs = [encoding.document_prefix + text for text in plan.documents]
+        documents, _ = encoding_tokenizer.tokenize(document_inputs, "documents")
+        for role, token_ids, given in (("query", queries, texts), ("document", documents, plan.documents)):
+            if not all(token_ids):
+                empty = given[next(row for row, ids in enumerate(token_ids) if not ids)]
+                raise InputError(
+                    f"training: expected texts with tokens, got a {role} without any, {empty!r}; remove it"
+                )
+        self._queries = [np.array(ids, np.int32) for ids in queries]
+        self._documents = [np.array(ids, np.int32) for ids in documents]
+        self._tokenizer = encoding_tokenizer.plain
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
-        """Return features, named `<column>_<feature>` as the trainer wants them, and `label` as the loss does."""
+        """Return `<column>_<feature>` for the trainer and `label` for the loss."""
         batch = self._plan.batch(rows[0]["batch"])
         inputs: dict[str, Any] = {}
         for column, all_ids, positions in (
@@ -115,7 +119,7 @@ class Collator(SentenceTransformerDataCollator):
 
 
 class DevEvaluator(BaseEvaluator):
-    """Scores the model on the dev split, and keeps what the run is to write."""
+    """Scores the model on the dev split, and keeps the model to be written."""
 
     def __init__(
         self,
@@ -125,7 +129,7 @@ class DevEvaluator(BaseEvaluator):
         base: SentenceTransformer,
         mean: RunningMean,
     ) -> None:
-        """Take what scores a model, what keeps one, from that in training and its copy that is whole, base and mean."""
+        """Take a function that scores a model, one that keeps it, the parameters, the base, and the running mean."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._score, self._keep, self._params, self._mean = score, keep, params, mean
         self._base = (
@@ -154,7 +158,7 @@ class DevEvaluator(BaseEvaluator):
 
 
 class _EpochSampler(BatchSampler):
-    """The numbers of an epoch's batches, one by one."""
+    """Yields the numbers of an epoch's batches, one by one."""
 
     def __init__(self, num_batches: int) -> None:
         super().__init__(SequentialSampler(range(num_batches)), 1, drop_last=False)
@@ -173,7 +177,7 @@ class _EpochSampler(BatchSampler):
 
 
 class _Schedule(TrainerCallback):
-    """When to score, to save a checkpoint, and to stop early."""
+    """Decides when to score the model, save a checkpoint and stop early."""
 
     def __init__(self, params: Finetune) -> None:
         self._params = params
@@ -187,7 +191,7 @@ class _Schedule(TrainerCallback):
             control.should_save = self._is_due()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if _ends_epoch(args, state):  # not so where patience ended a run
+        if _ends_epoch(args, state):  # false if early stopping ended the epoch
             control.should_evaluate = True
             control.should_save = self._is_due()
 
@@ -196,9 +200,9 @@ class _Schedule(TrainerCallback):
         control.should_save = control.should_save or self._is_due()
         since_best = len(scores) - 1 - scores.index(max(scores))
         if self._params.patience and since_best >= self._params.patience:
-            LOG.info("stopped after step %d: %d dev scores in a row were no better", state.global_step, since_best)
+            LOG.info("early stopping after step %d: %d dev scores without a new best", state.global_step, since_best)
             control.should_training_stop = True
-            control.should_save = False  # taken up from there, it would go on
+            control.should_save = False  # resumed from there, training would continue
 
     def _is_due(self) -> bool:
         is_due = from_main(lambda: time.monotonic() - self._saved_at >= 60 * self._checkpoint_minutes)
@@ -212,7 +216,7 @@ def _ends_epoch(args: Any, state: Any) -> bool:
 
 
 class _StopIfNotFinite(TrainerCallback):
-    """Stops a run whose loss is not finite."""
+    """Stops training if the loss is not finite."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -224,12 +228,12 @@ class _StopIfNotFinite(TrainerCallback):
         ids = [self._plan.query_ids[query] for batch in batches for query in batch.queries.tolist()]
         shown = ", ".join(map(repr, ids[:SHOWN])) + (", ..." if len(ids) > SHOWN else "")
         raise InputError(
-            f"step {state.global_step}: loss is {float(logs['loss'])}, of the queries {shown}; "
+            f"step {state.global_step}: expected a finite loss, got {float(logs['loss'])} for the queries {shown}; "
             "lower learning_rate or raise temperature"
         )
 
     def _numbers(self, step: int, accumulated: int) -> range:
-        """Return the numbers of a step's batches."""
+        """Return the numbers of the batches of a step, counted from 1; `accumulated` batches make a step."""
         size = self._plan.num_batches
-        epoch, place = divmod(step - 1, -(-size // accumulated))
-        return range(epoch * size + place * accumulated, epoch * size + min(size, (place + 1) * accumulated))
+        epoch, position = divmod(step - 1, -(-size // accumulated))
+        return range(epoch * size + position * accumulated, epoch * size + min(size, (position + 1) * accumulated))

@@ -123,19 +123,23 @@ def test_mined_negative_that_answers_by_its_text_is_left_out(caplog: pytest.LogC
     examples = made([(0, 0), (1, 1)], negatives=[10, 11])
     examples.documents.loc[2, "text"] = examples.documents.loc[0, "text"]  # d10 is d0
     plan = Plan(examples, params(batch_size=2, hard_negatives=1), seed=0)
-    assert "1 mined negatives have the text of an answer to their query; left out" in caplog.text
+    assert "1 mined negatives left out: they have the text of a positive of their query" in caplog.text
     for batch in batches(plan):
         row = batch.queries.tolist().index(0)
         assert plan.documents[batch.documents[batch.groups[row, 1]]] == "text 11"
 
 
 def test_more_random_negatives_than_documents_are_refused() -> None:
-    with pytest.raises(InputError, match="random_negatives: expected at most the 24 documents of 'words', got 25"):
+    with pytest.raises(
+        InputError, match="random_negatives: expected at most 24, the number of documents of 'words', got 25"
+    ):
         Plan(mined(), params(random_negatives=25), seed=0)
 
 
 def test_fewer_mined_negatives_than_asked_for_is_refused() -> None:
-    with pytest.raises(InputError, match="expected 3 mined negatives a query, 24 of 24 have fewer, first: 'q0'"):
+    with pytest.raises(
+        InputError, match="expected 3 mined negatives per query, got fewer for 24 of 24 queries, first: 'q0'"
+    ):
         Plan(mined(), params(hard_negatives=3), seed=0)
 
 
@@ -167,7 +171,7 @@ def test_last_batch_is_dropped_if_the_library_s_argument_says_so() -> None:
     ],
 )
 def test_fewer_examples_than_one_batch_are_refused(examples: Mined, options: dict[str, object], found: str) -> None:
-    with pytest.raises(InputError, match=f"expected two documents and a batch of 8 pairs or more, {found}"):
+    with pytest.raises(InputError, match=f"expected at least 2 documents and 8 pairs for a batch, {found}"):
         Plan(examples, params(hard_negatives=0, **options), seed=0)
 
 
@@ -182,5 +186,7 @@ def test_pairs_of_equal_scores_teach_cosent_nothing() -> None:
     examples = mined()
     examples.examples["negative_scores"] = examples.examples["positive_scores"].map(lambda scores: scores * 2)
     options = params(loss="cosent", hard_negatives=0, in_batch_negatives=False)
-    with pytest.raises(InputError, match="cosent expects pairs of different scores, all have 1; take infonce"):
+    with pytest.raises(
+        InputError, match="loss cosent: expected pairs with different scores, got 1 for all of them; use infonce"
+    ):
         Plan(examples, options, seed=0)

@@ -125,7 +125,7 @@ def test_killed_processes_are_taken_up_with_the_same_bytes(
     assert [path.name for path in checkpoints] == ["checkpoint-6", "checkpoint-7"]
     capfd.readouterr()
     train(tiny_model, tmp_path, **options)
-    assert f"going on from {checkpoints[-1]}" in capfd.readouterr().err
+    assert f"resuming from {checkpoints[-1]}" in capfd.readouterr().err
     same_bytes(tmp_path / "undisturbed", tmp_path / "model")
     assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
 
@@ -137,13 +137,15 @@ def test_error_of_a_process_is_one_line(capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_process_that_is_killed_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match="^training: process 0 of 1 was killed by SIGKILL; is there memory"):
+    with pytest.raises(InputError, match="^training: process 0 of 1 was killed by SIGKILL; each process needs memory"):
         start(be_killed, (), 1)
     assert capfd.readouterr().err == ""
 
 
 def test_signal_reaches_all_processes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="^training was stopped by SIGTERM; the next run goes on where the last"):
+    with pytest.raises(
+        InputError, match="^training was stopped by SIGTERM; start it again to resume from its last checkpoint"
+    ):
         start(sleep, (tmp_path,), 2)
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert len(pids) == 2
@@ -176,19 +178,25 @@ def test_processes_of_torchrun_start_no_more(gpus: list[str], monkeypatch: pytes
 
 
 def test_fewer_gpus_than_processes_is_an_error(gpus: list[str]) -> None:
-    expected = "processes: expected 3 visible GPUs or more, got 2; CUDA_VISIBLE_DEVICES is 4,7; lower processes, or"
+    expected = (
+        "processes: expected at least 3 visible GPUs, got 2 \\(CUDA_VISIBLE_DEVICES is 4,7\\); lower processes, or"
+    )
     with pytest.raises(InputError, match=expected):
         to_start(params(processes=3), CUDA)
     gpus[1:] = ["T4", "H200"]
-    with pytest.raises(InputError, match="expected the first 2 visible GPUs to be of one kind, alike are cuda:0, cuda"):
+    with pytest.raises(InputError, match="expected the first 2 visible GPUs to be of one kind, got only cuda:0, cuda"):
         to_start(params(processes="auto"), CUDA)
 
 
 @pytest.mark.parametrize(
     ("device", "changes", "message"),
     [
-        (CPU, {"trainer": {"fsdp": True}}, "trainer.fsdp: expected processes on CUDA, got device cpu; remove it"),
-        (CUDA, {"trainer": {"deepspeed": {"zero_optimization": {}}}}, "trainer.deepspeed: deepspeed is not installed"),
+        (CPU, {"trainer": {"fsdp": True}}, "trainer.fsdp: expected a CUDA device, got cpu; remove it"),
+        (
+            CUDA,
+            {"trainer": {"deepspeed": {"zero_optimization": {}}}},
+            "trainer.deepspeed: expected the package deepspeed, got none; run",
+        ),
     ],
 )
 def test_sharding_without_what_it_needs_is_an_error(

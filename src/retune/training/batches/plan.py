@@ -1,4 +1,4 @@
-"""The batches of a run, each known from the seed and its number alone, so that a run can be taken up anywhere."""
+"""The plan of a training: every batch follows from the seed and its number, so training can resume at any batch."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ from retune.params.finetune import Finetune
 from retune.training.batches.order import BatchOrder
 from retune.training.guide import Guide
 
-SAMPLED = 100  # batches, to tell what a guide leaves out
+SAMPLED = 100  # batches in which the documents that a guide masks are counted
 LOG = logging.getLogger(__name__)
 Scored = tuple[np.ndarray, np.ndarray]  # positions of documents, and their scores
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Queries and the distinct documents they are compared with.
+    """Queries, and the distinct documents they are compared with.
 
     Attributes:
         queries: Positions in `Plan.queries`, (queries,).
-        documents: Positions in `Plan.documents`, (documents,), none twice.
-        groups: Columns of a query's positive and its own negatives, (queries, 1 + hard_negatives).
-        is_compared: Whether a document counts for a query, (queries, documents) bool: its positive and its negatives,
-            but no other document that answers it.
-        scores: What the mining recipe's scorer gave the documents of `groups`, (queries, 1 + hard_negatives) float32.
+        documents: Positions in `Plan.documents`, (documents,), without repeats.
+        groups: Columns of a query's positive and hard negatives, (queries, 1 + hard_negatives).
+        is_compared: Whether a query is compared with a document, (queries, documents) bool: true for its positive and
+            its negatives, false for other documents that answer it.
+        scores: The stored scores of the documents in `groups`, (queries, 1 + hard_negatives) float32.
     """
 
     queries: np.ndarray
@@ -40,26 +40,26 @@ class Batch:
 
 
 class Plan:
-    """Every pair of a query and a positive once an epoch, shuffled, with negatives drawn anew each time.
+    """Divides the examples into batches: each pair of a query and a positive once per epoch, negatives drawn anew.
 
-    Documents of equal text are one document, and queries of equal text share their positives. Where examples come from
-    several sources a batch has pairs of one, and their weights say how often a pair comes; see `BatchOrder`. With
-    loss cosent a query's negatives make pairs like its positives.
+    Documents of equal text are one document, and queries of equal text share their positives. If the examples come from
+    several sources, the pairs of a batch come from one of them, and the sources' weights determine how often a pair
+    comes; see `BatchOrder`. With loss cosent, a query's negatives form pairs as its positives do.
 
     Attributes:
-        query_ids: Of each query.
-        queries: What the model reads of each query but its prefix: text and prompt or None.
-        documents: Distinct texts.
-        num_batches: Of an epoch.
+        query_ids: The id of each query.
+        queries: For each query, its text, and its prompt or None.
+        documents: The distinct texts of documents.
+        num_batches: The number of batches in an epoch.
         is_mixture: Whether sources have weights.
     """
 
     def __init__(self, mined: Mined, params: Finetune, *, seed: int) -> None:
-        """Take the examples; `params` size the batches.
+        """Read the examples, and divide them into batches.
 
         Raises:
-            InputError: There is no query, one has no positive, fewer mined negatives than asked for or not as many
-                scores as documents, or a source is not enough for a batch.
+            InputError: There is no query; a query has no positive, too few mined negatives, or not one score per
+                document; or a source has too few documents or pairs.
         """
         self._params, self._seed = params, seed
         self._guide: Guide | None = None
@@ -74,18 +74,18 @@ class Plan:
         questions = mined.queries.set_index("query_id").loc[self.query_ids]
         self.queries: list[tuple[str, str | None]] = list(zip(questions["text"], questions["prompt"], strict=True))
         answers: dict[tuple[str, str | None], set[int]] = {}
-        for query, (own, _) in zip(self.queries, positives, strict=True):
-            answers.setdefault(query, set()).update(own.tolist())
+        for query, (positions, _) in zip(self.queries, positives, strict=True):
+            answers.setdefault(query, set()).update(positions.tolist())
         self._answers = [np.array(sorted(answers[query])) for query in self.queries]
         self._negatives = self._without_answers(negatives)
         names = mined.examples["source"].drop_duplicates().tolist()
-        self._sources = mined.examples["source"].map(names.index).to_numpy()  # a number a query
+        self._sources = mined.examples["source"].map(names.index).to_numpy()  # one number per query
         self._pools = self._documents_of_sources(positives, negatives, len(names))
         self._check_negatives(names)
         if params.loss == "cosent":
             positives = [_joined(*both) for both in zip(positives, self._negatives, strict=True)]
-        self._rows = np.repeat(np.arange(len(positives)), [len(own) for own, _ in positives])  # a query a pair
-        self._positives = np.concatenate([own for own, _ in positives])
+        self._rows = np.repeat(np.arange(len(positives)), [len(positions) for positions, _ in positives])  # (pairs,)
+        self._positives = np.concatenate([positions for positions, _ in positives])
         self._positive_scores = np.concatenate([scores for _, scores in positives])
         weights = {} if mined.weights is None else mined.weights.set_index("source")["weight"].to_dict()
         weight_of = [weights.get(name, 1.0) for name in names]
@@ -94,7 +94,7 @@ class Plan:
         self._check_batches(names)
 
     def batch(self, number: int) -> Batch:
-        """Return a batch by its number, counted from 0 over all epochs."""
+        """Return a batch by its number, which counts from 0 over all epochs."""
         epoch, pairs = number // self.num_batches, self._order.pairs(number)
         queries = self._rows[pairs]
         negatives = [self._drawn(epoch, query) for query in queries.tolist()]
@@ -108,21 +108,21 @@ class Plan:
         return Batch(queries, documents, columns, self._is_compared(queries, documents, columns, drawn), scores)
 
     def guide_by(self, guide: Guide) -> None:
-        """Leave out what a second model takes for an answer, and tell how much of the first batches that is."""
+        """Mask documents that a guide model takes for answers, and log how many it masks in the first batches."""
         before = self._num_comparisons()
         self._guide = guide
         share = 1 - self._num_comparisons() / max(before, 1)
-        LOG.info("the guide leaves out %.2f%% of %d comparisons with other documents", 100 * share, before)
+        LOG.info("the guide masks %.2f%% of %d comparisons with other documents", 100 * share, before)
 
     def _num_comparisons(self) -> int:
-        """Count the documents that queries of the first batches are compared with, besides their own positives."""
+        """Count the documents that queries of the first batches are compared with, besides their positives."""
         batches = map(self.batch, range(min(self.num_batches, SAMPLED)))
         return sum(int(batch.is_compared.sum()) - len(batch.queries) for batch in batches)
 
     def candidates(self, query: int) -> tuple[Scored, Scored]:
-        """Return a query's positives and all of its mined negatives but those that have the text of an answer."""
-        own = slice(*np.searchsorted(self._rows, [query, query + 1]))
-        return (self._positives[own], self._positive_scores[own]), self._negatives[query]
+        """Return a query's positives, and its mined negatives except those with the text of a positive."""
+        pairs = slice(*np.searchsorted(self._rows, [query, query + 1]))
+        return (self._positives[pairs], self._positive_scores[pairs]), self._negatives[query]
 
     def _is_compared(
         self, queries: np.ndarray, documents: np.ndarray, groups: np.ndarray, drawn: np.ndarray
@@ -141,62 +141,63 @@ class Plan:
         return is_compared
 
     def _drawn(self, epoch: int, query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a query's own negatives in an epoch, and their scores."""
+        """Return a query's hard negatives in an epoch, and their scores."""
         documents, scores = self._negatives[query]
         rng = generator(self._seed, f"negatives of {self.query_ids[query]} in epoch {epoch}")
-        places = rng.permutation(len(documents))[: self._params.hard_negatives]
-        return documents[places], scores[places]
+        sample = rng.permutation(len(documents))[: self._params.hard_negatives]
+        return documents[sample], scores[sample]
 
     def _without_answers(self, negatives: list[Scored]) -> list[Scored]:
-        """Leave out mined negatives whose text answers the query, or one of the same text."""
-        is_other = [~np.isin(own, self._answers[query]) for query, (own, _) in enumerate(negatives)]
-        if num_answers := sum(int((~each).sum()) for each in is_other):
-            LOG.warning("%d mined negatives have the text of an answer to their query; left out", num_answers)
-        return [(own[each], scores[each]) for (own, scores), each in zip(negatives, is_other, strict=True)]
+        """Leave out mined negatives with the text of a positive of the query, or of a query with the same text."""
+        is_other = [~np.isin(positions, self._answers[query]) for query, (positions, _) in enumerate(negatives)]
+        if num_answers := sum(int((~mask).sum()) for mask in is_other):
+            LOG.warning("%d mined negatives left out: they have the text of a positive of their query", num_answers)
+        return [(positions[mask], scores[mask]) for (positions, scores), mask in zip(negatives, is_other, strict=True)]
 
     def _documents_of_sources(
         self, positives: list[Scored], negatives: list[Scored], num_sources: int
     ) -> list[np.ndarray]:
-        """Return the positions of the documents that the examples of each source name."""
-        named = [np.concatenate([own, other]) for (own, _), (other, _) in zip(positives, negatives, strict=True)]
+        """Return the positions of the documents in the examples of each source."""
+        named = [np.concatenate([first, second]) for (first, _), (second, _) in zip(positives, negatives, strict=True)]
         members = ([named[row] for row in np.flatnonzero(self._sources == source)] for source in range(num_sources))
-        return [np.unique(np.concatenate(own)) for own in members]
+        return [np.unique(np.concatenate(positions)) for positions in members]
 
     def _check_positives(self, positives: list[Scored]) -> None:
-        bare = [name for name, (own, _) in zip(self.query_ids, positives, strict=True) if not len(own)]
+        bare = [name for name, (positions, _) in zip(self.query_ids, positives, strict=True) if not len(positions)]
         if bare or not positives:
             first = f", first: {bare[0]!r}" if bare else ""
             raise InputError(
-                f"expected training queries with a positive each, got {len(positives)} queries, {len(bare)} of them "
-                f"without{first}; mine again, or convert more data"
+                f"expected training queries that all have a positive, got {len(positives)} queries, {len(bare)} of "
+                f"them without one{first}; mine again, or convert more data"
             )
 
     def _check_negatives(self, names: Sequence[str]) -> None:
         wanted = self._params.hard_negatives
-        short = [name for name, (own, _) in zip(self.query_ids, self._negatives, strict=True) if len(own) < wanted]
+        counts = zip(self.query_ids, self._negatives, strict=True)
+        short = [query_id for query_id, (positions, _) in counts if len(positions) < wanted]
         if short:
             raise InputError(
-                f"hard_negatives: expected {wanted} mined negatives a query, {len(short)} of {len(self.query_ids)} "
-                f"have fewer, first: {short[0]!r}; lower hard_negatives or mine more"
+                f"hard_negatives: expected {wanted} mined negatives per query, got fewer for {len(short)} of "
+                f"{len(self.query_ids)} queries, first: {short[0]!r}; lower hard_negatives, or mine more"
             )
         for name, pool in zip(names, self._pools, strict=True):
             if self._params.random_negatives > len(pool):
                 raise InputError(
-                    f"random_negatives: expected at most the {len(pool)} documents of {name!r}, "
-                    f"got {self._params.random_negatives}"
+                    f"random_negatives: expected at most {len(pool)}, the number of documents of {name!r}, "
+                    f"got {self._params.random_negatives}; lower random_negatives"
                 )
 
     def _check_batches(self, names: Sequence[str]) -> None:
         for name, pool, pairs in zip(names, self._pools, self._order.pairs_of, strict=True):
             if len(pool) < 2 or pairs < self._params.batch_size:
                 raise InputError(
-                    f"{name}: expected two documents and a batch of {self._params.batch_size} pairs or more, "
+                    f"{name}: expected at least 2 documents and {self._params.batch_size} pairs for a batch, "
                     f"got {len(pool)} and {pairs}; convert more data, or lower batch_size"
                 )
         if self._params.loss == "cosent" and np.ptp(self._positive_scores) == 0:
             raise InputError(
-                f"loss: cosent expects pairs of different scores, all have {self._positive_scores[0]:g}; "
-                "take infonce, or mine with negatives"
+                "loss cosent: expected pairs with different scores, "
+                f"got {self._positive_scores[0]:g} for all of them; use infonce, or mine with negatives"
             )
 
 
@@ -205,8 +206,8 @@ def _joined(first: Scored, second: Scored) -> Scored:
 
 
 def _scored(examples: pd.DataFrame, kind: str, codes: Mapping[str, int]) -> list[Scored]:
-    """Return each query's documents of a kind, by position, and their scores; of equal texts the first."""
-    found = []
+    """Return each query's documents of a kind, by position, and their scores; of equal texts, only the first."""
+    scored = []
     columns = (examples[name].tolist() for name in ("query_id", f"{kind}_ids", f"{kind}_scores"))
     for query_id, ids, scores in zip(*columns, strict=True):
         if len(ids) != len(scores):
@@ -214,5 +215,5 @@ def _scored(examples: pd.DataFrame, kind: str, codes: Mapping[str, int]) -> list
             raise InputError(f"{query_id}: {expected}, got {len(scores)}; mine again")
         positions = np.array([codes[doc_id] for doc_id in ids], dtype=np.int64)
         first = np.sort(np.unique(positions, return_index=True)[1])
-        found.append((positions[first], np.asarray(scores, dtype=np.float32)[first]))
-    return found
+        scored.append((positions[first], np.asarray(scores, dtype=np.float32)[first]))
+    return scored

@@ -1,4 +1,4 @@
-"""Weight interpolation and averaging: base and tuned (WiSE-FT), over training (SWA), over several trainings (soup)."""
+"""Weight interpolation and averaging: base with tuned (WiSE-FT), over one training (SWA), over several (soup)."""
 
 import copy
 import math
@@ -21,39 +21,39 @@ MEANS = "means"  # in the scratch directory
 
 @torch.no_grad()
 def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_weight: float) -> None:
-    """Set each weight, in place, to base_weight * base + (1 - base_weight) * its value (WiSE-FT, arXiv:2109.01903)."""
+    """Set each weight in place to base_weight * base + (1 - base_weight) * its value (WiSE-FT, arXiv:2109.01903)."""
     for name, values in _weights(model):
         values.lerp_(base[name].to(values.device), base_weight)
 
 
 class RunningMean:
-    """The mean of a run's weights at its dev scores (stochastic weight averaging: Izmailov et al., arXiv:1803.05407).
+    """Mean of the weights over dev scores (stochastic weight averaging, Izmailov et al., arXiv:1803.05407).
 
-    It is a file for each score; a run that is taken up at a checkpoint before it writes the same file again.
+    There is a file for each dev score. A training resumed at an earlier checkpoint writes the same file again.
     """
 
     def __init__(self, scratch: Path) -> None:
-        """Take the run's scratch directory."""
+        """Take the scratch directory of the training."""
         self._scratch, self._folder = scratch, scratch / MEANS
 
     def add(self, model: SentenceTransformer, step: int) -> None:
-        """Take the weights after a step into the mean, and set the model's, in place, to it."""
+        """Include the weights after a step in the mean, and set the model's weights in place to the mean."""
         self._folder.mkdir(exist_ok=True)
-        if earlier := [each for each in self._steps() if each < step]:
+        if earlier := [previous for previous in self._steps() if previous < step]:
             mean = load_file(self._path(earlier[-1]))
             count = int(mean.pop("count"))
             move_towards(model, mean, count / (count + 1))
         weights = {name: values.contiguous() for name, values in _weights(model)}
         with atomic_file(self._path(step)) as partial:
             save_file(weights | {"count": torch.tensor(count + 1 if earlier else 1)}, partial)
-        self._forget(step)
+        self._delete_unneeded()
 
-    def _forget(self, step: int) -> None:
-        """Delete what no checkpoint goes back to."""
+    def _delete_unneeded(self) -> None:
+        """Delete the means that no resumed training would need."""
         checkpoint = newest_checkpoint(self._scratch)
-        needed = [each for each in self._steps() if checkpoint and each <= step_of(checkpoint)]
-        for each in needed[:-1]:
-            self._path(each).unlink()
+        earlier = [step for step in self._steps() if checkpoint and step <= step_of(checkpoint)]
+        for step in earlier[:-1]:
+            self._path(step).unlink()
 
     def _steps(self) -> list[int]:
         return sorted(int(path.stem) for path in self._folder.glob("*.safetensors"))
@@ -63,7 +63,7 @@ class RunningMean:
 
 
 def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield each floating-point tensor of a model's state; one of two names once."""
+    """Yield each floating-point tensor of a model's state; a tensor with two names comes once."""
     seen = set()
     for name, values in model.state_dict().items():
         if values.is_floating_point() and values.data_ptr() not in seen:
@@ -72,21 +72,21 @@ def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 class RestartFromBase(TrainerCallback):
-    """Lets weights, optimizer and schedule begin again where the next model of a soup does."""
+    """Resets weights, optimizer and schedule before each further model of a soup is trained."""
 
     def __init__(self, model: SentenceTransformer, num_models: int) -> None:
-        """Take the model before it is trained, or taken up at a checkpoint; its weights are kept on the CPU."""
+        """Copy the base weights to the CPU; call this before training, and before resuming from a checkpoint."""
         self._num_models = num_models
         self._base = {name: values.detach().cpu().clone() for name, values in model.state_dict().items()}
         self._optimizer: dict[str, Any] = {}
         self._schedule: dict[str, Any] = {}
 
     def remember(self, optimizer: Optimizer, scheduler: LRScheduler) -> None:
-        """Take the optimizer and the schedule of one model's steps before the first of them."""
+        """Copy the state of optimizer and schedule before the first step."""
         self._optimizer, self._schedule = copy.deepcopy((optimizer.state_dict(), scheduler.state_dict()))
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Restart if a model of the soup has just ended; a run taken up within an epoch calls this as well."""
+        """Restart if a model of the soup was just completed; also called when training resumes within an epoch."""
         if state.global_step == 0 or state.global_step % (state.max_steps // self._num_models):
             return
         model.load_state_dict(self._base)
@@ -95,5 +95,5 @@ class RestartFromBase(TrainerCallback):
 
 
 def epoch_of_model(epoch: float, epochs: int) -> float:
-    """Return an epoch of the run, above 0, counted from the start of its model of the soup: above 0, up to `epochs`."""
+    """Return the epoch within the current model of a soup, in (0, epochs], given the epoch of the whole training."""
     return epoch - (math.ceil(epoch) - 1) // epochs * epochs

@@ -1,4 +1,4 @@
-"""Scratch state of a run: what lets it go on after it was killed, and nothing else."""
+"""State for resuming a killed training: its scratch directory and its checkpoints."""
 
 import hashlib
 import json
@@ -21,20 +21,20 @@ CODE = (
     "retrieval/exact.py",
     "evaluation/metrics.py",
     "params/finetune.py",
-)  # the same as dvc.yaml's deps of finetune
-STATE = "trainer_state.json"  # what transformers writes last
+)  # the code that training runs: the same as the deps of finetune in dvc.yaml
+STATE = "trainer_state.json"  # transformers writes it last
 LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def scratch_directory(out: Path, key: str) -> Iterator[Path]:
-    """Give a run's scratch directory, beside its output; it goes once the block succeeds.
+    """Yield the scratch directory of a training, which is beside its output and deleted once the block succeeds.
 
-    It is found again by a run of the same key. State of other keys is deleted: no run would take it up.
+    A later training with the same key finds it again. Directories of other keys are deleted, as they cannot be resumed.
 
     Args:
-        out: What the run writes.
-        key: Of all that decides its result, from `hash_inputs`.
+        out: The directory of the tuned model.
+        key: A hash of everything that determines the tuned model, from `hash_inputs`.
     """
     parent = out.with_name(f".{out.name}.training")
     folder = parent / key[:KEY_LENGTH]
@@ -52,7 +52,7 @@ def scratch_directory(out: Path, key: str) -> Iterator[Path]:
 
 
 def hash_inputs(inputs: Sequence[Path], state: Mapping[str, object]) -> str:
-    """Hash files, folders of files, the code that training runs, and whatever else JSON can say."""
+    """Hash files, all files in folders, the code that training runs, and any other state that fits into JSON."""
     code = [PACKAGES / name for name in CODE]
     files = [path for root in (*inputs, *code) for path in sorted(root.rglob("*") if root.is_dir() else [root])]
     hashes = [(path.name, sha256(path)) for path in files if path.is_file() and path.suffix != ".pyc"]
@@ -60,23 +60,23 @@ def hash_inputs(inputs: Sequence[Path], state: Mapping[str, object]) -> str:
 
 
 def newest_checkpoint(scratch: Path) -> Path | None:
-    """Return the last checkpoint that was written to its end, and delete those that were not."""
-    whole: dict[int, Path] = {}
+    """Return the last complete checkpoint, and delete incomplete ones."""
+    complete: dict[int, Path] = {}
     for path in (scratch / CHECKPOINTS).glob("checkpoint-*"):
-        if _is_whole(path):
-            whole[step_of(path)] = path
+        if _is_complete(path):
+            complete[step_of(path)] = path
         else:
-            LOG.info("%s: half-written, deleted", path)
+            LOG.info("%s: incomplete checkpoint deleted", path)
             shutil.rmtree(path)
-    return whole[max(whole)] if whole else None
+    return complete[max(complete)] if complete else None
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the number of the step after which a checkpoint was written."""
+    """Return the step after which a checkpoint was written."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_complete(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

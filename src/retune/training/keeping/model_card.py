@@ -1,4 +1,4 @@
-"""The card of a fine-tuned model: how to load it, what it is made of, what it scored, how it was trained."""
+"""The card of a tuned model: how to load it, its base and data, its dev scores and its parameters."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ CARD = "model-card.md"
 
 
 def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str) -> None:
-    """Write model-card.md and provenance.json into a model's directory: the same bytes for the same run.
+    """Write model-card.md and provenance.json into a model's directory, with the same bytes for the same training.
 
     Args:
-        folder: Holds the model.
-        task: What was run.
-        rows: What the history tells.
-        name: Of the run.
+        folder: The directory of the tuned model.
+        task: The training.
+        rows: The training history.
+        name: The name of the tuned model.
     """
     mined = read_mined(task.mined)
     guide = [] if task.params.guide_margin is None else read_origins(task.guide)
@@ -41,7 +41,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
 
 
 def _loading(name: str, encoding: Encoding, *, has_adapter: bool) -> str:
-    told = [
+    lines = [
         f"""## Loading
 
 ```python
@@ -56,19 +56,19 @@ scores = model.encode_query(["a query"]) @ model.encode_document(["a document"])
         f"A query is cut to {encoding.query_max_length} tokens, a document to {encoding.document_max_length}.",
     ]
     if encoding.query_suffix:
-        told.append(f"After a query comes {_quoted(encoding.query_suffix)}, which you add yourself.")
+        lines.append(f"After a query comes {_quoted(encoding.query_suffix)}, which you add yourself.")
     if has_adapter:
-        told.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
-    return "\n".join(told)
+        lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
+    return "\n".join(lines)
 
 
 def _origins(origins: Iterable[Origin]) -> str:
-    rows = [[each.kind, each.name, each.licence or "not stated", each.source, each.use] for each in origins]
+    rows = [[origin.kind, origin.name, origin.licence or "not stated", origin.source, origin.use] for origin in origins]
     return _table(["kind", "name", "licence", "source", "use"], rows)
 
 
 def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
-    """Return the dev scores, and say where those of test are."""
+    """Return the section with the dev scores, which also says where the test scores are."""
     scored = [row for row in rows if row.dev is not None]
     kept = _kept(scored, task.params.checkpoint)
     table = _table(
@@ -82,9 +82,9 @@ def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
 
 
 def _kept(scored: Sequence[HistoryRow], checkpoint: str | int) -> HistoryRow:
-    """Return the row of the model that was written."""
+    """Return the history row of the model that was kept."""
     if checkpoint == "best":
-        return max(scored, key=lambda row: row.dev or 0.0)  # the first of equals
+        return max(scored, key=lambda row: row.dev or 0.0)  # the first if several are equal
     return scored[-1] if checkpoint == "last" else next(row for row in scored if row.epoch == checkpoint)
 
 

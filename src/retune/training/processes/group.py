@@ -1,4 +1,4 @@
-"""Several processes of one run: what each does, and what they tell each other."""
+"""The group of processes of one training: ranks, shares of the work, and communication."""
 
 import logging
 import os
@@ -11,20 +11,20 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-WAIT = timedelta(days=7)  # others wait while the main process scores; of one that ends they hear at once
+TIMEOUT = timedelta(days=7)  # long, as all wait while the main process scores; they notice at once if one ends
 Value = TypeVar("Value")
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did; only the main one then tells how it goes."""
+    """Join the processes that torchrun started, if it did; then only the main process logs its progress."""
     if "LOCAL_RANK" not in os.environ:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # accelerate knows no other name for it
-    dist.init_process_group(timeout=WAIT)
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # accelerate still uses this name
+    dist.init_process_group(timeout=TIMEOUT)
     if rank() > 0:
         logging.getLogger("retune").setLevel(logging.ERROR)
     yield
@@ -32,23 +32,23 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 def rank() -> int:
-    """Return this process's number; 0 is the main one, which scores and writes."""
+    """Return the number of this process; 0 is the main process, which scores and writes."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def num_processes() -> int:
-    """Return the number of processes of the run, on all machines."""
+    """Return the number of processes of the training, on all machines."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def wait() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have called this."""
     if dist.is_initialized():
         dist.barrier()
 
 
 def from_main(compute: Callable[[], Value]) -> Value:
-    """Return in every process what the main one computes."""
+    """Compute a value in the main process, and return it in every process."""
     if not dist.is_initialized():
         return compute()
     box: list[Any] = [compute() if rank() == 0 else None]
@@ -58,29 +58,30 @@ def from_main(compute: Callable[[], Value]) -> Value:
 
 
 def shares(lengths: Sequence[int], count: int) -> list[list[int]]:
-    """Divide texts among processes such that each has about as many tokens; return positions, in ascending order."""
+    """Divide texts among processes, with about as many tokens for each; return their positions in ascending order."""
     longest_first = sorted(range(len(lengths)), key=lambda position: -lengths[position])
     return [sorted(longest_first[number::count]) for number in range(count)]
 
 
-def gather(own: torch.Tensor, positions: Sequence[Sequence[int]]) -> torch.Tensor:
+def gather(local: torch.Tensor, positions: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return the vectors of all processes, (texts, dim), in the order of the texts.
 
-    Each process computes the same loss of them, and its gradient reaches what it encoded itself. The trainer takes the
-    mean of the processes' gradients; scaled up here, it is the gradient of one process with all texts.
+    All processes compute the same loss, but the gradient of a process reaches only the texts that it encoded itself.
+    The trainer averages the gradients of the processes. They are scaled up here, so that the average is the gradient
+    that a single process would get from all texts.
 
     Args:
-        own: What this process encoded, (texts, dim).
-        positions: Of the texts of each process, in the order it encodes them.
+        local: The vectors of the texts that this process encoded, (texts, dim).
+        positions: For each process, the positions of its texts, in the order it encodes them.
     """
-    vectors = [own]
+    vectors = [local]
     if len(positions) > 1:
-        padded = own.new_zeros(max(map(len, positions)), own.shape[1])
-        padded[: len(own)] = own.detach()
+        padded = local.new_zeros(max(map(len, positions)), local.shape[1])
+        padded[: len(local)] = local.detach()
         parts = [torch.empty_like(padded) for _ in positions]
         dist.all_gather(parts, padded)
         vectors = [part[: len(texts)] for part, texts in zip(parts, positions, strict=True)]
-        own.register_hook(lambda gradient: gradient * len(positions))  # type: ignore[no-untyped-call]
-        vectors[rank()] = own
-    order = torch.tensor([position for texts in positions for position in texts], device=own.device)
+        local.register_hook(lambda gradient: gradient * len(positions))  # type: ignore[no-untyped-call]
+        vectors[rank()] = local
+    order = torch.tensor([position for texts in positions for position in texts], device=local.device)
     return torch.cat(vectors)[torch.argsort(order)]

@@ -1,4 +1,4 @@
-"""Starting the processes of a run as torchrun does, and what becomes of their errors."""
+"""Starting the processes of a training as torchrun does, and reporting their errors."""
 
 import importlib.util
 import logging
@@ -21,10 +21,11 @@ LAUNCHER = ("torch.distributed.elastic.multiprocessing.api", "torch.distributed.
 
 
 def to_start(params: Finetune, device: torch.device) -> int:
-    """Return how many processes a run has to start; 0: it runs in this one, alone or as torchrun started it.
+    """Return how many processes to start; 0: train in this process, alone or as one that torchrun started.
 
     Raises:
-        InputError: Fewer GPUs than asked for, or of several kinds; DeepSpeed or FSDP without what it needs.
+        InputError: There are fewer GPUs than `processes`, or they are of several kinds; or a requirement of DeepSpeed
+            or FSDP is not met.
     """
     _check_sharding(params, device)
     if "LOCAL_RANK" in os.environ:
@@ -34,45 +35,47 @@ def to_start(params: Finetune, device: torch.device) -> int:
 
 
 def _check_sharding(params: Finetune, device: torch.device) -> None:
-    asked = [name for name in SHARDING if params.trainer.get(name)]
-    if asked and device.type != "cuda":
-        raise InputError(f"trainer.{asked[0]}: expected processes on CUDA, got device {device}; remove it")
-    if "deepspeed" in asked and importlib.util.find_spec("deepspeed") is None:
-        raise InputError("trainer.deepspeed: deepspeed is not installed; pip install deepspeed, or remove it")
-    if "deepspeed" in asked and params.gradient_caching:
-        raise InputError("gradient_caching: expected false with trainer.deepspeed, got true; take fsdp instead")
+    requested = [name for name in SHARDING if params.trainer.get(name)]
+    if requested and device.type != "cuda":
+        raise InputError(f"trainer.{requested[0]}: expected a CUDA device, got {device}; remove it")
+    if "deepspeed" in requested and importlib.util.find_spec("deepspeed") is None:
+        raise InputError(
+            "trainer.deepspeed: expected the package deepspeed, got none; run pip install deepspeed, or remove it"
+        )
+    if "deepspeed" in requested and params.gradient_caching:
+        raise InputError("gradient_caching: expected false with trainer.deepspeed, got true; use fsdp instead")
 
 
-def _num_processes(asked: int | str, device: torch.device) -> int:
+def _num_processes(requested: int | str, device: torch.device) -> int:
     alike = alike_devices(device)
     if device.type != "cuda":
-        count = 1 if asked == "auto" else int(asked)
+        count = 1 if requested == "auto" else int(requested)
         if count > 1 and device.type != "cpu":
-            raise InputError(f"processes: expected 1 on {device}, got {count}")
+            raise InputError(f"processes: expected 1 on {device}, got {count}; set it to 1")
         return count
-    count = len(alike) if asked == "auto" else int(asked)
+    count = len(alike) if requested == "auto" else int(requested)
     visible = f"CUDA_VISIBLE_DEVICES is {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}"
     if count > torch.cuda.device_count():
         raise InputError(
-            f"processes: expected {count} visible GPUs or more, got {torch.cuda.device_count()}; {visible}; "
-            "lower processes, or make more visible"
+            f"processes: expected at least {count} visible GPUs, got {torch.cuda.device_count()} ({visible}); "
+            "lower processes, or make more GPUs visible"
         )
     if alike[:count] != [f"cuda:{index}" for index in range(count)]:
         raise InputError(
-            f"processes: expected the first {count} visible GPUs to be of one kind, alike are {', '.join(alike)}; "
-            f"{visible}; name GPUs of one kind"
+            f"processes: expected the first {count} visible GPUs to be of one kind, got only {', '.join(alike)} "
+            f"({visible}); make GPUs of one kind visible"
         )
     return count
 
 
 def start(function: Callable[..., None], arguments: Sequence[object], count: int) -> None:
-    """Run a function in new processes, each of which knows its rank, and wait for them.
+    """Run a function in new processes, each of which knows its rank, and wait until they end.
 
     Raises:
-        InputError: A process raised it, or was killed; or a signal came.
+        InputError: A process raised it or was killed, or a signal stopped this process.
     """
     for name in LAUNCHER:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # it tells of a failure in twenty lines
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # otherwise a failure is twenty lines
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -88,14 +91,14 @@ def start(function: Callable[..., None], arguments: Sequence[object], count: int
         try:
             elastic_launch(config, _run)(function, arguments, num_threads, Path(errors))
         except SignalException as stop:
-            reason = "the next run goes on where the last checkpoint was written"
-            raise InputError(f"training was stopped by {stop.sigval.name}; {reason}") from None
+            remedy = "start it again to resume from its last checkpoint"
+            raise InputError(f"training was stopped by {stop.sigval.name}; {remedy}") from None
         except ChildFailedError as error:
-            raise _told(Path(errors), count) or _killed(error, count) or error from None
+            raise _input_error(Path(errors), count) or _killed(error, count) or error from None
 
 
 def _run(function: Callable[..., None], arguments: Sequence[object], num_threads: int, errors: Path) -> None:
-    """Run in a new process, and leave what `InputError` says to the one that started it."""
+    """Run a function in a new process; the message of an `InputError` is left in a file for the parent process."""
     log_to_stderr()
     os.environ["OMP_NUM_THREADS"] = str(num_threads)
     torch.set_num_threads(num_threads)
@@ -106,8 +109,8 @@ def _run(function: Callable[..., None], arguments: Sequence[object], num_threads
         raise
 
 
-def _told(errors: Path, count: int) -> InputError | None:
-    """Return the error of the first process that left one."""
+def _input_error(errors: Path, count: int) -> InputError | None:
+    """Return the `InputError` of the first process that left one."""
     files = [errors / str(number) for number in range(count)]
     return next((InputError(file.read_text(encoding="utf-8")) for file in files if file.exists()), None)
 
@@ -117,4 +120,4 @@ def _killed(error: ChildFailedError, count: int) -> InputError | None:
     if failure.exitcode >= 0:
         return None
     reason = f"process {number} of {count} was killed by {failure.signal_name()}"
-    return InputError(f"training: {reason}; is there memory for one model a process?")
+    return InputError(f"training: {reason}; each process needs memory for its own copy of the model")

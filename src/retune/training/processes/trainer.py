@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers in several processes: each gets every batch, the main one scores and writes."""
+"""The trainer of sentence-transformers in several processes: all share every batch, the main one scores and writes."""
 
 import copy
 from pathlib import Path
@@ -19,10 +19,10 @@ TRAINED = "trained.safetensors"
 
 
 class ProcessTrainer(SentenceTransformerTrainer):
-    """Trains one model in all processes of a run; batches and checkpoints are those of the run, not of a process."""
+    """Trains one model in all processes; there is one sequence of batches and one of checkpoints for all of them."""
 
     def __init__(self, params: Finetune, **options: Any) -> None:
-        """Take the run, and what the library's trainer does."""
+        """Take the parameters, and the options of the library's trainer."""
         self._unsharded = None
         if params.is_sharded:
             self._unsharded = copy.deepcopy(options["model"]) if rank() == 0 else None
@@ -30,13 +30,13 @@ class ProcessTrainer(SentenceTransformerTrainer):
         super().__init__(**options)
 
     def get_train_dataloader(self) -> Any:
-        """Return all batches, in every process."""
+        """Return all batches in every process."""
         assert isinstance(self.train_dataset, Dataset)
         batches = self._build_dataloader(self.train_dataset, self.args.train_batch_size, dataset_kind="train")
         return prepare_data_loader(batches, num_processes=1, process_index=0)
 
     def whole_model(self) -> SentenceTransformer | None:
-        """Return the model with all of its weights, in the main process; each has to ask for it."""
+        """Return the model with all of its weights, in the main process only; every process must call this."""
         if not (self.is_deepspeed_enabled or self.is_fsdp_enabled):
             return self.model
         weights = self.accelerator.get_state_dict(self.model_wrapped)
@@ -45,7 +45,7 @@ class ProcessTrainer(SentenceTransformerTrainer):
         return self._unsharded
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write what is trained, and no more: the rest is in the base; DeepSpeed and FSDP write their own."""
+        """Write the trained weights only, as the others are in the base; DeepSpeed and FSDP write theirs elsewhere."""
         if rank() > 0 or self.is_deepspeed_enabled or self.is_fsdp_enabled:
             return
         folder = Path(output_dir or str(self.args.output_dir))
@@ -53,14 +53,14 @@ class ProcessTrainer(SentenceTransformerTrainer):
         trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
         if not all(torch.isfinite(values).all() for values in trained.values()):
             raise InputError(
-                f"step {self.state.global_step}: the weights are no longer finite; lower learning_rate or raise "
-                "temperature"
+                f"step {self.state.global_step}: expected finite weights, got some that are not finite; lower "
+                "learning_rate or raise temperature"
             )
         save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        wait()  # for all of them, before the main process writes what tells that a checkpoint is whole
+        wait()  # all states must be there before the main process marks the checkpoint as complete
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self.is_fsdp_enabled:
@@ -73,8 +73,8 @@ class ProcessTrainer(SentenceTransformerTrainer):
 
 
 def _prepare_to_shard(model: Any) -> None:
-    """Work around what FSDP makes of a sentence-transformers model."""
-    model.base_model_prefix = "0"  # else accelerate takes Normalize for a transformer's layer and fails to shard it
+    """Work around FSDP's problems with sentence-transformers models."""
+    model.base_model_prefix = "0"  # otherwise accelerate takes Normalize for a transformer layer and fails to shard it
     for name, values in model.named_parameters():
-        if ".pooler." in name:  # no embedding passes through it; without optimizer state it cannot be resumed
+        if ".pooler." in name:  # gets no gradient, so no optimizer state, without which FSDP cannot resume
             values.requires_grad = False
