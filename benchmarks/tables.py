@@ -37,6 +37,8 @@ ROWS = {  # labels; a quantity that is not listed is shown with its name and uni
     "encode_ndcg": "nDCG@10 on nfcorpus",
     "cache_warm": "seconds for 100,000 texts, vectors cached",
     "score_100000_queries": "seconds for 100,000 queries",
+    "search 100,000 documents, 2,000 queries time": "seconds for 2,000 queries, 100,000 documents",
+    "search 100,000 documents, 2,000 queries peak memory": "peak GB",
     "train": "seconds per step",
     "train_memory": "peak GB",
     "train_memory_growth": "peak memory, second half of the steps over the first",
