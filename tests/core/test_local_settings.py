@@ -42,7 +42,7 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("RETUNE_CHACHE", "x", "RETUNE_CHACHE: unknown variable; expected one of RETUNE_CACHE, "),
         ("RETUNE_CACHE_GB", "0", "RETUNE_CACHE_GB: expected a number above 0, got '0'; fix it or unset it"),
         ("RETUNE_CHECKPOINT_MINUTES", "soon", "RETUNE_CHECKPOINT_MINUTES: expected a number above 0, got 'soon'"),
-        ("RETUNE_DATA_WORKERS", "-1", "RETUNE_DATA_WORKERS: expected a whole number from 0, got '-1'"),
+        ("RETUNE_DATA_WORKERS", "-1", "RETUNE_DATA_WORKERS: expected a whole number >= 0, got '-1'"),
     ],
 )
 def test_wrong_variable_is_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

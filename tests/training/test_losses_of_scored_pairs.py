@@ -194,5 +194,5 @@ def test_cosent_with_negatives_is_refused(changes: dict[str, object]) -> None:
 
 
 def test_random_documents_have_no_scores_of_the_data_set() -> None:
-    with pytest.raises(InputError, match="shortage: expected fewer or fail with negatives_from scored, got random"):
+    with pytest.raises(InputError, match="shortage: expected fewer or fail with negatives_from scored, .* got random"):
         Mine.parse("mine.x", recipe("x", "tiny", negatives_from="scored", shortage="random"))

@@ -1,4 +1,8 @@
-"""Write a data set or a mined set in a layout that other tools read."""
+"""Write a data set or a mined set in a layout that other tools read; each layout is a module beside this one.
+
+A layout's `LACKS` names what it has no place for. Its `write` fills a folder and returns the numbers of other things
+left out. The format of the same name reads the layout back.
+"""
 
 import importlib
 import logging
