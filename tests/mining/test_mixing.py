@@ -183,9 +183,17 @@ def test_batches_of_one_source_are_cut_from_one_shuffle() -> None:
 @pytest.mark.parametrize(
     ("mixture", "options", "message"),
     [
-        (one_and_other(9, 3), {"trainer": {"dataloader_drop_last": True}}, "two/others: .* 2 documents and 4 pairs for a batch, got 3 and 3"),
+        (
+            one_and_other(9, 3),
+            {"trainer": {"dataloader_drop_last": True}},
+            "two/others: .* 2 documents and 4 pairs for a batch, got 3 and 3",
+        ),
         (one_and_other(9, 4, second_weight=0.1), {}, "two/others: .* 2 documents and 4 pairs for a batch, got 4 and 0"),
-        (one_and_other(9, 4), {"random_negatives": 5}, "expected at most 4, the number of documents of 'two/others', got 5"),
+        (
+            one_and_other(9, 4),
+            {"random_negatives": 5},
+            "expected at most 4, the number of documents of 'two/others', got 5",
+        ),
     ],
 )
 def test_source_that_makes_no_batch_is_refused(mixture: Mined, options: dict[str, object], message: str) -> None:
