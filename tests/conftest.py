@@ -1,5 +1,6 @@
 """Fixtures: a tiny model made on the spot, and the default parameters."""
 
+import gc
 import multiprocessing.spawn
 import os
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ from tests.support import fork_server
 from tests.support.repository import REPOSITORY, WORDS
 
 os.environ["RETUNE_CACHE"] = ""  # no test leaves vectors in the user's cache
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collector_passes_over_imports() -> None:
+    """Training calls the garbage collector often, and looking through all that was imported takes it most of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,10 @@ import pytest
 from retune.core.errors import InputError
 from retune.reading import lines as reading
 from tests.support.conversion import convert_raw
+from tests.support.raw_files import BEIR, TABLE, TREC_FILES, lines, write, zipped
 
 GUARD = {"near_duplicate": 0.8, "min_words": 4}
-TABLE: dict[str, Any] = {
-    "query": "q", "query_id": None, "positive": "p", "positive_id": None, "negatives": [], "score": None,
-    "relevant_from": None, "answer": None, "prompt": None, "group": None, "split": None,
-}  # fmt: skip
 IDS = TABLE | {"query_id": "qi", "positive_id": "pi"}
-BEIR: dict[str, bytes] = {
-    "corpus.jsonl": b'{"_id":"d1","text":"one"}\n{"_id":"d2","text":"two"}\n',
-    "queries.jsonl": b'{"_id":"q1","text":"first"}\n{"_id":"q2","text":"second"}\n',
-    "qrels/train.tsv": b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n",
-}
-
-
-def lines(*rows: object) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "surrogatepass")
-
-
-def zipped(**members: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def parquet(**columns: list) -> bytes:
@@ -62,7 +41,6 @@ EEDI_HEADER = b"QuestionId,ConstructName,CorrectAnswer,QuestionText,AnswerAText,
 TEXTS = [pa.array([text]) for text in "abc"]
 NO_UTF8 = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
 TREC = {"c.jsonl": lines({"id": "d1", "text": "x"}), "r.txt": b"q1 d1\n"}
-TREC_FILES = {"documents": ["c.jsonl"], "splits": {"train": {"queries": "q.jsonl", "qrels": "r.txt"}}, "runs": [], "run_depth": None}  # fmt: skip
 NEMOTRON = {"train.json": b'{"corpus": {"path": "./c"}, "data": []}', "c/t.jsonl": lines({"id": "a", "text": "b"})}
 EEDI_NAMES = b"MisconceptionId,MisconceptionName\n1,Adds\n"
 
@@ -153,14 +131,6 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("training with an evaluation-only set", "beir", BEIR, {"use": "evaluation_only"}, r"use: evaluation_only: expected no train queries, got 2"),
     ("no documents", "rag_json", {"a.json": b'{"queries": {}, "corpus": {}, "relevant_docs": {}}'}, {"val_is_test": True}, r"raw: expected documents, got none"),
 ]  # fmt: skip
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
 
 
 @pytest.mark.parametrize(

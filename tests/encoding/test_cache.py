@@ -22,64 +22,18 @@ from hypothesis import strategies as st
 from retune.core.errors import InputError
 from retune.encoding import cache as embedding_cache
 from retune.encoding import cache_store
-from retune.encoding.batching import Batching
 from retune.encoding.cache import Entry, open_cache
-from retune.encoding.compute import Cache, Compute
+from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
 from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.models.directory import load_model, read_encoding
-from tests.support.repository import REPOSITORY, WORDS
+from tests.support.embedding_caches import ENTRY, TEXTS, Counted, cache_in, load, store, vectors_of
+from tests.support.repository import REPOSITORY
 
-TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(60)]
-ENTRY = Entry(key="ab" * 32, model="tiny", role="documents", dim=4)
 some_rows = st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=40)
 with_fixtures = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-
-
-def cache_in(folder: Path, max_gb: float = 1.0) -> Cache:
-    return Cache(folder=folder, max_gb=max_gb)
-
-
-def vectors_of(numbers: list[int], dim: int = 4) -> np.ndarray:
-    """A vector for each number, of nothing else."""
-    return np.array([[number + step for step in range(dim)] for number in numbers], dtype=np.float32)
-
-
-def store(folder: Path, numbers: list[int], entry: Entry = ENTRY, max_gb: float = 1.0) -> Path:
-    """Store the vectors of texts `text 0`, `text 1`, ..."""
-    with open_cache(cache_in(folder, max_gb), entry) as cache:
-        cache.write([f"text {number}" for number in numbers], vectors_of(numbers, entry.dim))
-    return cache.path
-
-
-def load(folder: Path, numbers: list[int], entry: Entry = ENTRY) -> tuple[np.ndarray, list[int]]:
-    """Return what is found, zeros elsewhere, and the numbers not found."""
-    out = np.zeros((len(numbers), entry.dim), dtype=np.float32)
-    with open_cache(cache_in(folder), entry) as cache:
-        missing = cache.read([f"text {number}" for number in numbers], range(len(numbers)), out)
-    return out, [numbers[row] for row in missing]
-
-
-class Counted:
-    """An encoder of the tiny model in a number format, with a cache, that notes what the model was run on."""
-
-    def __init__(
-        self, folder: Path, model: Path, dtype: torch.dtype, token_budget: int = 1024, shapes_of: str = "cpu"
-    ) -> None:
-        compute = Compute(device="cpu", token_budget=token_budget, cache=cache_in(folder))
-        loaded = load_model(model, "cpu").to(dtype)
-        self.encoder = Encoder(loaded, read_encoding(model), compute, files=ModelFiles.of(model))
-        self.encoder.batching = Batching(compute, torch.device(shapes_of))
-        self.encoded: list[str] = []
-        tokenizer = self.encoder._tokenizer
-        tokenize = tokenizer.tokenize
-        tokenizer.tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)
-
-    def encode(self, rows: list[int]) -> np.ndarray:
-        self.encoded.clear()
-        return self.encoder.encode_documents([TEXTS[row] for row in rows])
 
 
 @pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
@@ -311,7 +265,7 @@ def test_folder_that_cannot_be_is_a_warning(tiny_model: Path, tmp_path: Path, ca
 
 WRITER = """
 import sys
-from tests.encoding.test_cache import store
+from tests.support.embedding_caches import store
 for start in range(0, 10**6, 10):
     store(Path(sys.argv[1]), list(range(start, start + 10)))
     print(start + 10, flush=True)
@@ -351,7 +305,7 @@ def test_killed_writer_loses_nothing_stored(tmp_path: Path) -> None:
 ENCODER = """
 import sys
 import numpy as np, torch
-from tests.encoding.test_cache import Counted
+from tests.support.embedding_caches import Counted
 first, last = int(sys.argv[4]), int(sys.argv[5])
 encoder = Counted(Path(sys.argv[1]), Path(sys.argv[2]), torch.float32)
 input_rows = [[row] for row in range(first, last)]  # a call each, so that both write all the time

@@ -37,7 +37,7 @@ def with_memory_for(tokens: int, load: Callable[[str], Callable], device: str) -
     return lambda batch: forward(batch) if len(batch[0]) * batch[1] <= tokens else None
 
 
-def test_batches_come_back_in_their_order_and_no_process_is_left() -> None:
+def test_batches_come_back_in_their_order_and_no_process_is_left(forks: None) -> None:
     with Processes(numbers, ["cpu", "cpu"]) as processes:
         vectors = list(processes.map(([[number]], 16) for number in range(100)))
         assert len(multiprocessing.active_children()) == 2

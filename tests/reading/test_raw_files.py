@@ -9,8 +9,8 @@ import pytest
 
 from retune.core.errors import InputError
 from retune.reading import lines as reading
-from tests.datasets.test_convert_bad_input import BEIR, TABLE, TREC_FILES, lines, write, zipped
 from tests.support.conversion import convert_raw
+from tests.support.raw_files import BEIR, TABLE, TREC_FILES, lines, write, zipped
 
 
 def test_quotes_in_tsv_are_ordinary(tmp_path: Path) -> None:

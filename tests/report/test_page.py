@@ -10,8 +10,7 @@ import pytest
 from retune.report import charts, packed_changes, page
 from retune.report.page import page_html
 from tests.support import page_contents
-
-SCRIPT = "</script><script>window.hacked = 1</script><!-- <img src=x onerror='window.hacked = 1'> & \"quoted\""
+from tests.support.page_contents import infect
 
 
 class Elements(HTMLParser):
@@ -36,17 +35,6 @@ class Elements(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_script:
             self.scripts[-1] += data
-
-
-def infect(value: Any) -> Any:
-    """Append a script to every text but the verdict words and the metric, which the page knows."""
-    if isinstance(value, str):
-        return value + SCRIPT
-    if isinstance(value, list):
-        return [infect(item) for item in value]
-    if isinstance(value, dict):
-        return {key: item if key in ("word", "gate") else infect(item) for key, item in value.items()}
-    return value
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ LIBRARIES = (
 PYTHON = """#!{python} -IS
 import os, sys
 arguments, folder = {first} + sys.argv[1:], os.environ.get("{variable}")
+arguments = arguments[arguments[:1] == ["-B"]:]  # multiprocessing repeats it; PYTHONDONTWRITEBYTECODE says the same
 kind, what = (*arguments, "", "")[:2]
 is_ours = kind == "-m" and (what == "dvc" or what.startswith("stages.")) or kind == "-c" and "multiprocessing.spawn" in what
 if not folder or not is_ours:

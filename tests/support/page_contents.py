@@ -30,6 +30,7 @@ WORDS = [
     "statute",
     "a",
 ]
+SCRIPT = "</script><script>window.hacked = 1</script><!-- <img src=x onerror='window.hacked = 1'> & \"quoted\""
 SLICES = {"query length": ["short", "middle", "long"], "positives per query": ["1", "2 or more"], "seen": ["no", "yes"]}
 
 
@@ -184,6 +185,17 @@ def _words(rng: np.random.Generator, count: int) -> str:
 
 def _bell(x: float, mean: float) -> float:
     return math.exp(-(((x - mean) / 0.12) ** 2) / 2) / 10
+
+
+def infect(value: Any) -> Any:
+    """Append a script to every text but the verdict words and the metric, which the page knows."""
+    if isinstance(value, str):
+        return value + SCRIPT
+    if isinstance(value, list):
+        return [infect(item) for item in value]
+    if isinstance(value, dict):
+        return {key: item if key in ("word", "gate") else infect(item) for key, item in value.items()}
+    return value
 
 
 def _cell(model: str, base: str | None, start: float) -> list[dict[str, Any]]:
