@@ -65,7 +65,7 @@ def test_published_results_stand_above_ours(tmp_path: Path) -> None:
 
 
 def test_text_of_others_is_no_markup(tmp_path: Path) -> None:
-    # a pipe after a backslash, a script, a picture: one measurement each, and nothing but text
+    # a pipe after a backslash, a script, a picture: each stays in one cell as plain text
     source = "a\\|b <script>x</script>\n![x](http://example.com)"
     given = [{"dataset": "home", "name": source, "values": {"ndcg_at_10": 0.4}}]
     report = markdown(compared(tmp_path, references=given), "x.svg")

@@ -103,9 +103,7 @@ def press_header(driver: Driver, column: str) -> None:
 
 def rows(driver: Driver) -> list[list[str]]:
     """Return the texts of the rows in the document."""
-    script = (
-        "return [...document.querySelectorAll('.row')].map((row) => [...row.measurements].map((c) => c.textContent))"
-    )
+    script = "return [...document.querySelectorAll('.row')].map((row) => [...row.cells].map((c) => c.textContent))"
     return driver.execute_script(script)
 
 
