@@ -24,7 +24,7 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 	PYTHONPATH=src lint-imports --no-logo
 	python -m stages.check
 
-gate: $(INSTALLED)  ## fail, by metrics/verdict.json, where a run gained too little or forgot too much
+gate: $(INSTALLED)  ## fail if a tuned model in metrics/verdict.json gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
 bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers; renew the tables

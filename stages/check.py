@@ -1,19 +1,22 @@
-"""Check params.yaml and that the raw data exists, before anything runs; or show one entry with its defaults.
+"""Check params.yaml and that the user's files exist, before anything runs; or show one entry with its defaults.
 
 python -m stages.check
 python -m stages.check --show finetune.minilm_science
 """
 
-from retune.check import checking
+from pathlib import Path
+
+from retune.check import sections, user_files
+from retune.check.checking import check
 from retune.core.cli import run
 from retune.core.section import read_all
 
 
-def main(*, show: str = "") -> None:
+def main(*, show: str = "", excluded: Path = Path("data/excluded")) -> None:
     if show:
-        print(checking.show(read_all(), show))
+        print(sections.show(read_all(), show))
     else:
-        checking.check_files(checking.check(read_all()))
+        user_files.check_files(check(read_all()), excluded)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ python -m stages.compare --data DIR --metrics DIR --reports DIR
 
 from pathlib import Path
 
-from retune.comparison import lineage
-from retune.comparison.paths import Inputs
+from retune.comparison.lineage import read_tuned_models
+from retune.comparison.paths import InputFolders
 from retune.comparison.result import conclude
 from retune.core.cli import run
 from retune.core.section import read_value
@@ -16,8 +16,8 @@ from retune.report.outputs import write_outputs
 
 
 def main(*, data: Path, metrics: Path, reports: Path) -> None:
-    inputs, listed = Inputs.under(data, metrics), Eval.read("eval")
-    result = conclude(inputs, listed, lineage.read_runs(listed), Compare.read("compare"), read_value("seed"))
+    inputs, listed = InputFolders.under(data, metrics), Eval.read("eval")
+    result = conclude(inputs, listed, read_tuned_models(listed), Compare.read("compare"), read_value("seed"))
     write_outputs(result, inputs, metrics=metrics, reports=reports)
 
 

@@ -24,7 +24,7 @@ then
   head="$(git rev-parse --short HEAD^2) merged into it"
 fi
 echo -n "\`$base\` is $(git rev-parse --short "$base^{commit}"), \`HEAD\` is $head. "
-.github/scripts/stale.sh | sed -n 1p || true  # only told; its own check judges and says more
+.github/scripts/stale.sh | sed -n 1p || true  # for information; a check of its own fails and says more
 
 echo
 # A picture's relative address leads nowhere from a comment.

@@ -1,15 +1,20 @@
 """Every wrong value of params.yaml gives its line; every preset is sound."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
 
-from retune.check.checking import check, check_files, show
+import stages.check
+from retune.check.checking import check
+from retune.check.sections import show
+from retune.check.user_files import check_files
 from retune.core.errors import InputError
 from retune.core.section import read_all
+from tests.support.repository import REPOSITORY
 
 
 def put(key: str, value: object) -> Callable[[dict], None]:
@@ -42,10 +47,11 @@ def copy_entry(section: str, old: str, new: str) -> Callable[[dict], None]:
 
 
 def only_science(params: dict) -> None:
-    """Evaluate one run, on its own data set alone."""
+    """Evaluate one tuned model, only on the data set it was tuned for."""
     params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
 
 
+EXCLUDED = Path("data/excluded")
 PREDICT = {
     "model": "bm25",
     "dataset": "sympy_synthetic",
@@ -76,7 +82,7 @@ WRONG = [
     ),
     (
         put("convert.science.use", "evaluation_only"),
-        "mine.science.dataset: expected a data set to train on, got 'science' whose use is evaluation_only; take",
+        "mine.science.dataset: expected a data set to train on, got 'science' whose use is evaluation_only; choose",
     ),
     (
         put("convert.sympy.use", "evaluation_only"),
@@ -122,8 +128,14 @@ WRONG = [
     (put("compute.cache", {"folder": "x"}), "compute: cache: not a parameter any more; set RETUNE_CACHE (a folder;"),
     (put("defaults.mine.negatives", 1.5), "defaults.mine.negatives: expected integer, got 1.5"),
     (put("defaults.mine.negative", 3), "defaults.mine.negative: unknown parameter; remove it or fix the spelling"),
-    (put("defaults.convert.packages", ["numpy"]), "defaults.convert.packages: expected what every entry may share"),
-    (put("defaults.finetune.guide", "minilm"), "defaults.finetune.guide: expected what every entry may share; write"),
+    (
+        put("defaults.convert.packages", ["numpy"]),
+        "defaults.convert.packages: expected a parameter that all entries can share",
+    ),
+    (
+        put("defaults.finetune.guide", "minilm"),
+        "defaults.finetune.guide: expected a parameter that all entries can share; write",
+    ),
     (drop("defaults.mine"), "defaults.mine: missing; add it"),
     (put("defaults.eval", {}), "defaults.eval: unknown parameter; remove it or fix the spelling"),
     (put("finetune.minilm_science.keep", "best"), "keep: not a parameter any more; write checkpoint"),
@@ -269,7 +281,7 @@ WRONG = [
     (put("fetch.bm25.k1", 2.0), "fetch.bm25.k1: unknown parameter; remove it"),
     (
         put("mine.science.model", "bm25"),
-        "mine.science.model: expected an embedding model, got 'bm25', which is BM25 and has no vectors; eval and",
+        "mine.science.model: expected an embedding model, got 'bm25', which is BM25 and has no vectors; only eval",
     ),
     (put("mine.science.scorer", "bm25"), "mine.science.scorer: expected an embedding model, got 'bm25'"),
     (put("finetune.minilm_science.base", "bm25"), "finetune.minilm_science.base: expected an embedding model, got"),
@@ -343,7 +355,7 @@ def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, d
     assert all(found.startswith("params.yaml: ") for found in lines)
 
 
-def test_every_finding_is_told_at_once(default_params: dict) -> None:
+def test_every_finding_is_reported_at_once(default_params: dict) -> None:
     put("mine.science.negatives", "four")(default_params)
     put("finetune.minilm_sympy.epochs", 0)(default_params)
     with pytest.raises(InputError) as caught:
@@ -367,7 +379,7 @@ def test_missing_raw_data_is_named(
     elif make == "file":
         (tmp_path / "requirements.txt").touch()
     with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
-        check_files(check(default_params))
+        check_files(check(default_params), EXCLUDED)
 
 
 def test_missing_file_of_queries_is_named(
@@ -379,7 +391,7 @@ def test_missing_file_of_queries_is_named(
     with pytest.raises(
         InputError, match=r"^params.yaml: predict.x.queries: expected data at queries.tsv, found nothing"
     ):
-        check_files(check(default_params))
+        check_files(check(default_params), EXCLUDED)
 
 
 def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,11 +401,16 @@ def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monk
     for name in ("science", "scinece"):
         (tmp_path / f"data/excluded/{name}.csv").write_text("query_id,doc_id\n")
     with pytest.raises(InputError) as caught:
-        check_files(check(default_params))
+        check_files(check(default_params), EXCLUDED)
     assert str(caught.value) == (
         "data/excluded/scinece.csv: expected the name of a data set under eval.datasets, got 'scinece'; "
         "rename or remove it"
     )
+
+
+def test_lists_are_checked_in_the_folder_that_eval_reads() -> None:
+    folder = inspect.signature(stages.check.main).parameters["excluded"].default
+    assert f"--excluded {folder}\n" in (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
 
 
 def test_metric_without_a_cut_compares_candidate_lists(default_params: dict) -> None:
@@ -417,7 +434,7 @@ def test_broken_file_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.
         read_all()
 
 
-def test_missing_file_tells_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_file_reports_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
     with pytest.raises(InputError, match=r"params.yaml: seed: missing; add it"):

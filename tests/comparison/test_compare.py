@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from retune.comparison.compare import by_model, gain_kept, summarise
-from retune.comparison.lineage import Run
-from retune.comparison.verdict import Cell
+from retune.comparison.lineage import TunedModel
+from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
 from retune.core.records import read_table, write_table
 from retune.report.plots import plot_data
-from tests.support.comparisons import QUERIES, RUNS, SCORES, Scores, compared, concluded, write_project, write_scores
+from tests.support.comparisons import QUERIES, SCORES, TUNED, Scores, compared, concluded, write_project, write_scores
 
 
 def noisy(mean: float, spread: float, count: int = 200) -> list[float]:
@@ -20,12 +20,12 @@ def noisy(mean: float, spread: float, count: int = 200) -> list[float]:
     return (mean + spread * np.random.default_rng(5).uniform(-1.0, 1.0, count)).tolist()
 
 
-def cell(found, dataset: str, model: str = "tuned") -> Cell:
-    return next(each for each in found.comparison.of(model) if each.dataset == dataset)
+def measurement(found, dataset: str, model: str = "tuned") -> Measurement:
+    return next(item for item in found.comparison.of(model) if item.dataset == dataset)
 
 
-def write_history(folder: Path, run: str) -> None:
-    path = folder / f"metrics/train/{run}.tsv"
+def write_history(folder: Path, model: str) -> None:
+    path = folder / f"metrics/train/{model}.tsv"
     path.parent.mkdir(parents=True)
     path.write_text("global_step\tloss\tlr\tdev_ndcg_at_10\n")
 
@@ -43,17 +43,17 @@ def test_forgetting_is_absent_without_another_dataset(tmp_path: Path) -> None:
     scores = {model: {"home": datasets["home"]} for model, datasets in SCORES.items()}
     found = compared(tmp_path, scores)
     assert summarise(found.comparison) == {"gain": {"tuned": 0.2}, "forgetting_mean": {}, "forgetting_worst": {}}
-    assert found.runs[0].sentence.endswith("; forgetting not measured")
+    assert found.verdicts[0].sentence.endswith("; forgetting was not measured")
 
 
 def test_words_say_what_was_shown(tmp_path: Path) -> None:
     found = compared(tmp_path)
-    assert (cell(found, "home").word, cell(found, "farther").word) == ("improved", "forgot")
-    far = cell(found, "far")  # two queries changed, by 0.01 each: p = 1, and the interval is within 0.001 of 0
+    assert (measurement(found, "home").word, measurement(found, "farther").word) == ("improved", "forgot")
+    far = measurement(found, "far")  # two queries changed, by 0.01 each: p = 1, and the interval is within 0.001 of 0
     assert (far.p, far.word, far.better, far.worse) == (1.0, "non-inferior", 1, 1)
     assert far.low is not None
     assert -0.001 < far.low < 0
-    assert (found.runs[0].word, found.runs[0].backward_transfer) == ("forgot", -0.05)
+    assert (found.verdicts[0].word, found.verdicts[0].backward_transfer) == ("forgot", -0.05)
 
 
 def test_word_at_home_is_never_about_the_margin(tmp_path: Path) -> None:
@@ -63,10 +63,10 @@ def test_word_at_home_is_never_about_the_margin(tmp_path: Path) -> None:
         "worse": {"home": [0.495] * QUERIES, "far": [0.5] * QUERIES},
     }
     write_history(tmp_path, "worse")
-    found = compared(tmp_path, scores, RUNS | {"worse": Run("base", "home", ())})
-    assert cell(found, "home").word == "no difference shown"
-    assert cell(found, "far").word == "non-inferior"  # significantly worse, and shown to be within the margin
-    assert cell(found, "home", "worse").word == "worse"
+    found = compared(tmp_path, scores, TUNED | {"worse": TunedModel("base", "home", (), {})})
+    assert measurement(found, "home").word == "no difference shown"
+    assert measurement(found, "far").word == "non-inferior"  # significantly worse, and shown to be within the margin
+    assert measurement(found, "home", "worse").word == "worse"
 
 
 def test_significant_change_that_rounds_to_zero_is_neither_worse_nor_forgotten(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_significant_change_that_rounds_to_zero_is_neither_worse_nor_forgotten(t
     better = [value + 4e-6 for value in values]  # every query, but less than the fifth decimal
     scores: Scores = {"base": {"home": values, "far": values}, "tuned": {"home": better, "far": better}}
     found = compared(tmp_path, scores, margin=0.0)
-    assert [(each.change, each.p_holm, each.word) for each in found.comparison.of("tuned")] == [
+    assert [(item.change, item.p_holm, item.word) for item in found.comparison.of("tuned")] == [
         (0.0, 0.001, "no difference shown"),
         (0.0, 0.001, "no difference shown"),
     ]
@@ -84,74 +84,74 @@ def test_loss_that_may_exceed_the_margin_is_no_non_inferiority(tmp_path: Path) -
     far = noisy(0.5, 0.3)
     shifted = (np.array(far) + np.random.default_rng(6).choice([-0.2, 0.2], 200)).tolist()
     scores = {"base": {"home": far, "far": far}, "tuned": {"home": far, "far": shifted}}
-    found = cell(compared(tmp_path, scores), "far")
+    found = measurement(compared(tmp_path, scores), "far")
     assert found.low is not None
     assert found.low < -0.01
     assert found.word == "no difference shown"
 
 
-def test_family_of_the_correction_is_all_runs_on_all_datasets(tmp_path: Path) -> None:
+def test_family_of_the_correction_is_all_tuned_models_on_all_datasets(tmp_path: Path) -> None:
     found = compared(tmp_path)
     # p: home and farther 1/2001 (no flip of 2,000 of 40 equal differences reaches it), far 1; Holm times 3, 2, 1
-    assert [cell(found, dataset).p for dataset in ("home", "farther", "far")] == [0.0005, 0.0005, 1.0]
-    assert [cell(found, dataset).p_holm for dataset in ("home", "farther", "far")] == [0.0015, 0.0015, 1.0]
+    assert [measurement(found, dataset).p for dataset in ("home", "farther", "far")] == [0.0005, 0.0005, 1.0]
+    assert [measurement(found, dataset).p_holm for dataset in ("home", "farther", "far")] == [0.0015, 0.0015, 1.0]
 
 
 def test_no_effect_is_called_detectable_where_all_queries_changed_alike(tmp_path: Path) -> None:
     scores = SCORES | {"tuned": SCORES["base"]}
-    found = cell(compared(tmp_path, scores), "home")
+    found = measurement(compared(tmp_path, scores), "home")
     assert (found.change, found.p, found.mde) == (0.0, 1.0, None)
 
 
 def test_statistics_are_withheld_below_thirty_queries(tmp_path: Path) -> None:
     few = {model: {name: values[:29] for name, values in datasets.items()} for model, datasets in SCORES.items()}
     found = compared(tmp_path / "few", few)
-    home = cell(found, "home")
+    home = measurement(found, "home")
     assert (home.change, home.better, home.worse) == (0.2, 29, 0)
     assert (home.p, home.p_holm, home.low, home.mde, home.score_low) == (None,) * 5
-    assert (home.word, home.reason) == ("withheld", "29 test queries, fewer than 30")
+    assert (home.word, home.reason) == ("withheld", "29 test queries are fewer than the 30 that statistics need")
     enough = {model: {name: values[:30] for name, values in datasets.items()} for model, datasets in SCORES.items()}
-    assert cell(compared(tmp_path / "enough", enough), "home").word == "improved"
+    assert measurement(compared(tmp_path / "enough", enough), "home").word == "improved"
 
 
-def test_model_that_is_no_run_has_a_score_and_no_change(tmp_path: Path) -> None:
+def test_model_that_is_not_tuned_has_a_score_and_no_change(tmp_path: Path) -> None:
     scores = SCORES | {"bm25": SCORES["base"]}
     found = compared(tmp_path, scores)
-    bm25 = cell(found, "home", "bm25")
+    bm25 = measurement(found, "home", "bm25")
     assert (bm25.score, bm25.base, bm25.change, bm25.p, bm25.word) == (0.5, None, None, None, None)
     assert bm25.score_low == 0.5
     assert ("bm25", "home") not in found.pair_scores  # no vectors, no cosines
 
 
-def test_share_of_the_gain_that_is_kept_is_of_the_best_run_with_the_same_base_and_home(tmp_path: Path) -> None:
+def test_share_of_the_gain_that_is_kept_is_of_the_best_model_with_the_same_base_and_home(tmp_path: Path) -> None:
     scores = SCORES | {"guarded": SCORES["tuned"] | {"home": [0.65] * QUERIES}}
-    runs = RUNS | {"guarded": Run("base", "home", ())}
+    tuned = TUNED | {"guarded": TunedModel("base", "home", (), {})}
     write_history(tmp_path, "guarded")
-    found = compared(tmp_path, scores, runs)
-    assert [gain_kept(found.comparison, run) for run in runs] == [1.0, 0.75]
+    found = compared(tmp_path, scores, tuned)
+    assert [gain_kept(found.comparison, model) for model in tuned] == [1.0, 0.75]
     assert gain_kept(compared(tmp_path / "alone").comparison, "tuned") is None
 
 
 def test_tables_for_dvc(tmp_path: Path) -> None:
     found = compared(tmp_path)
     assert by_model(found.comparison)["tuned"] == {"home": 0.7, "far": 0.4, "farther": 0.5}
-    plots = plot_data(found.comparison, found.runs, found.curves)
+    plots = plot_data(found)
     assert plots["forgetting"][5] == {"model": "tuned", "dataset": "farther", "score": 0.5, "change": -0.1}
-    assert plots["scores"][0] == {"cell": "base on home", "score": 0.5, "low": 0.5, "high": 0.5}
-    assert plots["frontier"] == [{"run": "tuned", "gain": 0.2, "forgetting_worst": 0.1}]
-    assert plots["dev"] == [{"run": "tuned", "global_step": 2, "dev": 0.61}]
+    assert plots["scores"][0] == {"measurement": "base on home", "score": 0.5, "low": 0.5, "high": 0.5}
+    assert plots["frontier"] == [{"model": "tuned", "gain": 0.2, "worst_change_elsewhere": -0.1}]
+    assert plots["dev"] == [{"model": "tuned", "global_step": 2, "dev": 0.61}]
 
 
 def test_same_scores_give_the_same_numbers(tmp_path: Path) -> None:
     scores = {"base": {"home": noisy(0.5, 0.3)}, "tuned": {"home": noisy(0.52, 0.2)}}
-    assert compared(tmp_path, scores).comparison.cells == compared(tmp_path, scores).comparison.cells
+    assert compared(tmp_path, scores).comparison.measurements == compared(tmp_path, scores).comparison.measurements
 
 
 def test_order_of_the_queries_is_of_no_account(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
-    before = concluded(inputs).comparison.cells
+    before = concluded(inputs).comparison.measurements
     write_scores(inputs.scores / "tuned/far.parquet", SCORES["tuned"]["far"][::-1], [f"q{n}" for n in range(40)][::-1])
-    assert concluded(inputs).comparison.cells == before
+    assert concluded(inputs).comparison.measurements == before
 
 
 def test_missing_cell_is_named(tmp_path: Path) -> None:
@@ -186,7 +186,8 @@ def test_models_measured_on_different_queries_are_refused(tmp_path: Path) -> Non
     ids = [f"q{n}" for n in range(QUERIES - 1)]
     write_scores(inputs.scores / "tuned/home.parquet", SCORES["tuned"]["home"], [*ids, "other"])
     with pytest.raises(
-        InputError, match="home: tuned and base were evaluated on different queries, 2 of them by one alone, first: "
+        InputError,
+        match="home: tuned and base were evaluated on different queries, 2 of which only one of them has, first: ",
     ):
         concluded(inputs)
 
@@ -245,4 +246,4 @@ def test_scores_of_queries_that_the_test_split_lacks_are_refused(tmp_path: Path)
 def test_stale_cells_are_not_read(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     write_scores(inputs.scores / "removed/home.parquet", [float("nan")])
-    assert {each.model for each in concluded(inputs).comparison.cells} == {"base", "tuned"}
+    assert {item.model for item in concluded(inputs).comparison.measurements} == {"base", "tuned"}

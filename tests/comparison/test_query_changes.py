@@ -10,7 +10,7 @@ from retune.comparison.score_tables import read_score_table
 from retune.comparison.test_sets import JudgedQueries
 from retune.core.errors import InputError
 from retune.retrieval.trec_runs import look_up
-from tests.support.comparisons import QUERIES, RUNS, SCORES, compared, concluded, params, write_project
+from tests.support.comparisons import QUERIES, SCORES, TUNED, compared, concluded, params, write_project
 
 
 def changes_of(inputs, dataset: str, **changed):
@@ -23,7 +23,7 @@ def test_ranks_before_and_after_and_what_was_found_instead(tmp_path: Path) -> No
     # farther: 0.6 before, 0.5 now; make the tuned model rank the answer of q3 third, after d4 and d5
     path = inputs.run_files / "tuned/farther.trec"
     path.write_text(path.read_text().replace("q3 Q0 d3 1 ", "q3 Q0 d4 1 ").replace("q3 Q0 d4 2 ", "q3 Q0 d3 3 "))
-    change = next(each for each in changes_of(inputs, "farther") if each.query_id == "q3")
+    change = next(item for item in changes_of(inputs, "farther") if item.query_id == "q3")
     assert (change.base_score, change.score, change.change) == (0.6, 0.5, -0.1)
     assert change.wanted == [Wanted("d3", base_rank=1, rank=3)]
     assert (change.found, change.is_relevant, change.num_relevant) == ("d4", False, 1)
@@ -55,7 +55,7 @@ def test_documents_not_found_have_no_rank_and_come_last(tmp_path: Path) -> None:
     table = read_score_table(inputs.scores, ["base", "tuned"], "home", ["ndcg_at_10"])
     relevant = pd.DataFrame([("q0", "d7"), ("q0", "d1"), ("q0", "d0")], columns=["query_id", "doc_id"])
     test = JudgedQueries(inputs.datasets / "home", pd.Series({"q0": "text"}), relevant, frozenset())
-    first = query_changes(table, RUNS, test, inputs.run_files, params(changed_queries=1))[0]
+    first = query_changes(table, TUNED, test, inputs.run_files, params(changed_queries=1))[0]
     assert first.wanted == [Wanted("d0", 1, 1), Wanted("d1", 2, 2), Wanted("d7", None, None)]
 
 

@@ -1,8 +1,10 @@
 """Defaults complete an entry; errors name the section in which a value stands."""
 
+import pickle
+
 import pytest
 
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 from retune.core.section import Section, merge
 
 
@@ -49,3 +51,10 @@ def test_absent_optional_value_is_off() -> None:
 def test_error_names_the_section_where_the_value_stands(entry: dict, defaults: dict, line: str) -> None:
     with pytest.raises(InputError, match=rf"^params.yaml: {line}"):
         Entry.parse("stage.x", entry, defaults)
+
+
+def test_findings_in_another_file_can_be_raised_in_another_process() -> None:
+    error = ParameterError(["a: missing", "b: missing"], file="presets/x.yaml")
+    copied = pickle.loads(pickle.dumps(error))
+    assert str(copied) == str(error) == "presets/x.yaml: a: missing\npresets/x.yaml: b: missing"
+    assert copied.findings == ["a: missing", "b: missing"]

@@ -3,30 +3,32 @@
 import json
 from pathlib import Path
 
-from retune.comparison.model_verdicts import verdict_json
+from retune.comparison.verdict_file import verdict_json
 from retune.core.files import write_json
 from retune.report.content import page_content
 from retune.report.heatmap import heatmap_svg
 from retune.report.markdown import markdown
 from retune.report.page import page_html
-from tests.support.comparisons import QUERIES, SCORES, compared, concluded, write_project
+from tests.support.comparisons import PARAMS, QUERIES, SCORES, compared, concluded, write_project
 
 
 def test_verdict_and_gate_stand_on_top(tmp_path: Path) -> None:
     lines = markdown(compared(tmp_path), "x.svg").splitlines()
     assert lines[2] == (
         "- `tuned` (from `base`): **forgot**, +0.2000 on home (95 % confidence interval +0.2000 to +0.2000, corrected "
-        "p = 0.0015) over 40 queries, improved; forgot on farther: -0.1000 (-0.1000 to -0.1000). **Gate: failed.**"
+        "p = 0.0015) over 40 queries, improved; forgot elsewhere: farther -0.1000 (-0.1000 to -0.1000). **Gate: failed.**"
     )
-    assert lines[4].startswith("**Gate: failed.** Asked for is a gain of at least 0.0 and a forgetting of at most 0.02")
+    assert lines[4].startswith(
+        "**Gate: failed.** Required: a gain of at least 0.0 and a loss elsewhere of at most 0.02"
+    )
     assert lines[5] == (
-        "- tuned on farther: forgot 0.10000 (confidence interval 0.10000 to 0.10000), at most 0.02 allowed"
+        "- tuned on farther: lost 0.10000 (confidence interval of the change -0.10000 to -0.10000), above the allowed 0.02"
     )
 
 
 def test_report_without_a_gate_says_so(tmp_path: Path) -> None:
     report = markdown(compared(tmp_path, gate=None), "x.svg")
-    assert "No gate: `compare.gate` is null." in report
+    assert "There is no gate, because `compare.gate` is null." in report
     assert "Gate: " not in report
 
 
@@ -34,20 +36,23 @@ def test_matrix_marks_what_is_significant(tmp_path: Path) -> None:
     report = markdown(compared(tmp_path), "forgetting.svg")
     assert "| `base` | 0.5000 | 0.4000 | 0.6000 |" in report
     assert "| `tuned` | **0.7000 (+0.2000 ▲)** | 0.4000 (+0.0000 ≈) | 0.5000 (-0.1000 ▼) |" in report
-    assert "| `tuned` | `base` | home | +0.2000 |  | +0.0500 | +0.1000 | 40 / 0 |" in report
+    assert "| `tuned` | `base` | home | +0.2000 |  | -0.0500 | -0.1000 | 40 / 0 |" in report
     assert "| `tuned` | **home** | improved | +0.2000 | +0.2000 to +0.2000 | 0.0005 | 0.0015 |  | 40 |" in report
     assert "](forgetting.svg)" in report
-    assert "and 82 of 82 changed queries with what was wanted" in report  # 40 at home, 2 and 40 elsewhere
+    assert "82 of the 82 queries that changed" in report  # 40 at home, 2 and 40 elsewhere
 
 
 def test_statistics_that_are_withheld_leave_their_places_empty(tmp_path: Path) -> None:
     few = {model: {name: values[:12] for name, values in datasets.items()} for model, datasets in SCORES.items()}
     report = markdown(compared(tmp_path, few), "x.svg")
-    assert "- `tuned` (from `base`): **withheld**, +0.2000 on home, 12 test queries, fewer than 30; least" in report
+    assert (
+        "- `tuned` (from `base`): **withheld**, +0.2000 on home, but 12 test queries are fewer than the 30 that"
+        in report
+    )
     assert "| `tuned` | **home** | withheld | +0.2000 |  |  |  |  | 12 |" in report
 
 
-def test_figures_of_others_stand_beside_ours(tmp_path: Path) -> None:
+def test_published_results_stand_above_ours(tmp_path: Path) -> None:
     given = [
         {"dataset": "home", "name": "a model | published", "values": {"recall_at_10": 0.565, "ndcg_at_10": 0.4}},
         {"dataset": "home", "name": "another", "values": {"recall_at_10": 0.6}},
@@ -60,7 +65,7 @@ def test_figures_of_others_stand_beside_ours(tmp_path: Path) -> None:
 
 
 def test_text_of_others_is_no_markup(tmp_path: Path) -> None:
-    # a pipe after a backslash, a script, a picture: one cell each, and nothing but text
+    # a pipe after a backslash, a script, a picture: each stays in one cell as plain text
     source = "a\\|b <script>x</script>\n![x](http://example.com)"
     given = [{"dataset": "home", "name": source, "values": {"ndcg_at_10": 0.4}}]
     report = markdown(compared(tmp_path, references=given), "x.svg")
@@ -99,10 +104,10 @@ def test_floors_of_scores_are_shown_base_against_tuned(tmp_path: Path) -> None:
 def test_report_of_bases_alone_has_no_verdict(tmp_path: Path) -> None:
     scores = {"base": SCORES["base"], "bm25": SCORES["base"]}
     report = markdown(compared(tmp_path, scores, {}), "x.svg")
-    assert "No fine-tuned model is listed." in report
+    assert "No tuned model is listed." in report
 
 
-def test_heatmap_shows_every_cell(tmp_path: Path) -> None:
+def test_heatmap_shows_every_measurement(tmp_path: Path) -> None:
     drawing = heatmap_svg(compared(tmp_path).comparison)
     assert drawing.startswith("<svg")
     for label in ("0.7000 (+0.2000 ▲)", "0.5000 (-0.1000 ▼)", "0.6000"):
@@ -111,11 +116,34 @@ def test_heatmap_shows_every_cell(tmp_path: Path) -> None:
 
 def test_verdict_file_holds_numbers_and_no_texts(tmp_path: Path) -> None:
     found = compared(tmp_path)
-    content = json.dumps(verdict_json(found.comparison, found.findings, found.runs), allow_nan=False)
+    content = json.dumps(verdict_json(found), allow_nan=False)
     assert "answer" not in content
     assert "query 1" not in content
-    cell = json.loads(content)["cells"][3]
-    assert (cell["model"], cell["dataset"], cell["change"], cell["word"]) == ("tuned", "home", 0.2, "improved")
+    measurement = json.loads(content)["measurements"][3]
+    assert (measurement["model"], measurement["dataset"], measurement["change"], measurement["word"]) == (
+        "tuned",
+        "home",
+        0.2,
+        "improved",
+    )
+
+
+def test_verdict_file_holds_the_parameters_that_led_to_it(tmp_path: Path) -> None:
+    content = verdict_json(compared(tmp_path, margin=0.03))
+    assert content["tuned_models"][0]["parameters"] == {"epochs": 2}
+    assert content["parameters"]["seed"] == 13
+    assert content["parameters"]["eval"]["datasets"] == ["home", "far", "farther"]
+    assert content["parameters"]["compare"] == PARAMS | {"margin": 0.03}
+
+
+def test_smallest_change_elsewhere_is_called_a_loss_only_if_it_is_one(tmp_path: Path) -> None:
+    scores = {model: {"home": values["home"], "far": values["far"]} for model, values in SCORES.items()}
+    gained = scores | {"tuned": scores["tuned"] | {"far": [0.45] * QUERIES}}
+    lost = scores | {"tuned": scores["tuned"] | {"far": [0.395] * QUERIES}}
+    report = markdown(compared(tmp_path / "gained", gained), "x.svg")
+    assert "; smallest change elsewhere: far +0.0500 (+0.0500 to +0.0500), improved. Gate: passed." in report
+    report = markdown(compared(tmp_path / "lost", lost), "x.svg")
+    assert "; largest loss elsewhere: far -0.0050 (-0.0050 to -0.0050), non-inferior. Gate: passed." in report
 
 
 def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
@@ -124,16 +152,15 @@ def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
     content = json.loads(json.dumps(page_content(found, inputs), allow_nan=False))
     page = page_html(content)
     assert all(text in page for text in ("tuned", "query 39 ", "answer 39 ", "forgot"))
-    assert content["verdict"][0]["gate"] == "failed"
-    assert content["cells"][0] | {"queries": QUERIES, "p": None, "base": None} == content["cells"][0]
-    tuned = content["cells"][3]
+    assert content["tuned_models"][0]["gate"] == "failed"
+    assert content["measurements"][0] | {"queries": QUERIES, "p": None, "base": None} == content["measurements"][0]
+    tuned = content["measurements"][3]
     assert (tuned["is_home"], tuned["change"], tuned["word"], tuned["p"]) == (True, 0.2, "improved", 0.0015)
-    assert content["frontier"] == [
-        {"model": "tuned", "base": "base", "gain": 0.2, "forgetting_worst": 0.1, "forgetting_mean": 0.05}
-    ]
-    assert content["curves"] == [
-        {"run": "tuned", "global_step": 1, "loss": 0.9, "dev": None},
-        {"run": "tuned", "global_step": 2, "loss": 0.5, "dev": 0.61},
+    numbers = {"gain": 0.2, "worst_change_elsewhere": -0.1, "backward_transfer": -0.05}
+    assert content["tuned_models"][0] | numbers == content["tuned_models"][0]
+    assert content["histories"] == [
+        {"model": "tuned", "global_step": 1, "loss": 0.9, "dev": None},
+        {"model": "tuned", "global_step": 2, "loss": 0.5, "dev": 0.61},
     ]
     assert content["lengths"][1] == {
         "dataset": "home",

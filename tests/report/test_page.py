@@ -57,21 +57,21 @@ def test_every_section_is_there_and_linked(rendered: str) -> None:
     assert links == [f"#{name}" for name in sections]
     assert set(sections) == {
         "verdict", "matrix", "intervals", "frontier", "changes", "slices",
-        "scores", "references", "pairs", "curves", "mining", "lengths",
+        "scores", "references", "pairs", "histories", "mining", "lengths",
     }  # fmt: skip
-    assert "Nothing to show" not in rendered
+    assert "nothing to show" not in rendered
 
 
-def test_verdict_tells_the_word_the_gate_and_the_rule_that_failed(rendered: str) -> None:
+def test_verdict_shows_the_word_the_gate_and_the_rule_that_failed(rendered: str) -> None:
     text = " ".join(
         re.sub(r"<[^>]*>", " ", rendered[rendered.index('id="verdict"') : rendered.index('id="matrix"')]).split()
     )
-    assert "2 of 3 pass the gate." in text
+    assert "2 of 3 tuned models pass the gate." in text
     assert "small_legal ✗ gate failed small, tuned for legal ▼ forgot gain at home +0.0621" in text
     assert "max_forgetting: expected at most 0.02, got 0.0312 on general" in text
     assert "small_both ✓ gate passed small, tuned for legal ○ no difference shown" in text
-    assert text.count("backward transfer −0.0114") == 3
-    assert text.count("of the best gain 33 %") == text.count("of the best gain") == 1
+    assert text.count("mean change elsewhere −0.0114") == 3
+    assert text.count("share of the best gain 33 %") == text.count("share of the best gain") == 1
 
 
 def test_same_content_is_the_same_bytes(rendered: str) -> None:
@@ -81,12 +81,12 @@ def test_same_content_is_the_same_bytes(rendered: str) -> None:
 def test_empty_sections_are_left_out_and_named() -> None:
     text = page_html(page_contents.tiny())
     assert [a["id"] for tag, a in Elements(text).tags if tag == "section"] == ["matrix", "scores"]
-    told = " ".join(text[text.index("<footer>") :].split())
-    assert "Nothing to show for: verdict, changes and intervals, gain and forgetting, queries won and lost" in told
+    footer = " ".join(text[text.index("<footer>") :].split())
+    assert "There is nothing to show for: verdict, changes and intervals, gain and forgetting, queries won" in footer
 
 
 def test_numbers_that_are_absent_are_shown_as_absent() -> None:
-    text = page_html(page_contents.one_run())
+    text = page_html(page_contents.one_tuned_model())
     assert "None" not in text
     assert "nan" not in text.lower().replace("nanosecond", "")
     assert "withheld" in text
@@ -123,7 +123,7 @@ def test_changes_that_are_not_listed_are_counted() -> None:
     content = page_contents.sample(30)
     assert "changed less" not in page_html(content)
     content["changes"]["left_out"] = 1234
-    assert "Listed are those that changed most; 1,234 more changed less." in page_html(content)
+    assert "Only those that changed most are listed; 1,234 more changed less." in page_html(content)
 
 
 def test_packed_queries_are_numbered_by_their_texts_and_pieces_are_small() -> None:
@@ -150,8 +150,8 @@ def test_numbers_are_written_with_their_signs() -> None:
     assert page.signed(None) == "–"
     assert page.plain(12551) == "12,551"
     assert page.plain(0.01724) == "0.0172"
-    assert page.probability(0.00002) == "< 0.0001"
-    assert page.probability(0.21) == "0.2100"
+    assert page.optional_p_value(0.00002) == "< 0.0001"
+    assert page.optional_p_value(0.21) == "0.2100"
     assert page.percent(0.95) == "95 %"
 
 
@@ -173,5 +173,5 @@ def test_long_loss_curve_is_drawn_by_means_that_keep_its_level() -> None:
 
 def test_densities_have_an_area_of_one() -> None:
     # bins 0.5 apart, shares 0.1 and 0.3: heights 0.1 / 0.2 and 0.3 / 0.2, so 0.5 * (0.5 + 1.5) = 1
-    points = [{"x": 0.0, "y": 0.1, "told": "a"}, {"x": 0.5, "y": 0.3, "told": "a"}]
+    points = [{"x": 0.0, "y": 0.1, "label": "a"}, {"x": 0.5, "y": 0.3, "label": "a"}]
     assert [point["y"] for point in charts._densities(points)] == pytest.approx([0.5, 1.5])

@@ -62,7 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sample": page_contents.sample(),
         "infected": infect(page_contents.sample(30)),
         "tiny": page_contents.tiny(),
-        "one_run": page_contents.one_run(),
+        "one_tuned_model": page_contents.one_tuned_model(),
         "large": page_contents.sample(50_000),
     }
     for name, content in contents.items():
@@ -125,7 +125,7 @@ def errors(driver: Driver) -> list[dict[str, Any]]:
     return [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
-@pytest.mark.parametrize("name", ["sample", "tiny", "one_run"])
+@pytest.mark.parametrize("name", ["sample", "tiny", "one_tuned_model"])
 def test_page_renders_without_console_errors(driver: Driver, pages: dict[str, Path], name: str) -> None:
     opened(driver, pages[name])
     assert errors(driver) == []
@@ -163,7 +163,7 @@ def test_sorting_changes_the_order_and_back(sample: Driver, column: str) -> None
     values = {
         "change": sorted(row["change"] for row in data),
         "query": sorted(row["query"] for row in data),
-        "model": sorted((row["model"] for row in data), key=list(page_contents.RUNS).index),
+        "model": sorted((row["model"] for row in data), key=list(page_contents.HOMES).index),
         "dataset": sorted((row["dataset"] for row in data), key=page_contents.DATASETS.index),
         "before": sorted(row["base_score"] for row in data),
         "after": sorted(row["score"] for row in data),
@@ -263,7 +263,7 @@ def test_fifty_thousand_rows_load_sort_filter_and_scroll_in_short_tasks(driver: 
 def test_page_fits_a_phone(driver: Driver, pages: dict[str, Path]) -> None:
     phone = {"width": 375, "height": 812, "deviceScaleFactor": 2, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    for name in ("sample", "infected", "one_run"):
+    for name in ("sample", "infected", "one_tuned_model"):
         opened(driver, pages[name])
         assert driver.execute_script("return document.documentElement.scrollWidth") == 375
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

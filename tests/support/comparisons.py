@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from retune.comparison.lineage import Run
-from retune.comparison.paths import Inputs
+from retune.comparison.lineage import TunedModel
+from retune.comparison.paths import InputFolders
 from retune.comparison.result import Conclusion, conclude
 from retune.core.files import write_json, write_text
 from retune.core.records import Dataset, Split, empty_split, write_dataset, write_table
@@ -23,7 +23,7 @@ PARAMS: dict[str, Any] = {
     "gate": {"min_gain": 0.0, "max_forgetting": 0.02},
     "references": [],
 }
-RUNS = {"tuned": Run("base", "home", ("home",))}
+TUNED = {"tuned": TunedModel("base", "home", ("home",), {"epochs": 2})}
 QUERIES = 40
 Scores = dict[str, dict[str, list[float]]]
 SCORES: Scores = {
@@ -37,12 +37,12 @@ SCORES: Scores = {
 }
 
 
-def write_project(folder: Path, scores: Scores) -> Inputs:
+def write_project(folder: Path, scores: Scores) -> InputFolders:
     """Write all that a comparison of these scores reads.
 
     Query `q<n>` is answered by `d<n>`. A model ranks it first if it scores 0.5 or more, else third.
     """
-    inputs = Inputs.under(folder / "data", folder / "metrics")
+    inputs = InputFolders.under(folder / "data", folder / "metrics")
     for model, datasets in scores.items():
         for dataset, values in datasets.items():
             write_scores(inputs.scores / model / f"{dataset}.parquet", values)
@@ -65,7 +65,7 @@ def write_project(folder: Path, scores: Scores) -> Inputs:
 
 
 def write_scores(path: Path, values: list[float], query_ids: list[str] | None = None) -> None:
-    """Write a cell's scores per query."""
+    """Write the scores of one model on one data set."""
     ids = query_ids or [f"q{n}" for n in range(len(values))]
     write_table(path, pd.DataFrame({"query_id": ids, "ndcg_at_10": values, "recall_at_10": [1.0] * len(values)}))
 
@@ -103,13 +103,15 @@ def params(**changed: Any) -> Compare:
     return Compare.parse("compare", PARAMS | changed)
 
 
-def compared(folder: Path, scores: Scores = SCORES, runs: dict[str, Run] = RUNS, **changed: Any) -> Conclusion:
+def compared(folder: Path, scores: Scores = SCORES, tuned: dict[str, TunedModel] = TUNED, **changed: Any) -> Conclusion:
     """Write a project and compare it."""
-    return concluded(write_project(folder, scores), scores, runs, **changed)
+    return concluded(write_project(folder, scores), scores, tuned, **changed)
 
 
-def concluded(inputs: Inputs, scores: Scores = SCORES, runs: dict[str, Run] = RUNS, **changed: Any) -> Conclusion:
+def concluded(
+    inputs: InputFolders, scores: Scores = SCORES, tuned: dict[str, TunedModel] = TUNED, **changed: Any
+) -> Conclusion:
     """Compare a project that is written, with some values of `compare` changed."""
     datasets = list(next(iter(scores.values())))
     listed = Eval.model_construct(models=list(scores), datasets=datasets)
-    return conclude(inputs, listed, runs, params(**changed), seed=13)
+    return conclude(inputs, listed, tuned, params(**changed), seed=13)

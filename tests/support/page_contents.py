@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 DATASETS = ["legal", "medical", "general"]
-RUNS = {"small_legal": "legal", "small_medical": "medical", "small_both": "legal"}
+HOMES = {"small_legal": "legal", "small_medical": "medical", "small_both": "legal"}
 CHANGES = {
     "small_legal": [0.0621, -0.0048, -0.0312],
     "small_medical": [0.0104, 0.0487, -0.0026],
@@ -37,36 +37,26 @@ SLICES = {"query length": ["short", "middle", "long"], "positives per query": ["
 def sample(num_changes: int = 300) -> dict[str, Any]:
     """Return a content with every section."""
     rng = np.random.default_rng(0)
-    cells = [
-        _cell("bm25", None, 0.51),
-        _cell("small", None, 0.58),
-        *(_cell(run, "small", 0.58) for run in RUNS),
+    measurements = [
+        _measurements("bm25", None, 0.51),
+        _measurements("small", None, 0.58),
+        *(_measurements(model, "small", 0.58) for model in HOMES),
     ]
     return {
         "title": "Do the tuned models hold up?",
         "metric": "ndcg_at_10",
         "margin": 0.01,
         "confidence": 0.95,
-        "verdict": _verdict(),
-        "cells": [cell for group in cells for cell in group],
-        "frontier": [
+        "tuned_models": _tuned_models(),
+        "measurements": [measurement for group in measurements for measurement in group],
+        "histories": [
             {
-                "model": run,
-                "base": "small",
-                "gain": changes[DATASETS.index(RUNS[run])],
-                "forgetting_worst": -min(c for c, d in zip(changes, DATASETS, strict=True) if d != RUNS[run]),
-                "forgetting_mean": -sum(c for c, d in zip(changes, DATASETS, strict=True) if d != RUNS[run]) / 2,
-            }
-            for run, changes in CHANGES.items()
-        ],
-        "curves": [
-            {
-                "run": run,
+                "model": model,
                 "global_step": step,
                 "loss": 0.9 * math.exp(-step / 40) + 0.2 + 0.05 * rng.random(),
                 "dev": 0.5 + 0.002 * step if step % 25 == 0 else None,
             }
-            for run in RUNS
+            for model in HOMES
             for step in range(1, 101)
         ],
         "lengths": [
@@ -107,8 +97,8 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
             for x in np.linspace(-0.2, 1, 40).tolist()
         ],
         "slices": [
-            _slice(run, dataset, name, value, rng)
-            for run in RUNS
+            _slice(model, dataset, name, value, rng)
+            for model in HOMES
             for dataset in DATASETS
             for name in SLICES
             for value in SLICES[name]
@@ -122,9 +112,9 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
 
 
 def tiny() -> dict[str, Any]:
-    """Return a content of one model on one data set: no run, nothing changed, every section else empty."""
+    """Return the content for one model on one data set: it is not tuned, so all other sections are empty."""
     empty = dict.fromkeys(
-        ["verdict", "frontier", "curves", "lengths", "mining", "audit", "pair_scores", "slices", "references"]
+        ["tuned_models", "histories", "lengths", "mining", "audit", "pair_scores", "slices", "references"]
     )
     return {
         "title": "One model",
@@ -132,21 +122,21 @@ def tiny() -> dict[str, Any]:
         "margin": 0.01,
         "confidence": 0.95,
         **{name: [] for name in empty},
-        "cells": _cell("small", None, 0.5)[:1],
+        "measurements": _measurements("small", None, 0.5)[:1],
         "changes": {"documents": [], "rows": [], "left_out": 0},
     }
 
 
-def one_run() -> dict[str, Any]:
-    """Return a content of one run on its home alone, with 12 queries: every number that may be absent is."""
+def one_tuned_model() -> dict[str, Any]:
+    """Return the content for one tuned model on its home alone, with 12 queries: all optional numbers are absent."""
     content = tiny()
-    cell = _cell("small_legal", "small", 0.5)[0]
-    content["cells"] += [cell | dict.fromkeys(["low", "high", "p", "mde"]) | {"queries": 12, "word": "withheld"}]
-    content["verdict"] = [_verdict()[0] | {"word": "withheld", "sentence": "12 queries", "gate": None, "failures": []}]
-    content["frontier"] = [
-        {"model": "small_legal", "base": "small", "gain": 0.0621, "forgetting_worst": None, "forgetting_mean": None}
+    measurement = _measurements("small_legal", "small", 0.5)[0]
+    content["measurements"] += [
+        measurement | dict.fromkeys(["low", "high", "p", "mde"]) | {"queries": 12, "word": "withheld"}
     ]
-    content["curves"] = [{"run": "small_legal", "global_step": 1, "loss": None, "dev": 0.5}]
+    absent = {"gate": None, "failures": [], "worst_change_elsewhere": None, "backward_transfer": None}
+    content["tuned_models"] = [_tuned_models()[0] | absent | {"word": "withheld", "sentence": "12 queries"}]
+    content["histories"] = [{"model": "small_legal", "global_step": 1, "loss": None, "dev": 0.5}]
     content["lengths"] = [{"dataset": "legal", "percentile": 0, "document_characters": 0, "query_characters": None}]
     content["pair_scores"] = [
         {"model": "small_legal", "dataset": "legal", "score": 0.5, "positives": 0.0, "random_pairs": 0.0}
@@ -164,7 +154,7 @@ def changes(count: int, rng: np.random.Generator) -> dict[str, Any]:
         wanted = [int(d) for d in rng.integers(len(documents), size=2)]
         rows.append(
             {
-                "model": list(RUNS)[n % 3],
+                "model": list(HOMES)[n % 3],
                 "dataset": DATASETS[n // 3 % 3],
                 "query_id": f"q{n // 3}",
                 "query": f"query {n // 3} {_words(np.random.default_rng(n // 3), 8)}",
@@ -198,19 +188,19 @@ def infect(value: Any) -> Any:
     return value
 
 
-def _cell(model: str, base: str | None, start: float) -> list[dict[str, Any]]:
-    cells = []
+def _measurements(model: str, base: str | None, start: float) -> list[dict[str, Any]]:
+    measurements = []
     for number, dataset in enumerate(DATASETS):
         change = None if base is None else CHANGES[model][number]
         word = None
         if change is not None:
             word = "improved" if change > 0.012 else "forgot" if change < -0.01 else "non-inferior"
-        cells.append(
+        measurements.append(
             {
                 "model": model,
                 "base": base,
                 "dataset": dataset,
-                "is_home": RUNS.get(model) == dataset,
+                "is_home": HOMES.get(model) == dataset,
                 "score": start + 0.03 * number + (change or 0.0),
                 "change": change,
                 "low": None if change is None else change - 0.012,
@@ -221,16 +211,16 @@ def _cell(model: str, base: str | None, start: float) -> list[dict[str, Any]]:
                 "mde": None if change is None else 0.0105,
             }
         )
-    return cells
+    return measurements
 
 
-def _verdict() -> list[dict[str, Any]]:
+def _tuned_models() -> list[dict[str, Any]]:
     rule = "max_forgetting: expected at most 0.02, got 0.0312 on general"
     common = {"base": "small", "gate": "passed", "failures": [], "gain_kept": None, "backward_transfer": -0.0114}
-    return [
+    models = [
         common
         | {
-            "run": "small_legal",
+            "model": "small_legal",
             "home": "legal",
             "word": "forgot",
             "gate": "failed",
@@ -239,27 +229,32 @@ def _verdict() -> list[dict[str, Any]]:
         },
         common
         | {
-            "run": "small_medical",
+            "model": "small_medical",
             "home": "medical",
             "word": "improved",
             "sentence": "Gained 0.0487 on medical; non-inferior on general and legal.",
         },
         common
         | {
-            "run": "small_both",
+            "model": "small_both",
             "home": "legal",
             "gain_kept": 0.327,
             "word": "no difference shown",
             "sentence": "The change at home may be chance: 0.0203, and tests of this size detect 0.0305.",
         },
     ]
+    for model in models:
+        changes = dict(zip(DATASETS, CHANGES[model["model"]], strict=True))
+        model["gain"] = changes.pop(model["home"])
+        model["worst_change_elsewhere"] = min(changes.values())
+    return models
 
 
-def _slice(run: str, dataset: str, name: str, value: str, rng: np.random.Generator) -> dict[str, Any]:
-    change = CHANGES[run][DATASETS.index(dataset)] + 0.02 * float(rng.normal())
+def _slice(model: str, dataset: str, name: str, value: str, rng: np.random.Generator) -> dict[str, Any]:
+    change = CHANGES[model][DATASETS.index(dataset)] + 0.02 * float(rng.normal())
     few = value == "yes"
     return {
-        "model": run,
+        "model": model,
         "dataset": dataset,
         "slice": name,
         "value": value,

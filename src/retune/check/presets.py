@@ -1,16 +1,16 @@
-"""Put a preset in the place of params.yaml without losing a change."""
+"""Replace params.yaml by a preset without losing a change."""
 
 import subprocess
 from pathlib import Path
 
 from retune.check.checking import check
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 from retune.core.files import write_text
 from retune.core.section import read_file
 
 
 def use(name: str, presets: Path, params: Path) -> None:
-    """Copy `presets/<name>.yaml` over `params`.
+    """Copy `presets/<name>.yaml` to `params`.
 
     Raises:
         InputError: There is no such preset, it is not valid, or `params` has changes that are neither
@@ -29,6 +29,6 @@ def use(name: str, presets: Path, params: Path) -> None:
     preset = presets / f"{name}.yaml"
     try:
         check(read_file(str(preset)))
-    except InputError as error:
-        raise InputError(str(error).replace("params.yaml", str(preset))) from None
+    except ParameterError as error:
+        raise ParameterError(error.findings, file=str(preset)) from None
     write_text(params, contents[name])

@@ -1,4 +1,4 @@
-"""All of params.yaml, read and checked entry by entry."""
+"""All of params.yaml, each entry checked by itself."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from retune.params.synthesize import Synthesize
 
 @dataclass(frozen=True)
 class Project:
-    """All of params.yaml, each entry checked by itself."""
+    """The checked sections of params.yaml."""
 
     fetch: dict[str, Fetch | Lexical]
     convert: dict[str, Convert]

@@ -1,4 +1,4 @@
-"""Names in params.yaml that must stand for something there."""
+"""Names in params.yaml that must be defined in another section."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from retune.params.fetch import Lexical
 
 
 def unknown_names(project: Project) -> Iterator[str]:
-    """Yield names that no section defines, and names defined twice."""
+    """Yield names that no section defines, and names that two sections define."""
     models = [*project.fetch, *project.finetune]
     datasets = [*project.convert, *project.synthesize]
     for name in sorted({*project.fetch} & {*project.finetune}):
@@ -22,11 +22,11 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)
         yield from _no_encoder(f"mine.{name}.model", recipe.model, project)
         yield from _no_encoder(f"mine.{name}.scorer", recipe.scorer, project)
-    for name, run in project.finetune.items():
-        yield from _no_encoder(f"finetune.{name}.base", run.base, project)
-        yield from _no_encoder(f"finetune.{name}.guide", run.guide, project)
-        yield from _unknown(f"finetune.{name}.data", [run.data], [*project.mine, *project.mix])
-        yield from _unknown(f"finetune.{name}.dev", [run.dev], datasets)
+    for name, model in project.finetune.items():
+        yield from _no_encoder(f"finetune.{name}.base", model.base, project)
+        yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
+        yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
+        yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)
     yield from _unknown("eval.models", project.eval.models, models)
     yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
@@ -36,22 +36,22 @@ def unknown_names(project: Project) -> Iterator[str]:
 
 
 def wrong_mixtures(project: Project) -> Iterator[str]:
-    """Yield mixtures of what no section defines, of themselves, or with a recipe's name."""
+    """Yield mixtures that have a recipe's name, or whose parts are undefined or contain the mixture itself."""
     for name, mixture in project.mix.items():
         yield from _unknown(f"mix.{name}.first", [mixture.first], [*project.mine, *project.mix])
         yield from _unknown(f"mix.{name}.second", [mixture.second], [*project.mine, *project.mix])
         if name in project.mine:
             yield f"mix.{name}: mine has a recipe of this name; rename one"
         if name in _parts(name, project):
-            yield f"mix.{name}: expected a mixture of mining recipes in the end, got a circle"
+            yield f"mix.{name}: expected a mixture of mining recipes, got one that contains itself"
 
 
 def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
-    """Yield a model's name if it stands for none, or for one without vectors."""
+    """Yield a model's name if it is undefined or the model has no vectors."""
     if isinstance(project.fetch.get(name), Lexical):
         yield (
-            f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; eval and predict "
-            "alone take it"
+            f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; only eval and "
+            "predict can use it"
         )
         return
     models = [*project.fetch, *project.finetune]
@@ -69,6 +69,6 @@ def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator
 
 
 def _parts(mixture: str, project: Project) -> set[str]:
-    """Return what a mixture is made of, directly or not."""
+    """Return all recipes and mixtures that a mixture contains, directly or not."""
     mix = project.mix
     return lineage.reached(mixture, lambda name: {mix[name].first, mix[name].second} if name in mix else set())

@@ -1,116 +1,133 @@
-"""Compare fine-tuned models with their bases: gained at home, forgotten elsewhere, and how sure that is."""
+"""Compare tuned models with their bases: the gain at home, the change elsewhere, and how certain both are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from retune.comparison.lineage import Run
+from retune.comparison.lineage import TunedModel
 from retune.comparison.score_tables import ScoreTable
 from retune.comparison.significance import bootstrap_sums, interval, minimum_detectable_effect, p_values
-from retune.comparison.verdict import FEWEST, Cell, judge, printed
+from retune.comparison.verdict import FEWEST, Measurement, judge, printed
 from retune.core.seeds import generator
 from retune.params.compare import Compare
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the models score, and how each run differs from its base.
+    """The scores of all models, and how each tuned model differs from its base.
 
     Attributes:
-        params: What was asked for.
-        runs: The fine-tuned models.
-        cells: Every model on every data set, in the order listed.
+        params: The section `compare`.
+        tuned_models: The tuned models, by name.
+        measurements: Every model on every data set, in the order listed.
     """
 
     params: Compare
-    runs: Mapping[str, Run]
-    cells: list[Cell]
+    tuned_models: Mapping[str, TunedModel]
+    measurements: list[Measurement]
 
-    def of(self, model: str) -> list[Cell]:
-        """Return one model's cells."""
-        return [cell for cell in self.cells if cell.model == model]
+    def of(self, model: str) -> list[Measurement]:
+        """Return one model's measurements."""
+        return [measurement for measurement in self.measurements if measurement.model == model]
 
-    def home(self, run: str) -> Cell:
-        """Return a run's cell on the data set it was tuned for."""
-        return next(cell for cell in self.of(run) if cell.is_home)
+    def home(self, model: str) -> Measurement:
+        """Return a tuned model's measurement on the data set it was tuned for."""
+        return next(measurement for measurement in self.of(model) if measurement.is_home)
 
-    def elsewhere(self, run: str) -> list[Cell]:
-        """Return a run's cells on all other data sets, what was lost most first."""
-        return sorted((cell for cell in self.of(run) if not cell.is_home), key=lambda cell: cell.change or 0.0)
+    def elsewhere(self, model: str) -> list[Measurement]:
+        """Return a tuned model's measurements on all other data sets, from the largest loss to the largest gain."""
+        others = [measurement for measurement in self.of(model) if not measurement.is_home]
+        return sorted(others, key=lambda measurement: measurement.change or 0.0)
 
 
-def compare(tables: Sequence[ScoreTable], runs: Mapping[str, Run], params: Compare, seed: int) -> Comparison:
-    """Compare every run with its base on every data set."""
-    cells = {(cell.model, cell.dataset): cell for table in tables for cell in _cells(table, runs, params, seed)}
-    ordered = [cells[model, table.dataset] for model in tables[0].models for table in tables]
-    return Comparison(params, runs, judge(ordered, params))
+def compare(
+    tables: Sequence[ScoreTable], tuned_models: Mapping[str, TunedModel], params: Compare, seed: int
+) -> Comparison:
+    """Compare every tuned model with its base on every data set."""
+    measured = {
+        (measurement.model, measurement.dataset): measurement
+        for table in tables
+        for measurement in _measure(table, tuned_models, params, seed)
+    }
+    ordered = [measured[model, table.dataset] for model in tables[0].models for table in tables]
+    return Comparison(params, tuned_models, judge(ordered, params))
 
 
 def summarise(comparison: Comparison) -> dict[str, dict[str, float]]:
-    """Return `gain`, `forgetting_mean` and `forgetting_worst`, each by run.
+    """Return `gain`, `forgetting_mean` and `forgetting_worst`, each by tuned model.
 
-    Gain is the change at home. Forgetting is the base's score minus the run's on another data set, above 0 where
-    the run got worse; its mean and its worst are over all others and absent where there is none.
+    Gain is the change at home. Forgetting is minus the change on another data set, so it is above 0 where the tuned
+    model got worse. Its mean and its worst value are over all other data sets, and absent if there are none.
     """
     summary: dict[str, dict[str, float]] = {"gain": {}, "forgetting_mean": {}, "forgetting_worst": {}}
-    for run in comparison.runs:
-        summary["gain"][run] = comparison.home(run).change or 0.0
-        lost = [0.0 - (cell.change or 0.0) for cell in comparison.elsewhere(run)]
+    for model in comparison.tuned_models:
+        summary["gain"][model] = comparison.home(model).change or 0.0
+        lost = [0.0 - (measurement.change or 0.0) for measurement in comparison.elsewhere(model)]
         if lost:
-            summary["forgetting_mean"][run] = printed(sum(lost) / len(lost))
-            summary["forgetting_worst"][run] = max(lost)
+            summary["forgetting_mean"][model] = printed(sum(lost) / len(lost))
+            summary["forgetting_worst"][model] = max(lost)
     return summary
 
 
-def gain_kept(comparison: Comparison, run: str) -> float | None:
-    """Return a run's gain over the best gain of any run of the same base and home.
+def gain_kept(comparison: Comparison, model: str) -> float | None:
+    """Return a tuned model's gain divided by the best gain of any model with the same base and home.
 
-    What a run that forgets less has kept of the gain; None where it is the only one, or none gained.
+    This shows how much of the gain a milder tuning keeps. None if no other model has this base and home, or if none
+    of them gained.
     """
+    tuned = comparison.tuned_models[model]
     gains = {
         name: comparison.home(name).change or 0.0
-        for name, other in comparison.runs.items()
-        if (other.base, other.home) == (comparison.runs[run].base, comparison.runs[run].home)
+        for name, other in comparison.tuned_models.items()
+        if (other.base, other.home) == (tuned.base, tuned.home)
     }
     best = max(gains.values())
-    return printed(gains[run] / best) if len(gains) > 1 and best > 0.0 else None
+    return printed(gains[model] / best) if len(gains) > 1 and best > 0.0 else None
 
 
 def by_model(comparison: Comparison) -> dict[str, dict[str, float]]:
     """Return each model's score by data set."""
     scores: dict[str, dict[str, float]] = {}
-    for cell in comparison.cells:
-        scores.setdefault(cell.model, {})[cell.dataset] = cell.score
+    for measurement in comparison.measurements:
+        scores.setdefault(measurement.model, {})[measurement.dataset] = measurement.score
     return scores
 
 
-def _cells(table: ScoreTable, runs: Mapping[str, Run], params: Compare, seed: int) -> list[Cell]:
-    """Return the cells of one data set; p-values are not corrected yet."""
-    tuned = [model for model in table.models if model in runs]
+def _measure(
+    table: ScoreTable, tuned_models: Mapping[str, TunedModel], params: Compare, seed: int
+) -> list[Measurement]:
+    """Return the measurements on one data set, their p-values not corrected yet."""
+    names = [model for model in table.models if model in tuned_models]
     scores = table.scores[params.metric]
-    differences = np.column_stack([scores[:, :0], *(table.change(run, runs[run].base, params.metric) for run in tuned)])
+    changes = [table.change(name, tuned_models[name].base, params.metric) for name in names]
+    differences = np.column_stack([scores[:, :0], *changes])
     statistics = _statistics(table.dataset, scores, differences, params, seed) if len(scores) >= FEWEST else None
-    cells = []
+    measurements = []
     for column, model in enumerate(table.models):
         low, high = statistics.ends(column) if statistics else (None, None)
-        cell = Cell(model, table.dataset, len(scores), table.mean(model, params.metric), low, high)
-        if model in runs:
-            row = tuned.index(model)
-            cell = _against_base(cell, runs[model], table.mean(runs[model].base, params.metric), differences[:, row])
+        measurement = Measurement(
+            model, table.dataset, len(scores), table.mean(model, params.metric), score_low=low, score_high=high
+        )
+        if model in tuned_models:
+            row, tuned = names.index(model), tuned_models[model]
+            base_score = table.mean(tuned.base, params.metric)
+            measurement = _against_base(measurement, tuned, base_score, differences[:, row])
             if statistics:
                 low, high = statistics.ends(len(table.models) + row)
-                cell = replace(cell, low=low, high=high, p=statistics.p[row], mde=statistics.effect(row))
-        cells.append(cell)
-    return cells
+                measurement = replace(measurement, low=low, high=high, p=statistics.p[row], mde=statistics.effect(row))
+        measurements.append(measurement)
+    return measurements
 
 
-def _against_base(cell: Cell, run: Run, base_score: float, differences: np.ndarray) -> Cell:
-    """Add what needs no statistics."""
+def _against_base(
+    measurement: Measurement, tuned: TunedModel, base_score: float, differences: np.ndarray
+) -> Measurement:
+    """Add the differences to the base that need no statistics."""
     return replace(
-        cell,
-        base=run.base,
-        is_home=cell.dataset == run.home,
+        measurement,
+        base=tuned.base,
+        is_home=measurement.dataset == tuned.home,
         base_score=base_score,
         change=printed(differences.mean()),
         better=int((differences > 0.0).sum()),
@@ -120,7 +137,14 @@ def _against_base(cell: Cell, run: Run, base_score: float, differences: np.ndarr
 
 @dataclass(frozen=True)
 class _Statistics:
-    """Of one data set: ends of the intervals of all models, then of all runs' changes; p and effects by run."""
+    """The statistics on one data set.
+
+    Attributes:
+        low: Lower ends of the intervals: first of all models' scores, then of all tuned models' changes.
+        high: Upper ends, in the same order.
+        p: p-values of the tuned models.
+        effects: Minimum detectable effects of the tuned models.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -131,7 +155,7 @@ class _Statistics:
         return printed(self.low[column]), printed(self.high[column])
 
     def effect(self, row: int) -> float | None:
-        """Return the smallest change that would be found; None where all queries changed alike."""
+        """Return the minimum detectable effect; None if all queries changed alike."""
         return printed(self.effects[row]) or None
 
 

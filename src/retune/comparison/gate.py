@@ -1,4 +1,4 @@
-"""The gate of a pull request: what every run must have gained, and may have forgotten at most."""
+"""The gate of a pull request: how much every tuned model must gain at home, and how much it may lose elsewhere."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retune.comparison.verdict import FEWEST, Cell
+from retune.comparison.verdict import FEWEST, Measurement
 from retune.core.errors import InputError
 from retune.params.compare import Gate
 
@@ -15,102 +15,130 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a run keeps to a rule on a data set.
+    """Whether a tuned model meets a rule on a data set.
 
     Attributes:
-        run: The run.
-        dataset: The data set, empty where there is none to judge by.
+        model: The tuned model.
+        dataset: The data set; empty if there is none to judge by.
         rule: `min_gain` or `max_forgetting`.
-        holds: Whether it does.
-        sentence: What was measured and what is asked for.
+        holds: Whether the rule is met.
+        sentence: What was measured and what the rule requires.
     """
 
-    run: str
+    model: str
     dataset: str
     rule: str
     holds: bool
     sentence: str
 
 
-def judge_gate(cells: Sequence[Cell], gate: Gate | None) -> list[Finding]:
-    """Judge every run by the cautious end of its confidence intervals.
+def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[Finding]:
+    """Judge every tuned model at the conservative bound of its confidence intervals.
 
-    `min_gain` holds where the lower end of the change at home is no less; `max_forgetting` where the upper end of
-    the loss, minus the lower end of the change, is no more on every other data set. What cannot be judged does not
-    hold.
+    `min_gain` holds if the lower end of the change at home is at least the limit. `max_forgetting` holds if the
+    largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
+    that cannot be judged does not hold.
     """
     if gate is None:
         return []
-    runs = list(dict.fromkeys(cell.model for cell in cells if cell.base is not None))
-    return [finding for run in runs for finding in _judge_run(run, [cell for cell in cells if cell.model == run], gate)]
+    tuned: dict[str, list[Measurement]] = {}
+    for measurement in measurements:
+        if measurement.base is not None:
+            tuned.setdefault(measurement.model, []).append(measurement)
+    return [finding for model, measured in tuned.items() for finding in _judge_model(model, measured, gate)]
 
 
-def _judge_run(run: str, cells: Sequence[Cell], gate: Gate) -> Iterator[Finding]:
-    others = [cell for cell in cells if not cell.is_home]
+def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) -> Iterator[Finding]:
+    home = [measurement for measurement in measurements if measurement.is_home]
+    others = [measurement for measurement in measurements if not measurement.is_home]
     if gate.min_gain is not None:
-        yield from (_min_gain(cell, gate.min_gain) for cell in cells if cell.is_home)
-        if len(others) == len(cells):
-            yield Finding(run, "", "min_gain", False, f"{run}: not measured on the data set it was tuned for")
+        yield from (_min_gain(measurement, gate.min_gain) for measurement in home)
+        if not home:
+            sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
+            yield Finding(model, "", "min_gain", False, sentence)
     if gate.max_forgetting is not None:
-        yield from (_max_forgetting(cell, gate.max_forgetting) for cell in others)
+        yield from (_max_forgetting(measurement, gate.max_forgetting) for measurement in others)
         if not others:
-            yield Finding(run, "", "max_forgetting", False, f"{run}: no other data set to measure forgetting on")
+            sentence = f"{model}: not evaluated on any other data set, so forgetting cannot be judged"
+            yield Finding(model, "", "max_forgetting", False, sentence)
 
 
-def _min_gain(cell: Cell, limit: float) -> Finding:
-    if cell.change is None or cell.low is None or cell.high is None:
-        return _not_judged(cell, "min_gain")
+def _min_gain(measurement: Measurement, limit: float) -> Finding:
+    change, low = measurement.change, measurement.low
+    if change is None or low is None:
+        return _not_judged(measurement, "min_gain")
+    if low >= limit:
+        result = f"; at least {limit} is required"
+    elif change < limit:
+        result = f", but a gain of at least {limit} is required"
+    else:
+        possible = f"a loss of {-low:.5f}" if low < 0.0 else f"a gain of only {low:.5f}"
+        result = f", but the interval does not rule out {possible}, and a gain of at least {limit} is required"
+    return _finding(measurement, "min_gain", low >= limit, result)
+
+
+def _max_forgetting(measurement: Measurement, limit: float) -> Finding:
+    change, low = measurement.change, measurement.low
+    if change is None or low is None:
+        return _not_judged(measurement, "max_forgetting")
+    largest_loss = 0.0 - low
+    if largest_loss <= limit:
+        result = f"; a loss of at most {limit} is allowed"
+    elif 0.0 - change > limit:
+        result = f", above the allowed {limit}"
+    else:
+        result = f", but the interval does not rule out a loss of up to {largest_loss:.5f}, above the allowed {limit}"
+    return _finding(measurement, "max_forgetting", largest_loss <= limit, result)
+
+
+def _finding(measurement: Measurement, rule: str, holds: bool, result: str) -> Finding:
+    """Return a finding whose sentence has the change and its interval, followed by the result."""
+    change = measurement.change or 0.0
+    changed = f"gained {change:.5f}" if change > 0.0 else f"lost {-change:.5f}" if change < 0.0 else "did not change"
     sentence = (
-        f"{cell.model} on {cell.dataset}: gained {cell.change:.5f} "
-        f"(confidence interval {cell.low:.5f} to {cell.high:.5f}), at least {limit} wanted"
+        f"{measurement.model} on {measurement.dataset}: {changed} (confidence interval of the change "
+        f"{measurement.low:+.5f} to {measurement.high:+.5f}){result}"
     )
-    return Finding(cell.model, cell.dataset, "min_gain", cell.low >= limit, sentence)
+    return Finding(measurement.model, measurement.dataset, rule, holds, sentence)
 
 
-def _max_forgetting(cell: Cell, limit: float) -> Finding:
-    if cell.change is None or cell.low is None or cell.high is None:
-        return _not_judged(cell, "max_forgetting")
-    lost, least, most = 0.0 - cell.change, 0.0 - cell.high, 0.0 - cell.low
+def _not_judged(measurement: Measurement, rule: str) -> Finding:
     sentence = (
-        f"{cell.model} on {cell.dataset}: forgot {lost:.5f} "
-        f"(confidence interval {least:.5f} to {most:.5f}), at most {limit} allowed"
+        f"{measurement.model} on {measurement.dataset}: {rule} cannot be judged with {measurement.queries} test "
+        f"queries; at least {FEWEST} are needed"
     )
-    return Finding(cell.model, cell.dataset, "max_forgetting", most <= limit, sentence)
+    return Finding(measurement.model, measurement.dataset, rule, False, sentence)
 
 
-def _not_judged(cell: Cell, rule: str) -> Finding:
-    sentence = (
-        f"{cell.model} on {cell.dataset}: {cell.queries} test queries, fewer than {FEWEST}: {rule} cannot be judged"
-    )
-    return Finding(cell.model, cell.dataset, rule, False, sentence)
-
-
-def read_cells(verdict: Path) -> list[Cell]:
-    """Read the cells of a verdict that `compare` wrote.
+def read_measurements(verdict: Path) -> list[Measurement]:
+    """Read the measurements from a verdict that `compare` wrote.
 
     Raises:
-        InputError: There is none, or it is of another version.
+        InputError: The file is missing, or another version of `compare` wrote it.
     """
     if not verdict.is_file():
         raise InputError(f"{verdict}: expected the verdict of the comparison, found none; run dvc repro compare")
     try:
-        return [Cell(**cell) for cell in json.loads(verdict.read_text(encoding="utf-8"))["cells"]]
+        rows = json.loads(verdict.read_text(encoding="utf-8"))["measurements"]
+        return [Measurement(**row) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{verdict}: expected a verdict with cells, got {error}; run dvc repro compare") from None
+        raise InputError(
+            f"{verdict}: expected a verdict with measurements, got {error}; run dvc repro compare"
+        ) from None
 
 
 def pass_gate(verdict: Path, gate: Gate | None) -> None:
-    """Say of every rule whether it holds.
+    """Log every rule that holds.
 
     Raises:
-        InputError: One does not: a line each.
+        InputError: A rule does not hold; one line for each.
     """
     if gate is None:
-        logger.info("gate: none, as compare.gate is null")
+        logger.info("gate: there is none, because compare.gate is null")
         return
-    findings = judge_gate(read_cells(verdict), gate)
+    findings = judge_gate(read_measurements(verdict), gate)
     if not findings:
-        logger.info("gate: %s has no run, or compare.gate no rule, to judge by", verdict)
+        logger.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
     for finding in findings:
         if finding.holds:
             logger.info("gate: %s: holds", finding.sentence)

@@ -1,9 +1,10 @@
-"""Where fine-tuned models come from, read from the sections of params.yaml."""
+"""Where tuned models come from, read from the sections of params.yaml."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from retune.core.errors import InputError
+from retune.core.errors import ParameterError
 from retune.params.eval import Eval
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
@@ -12,48 +13,51 @@ from retune.params.synthesize import Synthesize
 
 
 @dataclass(frozen=True)
-class Run:
+class TunedModel:
     """A fine-tuned model.
 
     Attributes:
-        base: The model it started from.
-        home: The data set it was trained for.
-        mined: The mined set it was trained on, and those in it if that is a mixture.
+        base: The model that was tuned.
+        home: The data set it was tuned for.
+        mined: The mined set it was trained on; of a mixture also the sets that were mixed.
+        parameters: Its entry in `finetune`, completed by the defaults.
     """
 
     base: str
     home: str
     mined: tuple[str, ...]
+    parameters: Mapping[str, Any]
 
 
-def read_runs(listed: Eval) -> dict[str, Run]:
-    """Return the runs among the models evaluated, by name.
+def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
+    """Return the tuned models among the models evaluated, by name.
 
     Raises:
-        InputError: A run's base or home is not evaluated.
+        InputError: The base or the home of a tuned model is not evaluated.
     """
     finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
-    runs = trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
-    runs = {name: run for name, run in runs.items() if name in listed.models}
-    if findings := list(unlisted(runs, listed)):
-        raise InputError("\n".join(f"params.yaml: {finding}" for finding in findings))
-    return runs
+    tuned_models = trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
+    evaluated = {name: model for name, model in tuned_models.items() if name in listed.models}
+    if findings := list(unlisted(evaluated, listed)):
+        raise ParameterError(findings)
+    return evaluated
 
 
-def unlisted(runs: Mapping[str, Run], listed: Eval) -> Iterator[str]:
-    """Yield what a comparison of the runs lacks: bases and home data sets that are not evaluated."""
-    for name, run in runs.items():
-        if run.base not in listed.models:
-            yield f"eval.models: expected {run.base!r}, the base of {name!r}, got none; add it"
-        if run.home not in listed.datasets:
-            yield f"eval.datasets: expected {run.home!r}, which {name!r} is tuned for, got none; add it"
+def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
+    """Yield what a comparison lacks: bases and home data sets that are not evaluated."""
+    for name, model in tuned_models.items():
+        if model.base not in listed.models:
+            yield f"eval.models: expected {model.base!r}, the base of {name!r}, got none; add it"
+        if model.home not in listed.datasets:
+            yield f"eval.datasets: expected {model.home!r}, which {name!r} is tuned for, got none; add it"
 
 
 def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> list[str]:
-    """Return the recipe of this name, or those of the mixture of this name, the first first."""
+    """Return the mining recipe of this name, or those of the mixture of this name, in the order of the mixture."""
     if data in mine:
         return [data]
-    return [recipe for part in (mixes[data].first, mixes[data].second) for recipe in recipes(part, mine, mixes)]
+    mixture = mixes[data]
+    return [recipe for name in (mixture.first, mixture.second) for recipe in recipes(name, mine, mixes)]
 
 
 def trace(
@@ -61,26 +65,26 @@ def trace(
     mine: Mapping[str, Mine],
     mixes: Mapping[str, Mix],
     synthesize: Mapping[str, Synthesize],
-) -> dict[str, Run]:
-    """Follow each run to its home: the converted data set of its examples, or of their synthesis.
+) -> dict[str, TunedModel]:
+    """Find the home of each tuned model: the converted data set that its training queries belong to.
 
-    Of a mixture it is that of its first.
+    Synthetic queries belong to the data set they were synthesised from, and a mixture to its first recipe's data set.
     """
-    runs = {}
-    for name, run in finetune.items():
-        dataset = mine[recipes(run.data, mine, mixes)[0]].dataset
+    tuned_models = {}
+    for name, entry in finetune.items():
+        dataset = mine[recipes(entry.data, mine, mixes)[0]].dataset
         home = synthesize[dataset].dataset if dataset in synthesize else dataset
-        mined = dict.fromkeys([run.data, *recipes(run.data, mine, mixes)])
-        runs[name] = Run(run.base, home, tuple(mined))
-    return runs
+        mined = dict.fromkeys([entry.data, *recipes(entry.data, mine, mixes)])
+        tuned_models[name] = TunedModel(entry.base, home, tuple(mined), entry.model_dump(mode="json"))
+    return tuned_models
 
 
 def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:
-    """Return all names that one leads to, itself only in a circle."""
+    """Return all names that can be reached from `start`, which is among them only if there is a circle."""
     found: set[str] = set()
-    open_ends = [start]
-    while open_ends:
-        new = following(open_ends.pop()) - found
+    waiting = [start]
+    while waiting:
+        new = following(waiting.pop()) - found
         found |= new
-        open_ends += new
+        waiting += new
     return found

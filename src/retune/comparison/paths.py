@@ -1,4 +1,4 @@
-"""Where a comparison finds what it reads."""
+"""The folders that a comparison reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Folders, written by the stages before, but for the last.
+class InputFolders:
+    """Folders that earlier stages wrote, and one that the user fills.
 
     Attributes:
-        scores: `<model>/<dataset>.parquet`, per query.
-        run_files: `<model>/<dataset>.trec`.
-        pair_scores: `<model>/<dataset>.json`.
-        datasets: `<dataset>/`.
-        train: `<run>.tsv`.
-        mined: `<recipe>.json`.
-        lengths: `<dataset>.tsv`.
-        slices: `<dataset>.csv` of a user.
+        scores: `<model>/<dataset>.parquet`, the scores of each query.
+        run_files: `<model>/<dataset>.trec`, the ranked output.
+        pair_scores: `<model>/<dataset>.json`, the cosines of relevant and of random pairs.
+        datasets: `<dataset>/`, the texts and judgments.
+        train: `<model>.tsv`, the training histories.
+        mined: `<recipe>.json`, the mining audits.
+        lengths: `<dataset>.tsv`, the lengths of the texts.
+        slices: `<dataset>.csv`, the user's classes of queries.
     """
 
     scores: Path
@@ -31,7 +31,7 @@ class Inputs:
 
     @classmethod
     def under(cls, data: Path, metrics: Path) -> Self:
-        """Return the folders that lie in these two."""
+        """Return the folders inside `data` and `metrics`."""
         return cls(
             scores=data / "scores",
             run_files=data / "runs",

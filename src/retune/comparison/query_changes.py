@@ -1,4 +1,4 @@
-"""Queries that a run answers better or worse than its base: what was wanted, what was found, and at which rank."""
+"""Queries that a tuned model answers better or worse than its base: relevant documents, their ranks, the first hit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retune.comparison.lineage import Run
+from retune.comparison.lineage import TunedModel
 from retune.comparison.score_tables import ScoreTable
 from retune.comparison.test_sets import JudgedQueries
 from retune.comparison.verdict import printed
 from retune.params.compare import Compare
 from retune.retrieval.trec_runs import RunRanks, look_up
 
-WANTED = 10  # relevant documents shown of a query: those found first
+WANTED = 10  # relevant documents shown of a query: those ranked highest
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A relevant document of a query, and its ranks from 1; None where a model did not find it."""
+    """A relevant document of a query and its ranks, counted from 1; None if a model did not find it."""
 
     doc_id: str
     base_rank: int | None
@@ -33,16 +33,16 @@ class QueryChange:
     """A query whose score changed.
 
     Attributes:
-        model: The run.
+        model: The tuned model.
         dataset: The data set.
         query_id: The query.
         base_score: The base's score.
-        score: The run's.
+        score: The tuned model's score.
         change: The difference.
         wanted: Relevant documents, at most ten.
-        num_relevant: How many there are.
-        found: What the run ranks first, or None if it found nothing.
-        is_relevant: Whether that is relevant.
+        num_relevant: Number of relevant documents.
+        found: The document that the tuned model ranks first, or None if it found nothing.
+        is_relevant: Whether `found` is relevant.
     """
 
     model: str
@@ -57,29 +57,29 @@ class QueryChange:
     is_relevant: bool
 
 
-def most_changed(table: ScoreTable, runs: Mapping[str, Run], params: Compare) -> dict[str, np.ndarray]:
-    """Return by run the rows of the queries that changed most, the largest change first, as many as asked for."""
+def most_changed(table: ScoreTable, tuned_models: Mapping[str, TunedModel], params: Compare) -> dict[str, np.ndarray]:
+    """Return the rows of the queries that changed most, by tuned model; the largest change is first."""
     chosen = {}
     for model in table.models:
-        if model in runs:
-            size = np.abs(table.change(model, runs[model].base, params.metric))
+        if model in tuned_models:
+            size = np.abs(table.change(model, tuned_models[model].base, params.metric))
             order = np.argsort(-size, kind="stable")[: params.changed_queries]
             chosen[model] = order[size[order] > 0.0]
     return chosen
 
 
 def query_changes(
-    table: ScoreTable, runs: Mapping[str, Run], test: JudgedQueries, folder: Path, params: Compare
+    table: ScoreTable, tuned_models: Mapping[str, TunedModel], test: JudgedQueries, folder: Path, params: Compare
 ) -> list[QueryChange]:
     """Look up the queries that changed most in the run files `<model>/<dataset>.trec` of a folder.
 
     Raises:
         InputError: A run file is missing or broken.
     """
-    chosen = most_changed(table, runs, params)
+    chosen = most_changed(table, tuned_models, params)
     asked: dict[str, set[int]] = {}  # rows of the queries to look up, by model
-    for run, rows in chosen.items():
-        for model in (runs[run].base, run):
+    for name, rows in chosen.items():
+        for model in (tuned_models[name].base, name):
             asked.setdefault(model, set()).update(rows.tolist())
     relevant = test.relevant[test.relevant["query_id"].isin(table.query_ids[sorted(set().union(*asked.values()))])]
     wanted: dict[str, list[str]] = {}
@@ -87,15 +87,15 @@ def query_changes(
         wanted.setdefault(query_id, []).append(doc_id)
     found = _look_up_all(folder, table, relevant, asked)
     changes = []
-    for run, rows in chosen.items():
-        base = runs[run].base
-        before, after = table.of(base, params.metric), table.of(run, params.metric)
+    for name, rows in chosen.items():
+        base = tuned_models[name].base
+        before, after = table.of(base, params.metric), table.of(name, params.metric)
         for row in rows:
             query_id = table.query_ids[row]
-            first = found[run].first.get(query_id)
-            answers = _ranked(query_id, wanted.get(query_id, []), found[base], found[run])
+            first = found[name].first.get(query_id)
+            answers = _ranked(query_id, wanted.get(query_id, []), found[base], found[name])
             change = QueryChange(
-                model=run,
+                model=name,
                 dataset=table.dataset,
                 query_id=query_id,
                 base_score=printed(before[row]),
@@ -113,7 +113,7 @@ def query_changes(
 def _look_up_all(
     folder: Path, table: ScoreTable, relevant: pd.DataFrame, asked: Mapping[str, set[int]]
 ) -> dict[str, RunRanks]:
-    """Look up the rows asked for of each model, several run files at a time."""
+    """Look up the given rows of each model, in several run files at a time."""
     models = [model for model, rows in asked.items() if rows]
     paths = [folder / model / f"{table.dataset}.trec" for model in models]
     query_ids = [table.query_ids[sorted(asked[model])] for model in models]
@@ -122,8 +122,8 @@ def _look_up_all(
 
 
 def _ranked(query_id: str, doc_ids: Sequence[str], before: RunRanks, after: RunRanks) -> list[Wanted]:
-    """Return a query's relevant documents, first those the run ranks first, then those its base does."""
+    """Return a query's relevant documents, sorted by the rank under the tuned model, then by that under its base."""
     wanted = [
         Wanted(doc_id, before.ranks.get((query_id, doc_id)), after.ranks.get((query_id, doc_id))) for doc_id in doc_ids
     ]
-    return sorted(wanted, key=lambda each: (each.rank or np.inf, each.base_rank or np.inf))
+    return sorted(wanted, key=lambda document: (document.rank or np.inf, document.base_rank or np.inf))

@@ -1,16 +1,16 @@
-"""All that a comparison finds, for the files and pages that tell it."""
+"""All results of a comparison, for the files and the page that show them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from retune.comparison.compare import Comparison, compare
-from retune.comparison.details import Details, look_closer
+from retune.comparison.details import Details, read_details
 from retune.comparison.gate import Finding, judge_gate
-from retune.comparison.histories import read_curves
-from retune.comparison.lineage import Run
-from retune.comparison.model_verdicts import RunVerdict, judge_runs
-from retune.comparison.paths import Inputs
+from retune.comparison.histories import read_histories
+from retune.comparison.lineage import TunedModel
+from retune.comparison.model_verdicts import ModelVerdict, judge_models
+from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
 from retune.comparison.similarity_floors import read_pair_scores
 from retune.params.compare import Compare
@@ -19,45 +19,50 @@ from retune.params.eval import Eval
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What was found.
+    """The results of a comparison.
 
     Attributes:
+        parameters: The sections `compare` and `eval`, and the seed.
         comparison: Every model on every data set.
-        findings: Of the gate.
-        runs: Every run, judged.
-        tables: Scores per query, a data set each.
-        details: Parts of the queries, and those that changed most.
+        findings: What the gate found.
+        verdicts: The verdict on every tuned model.
+        tables: The scores of each query, one table for each data set.
+        details: Slices, and the queries that changed most.
         pair_scores: Cosines by model and data set.
-        curves: Loss and dev scores of the runs.
+        histories: Loss and dev scores of the tuned models.
     """
 
+    parameters: dict[str, Any]
     comparison: Comparison
     findings: list[Finding]
-    runs: list[RunVerdict]
+    verdicts: list[ModelVerdict]
     tables: list[ScoreTable]
     details: Details
     pair_scores: dict[tuple[str, str], Any]
-    curves: list[dict[str, Any]]
+    histories: list[dict[str, Any]]
 
 
-def conclude(inputs: Inputs, listed: Eval, runs: Mapping[str, Run], params: Compare, seed: int) -> Conclusion:
-    """Compare the listed cells.
+def conclude(
+    inputs: InputFolders, listed: Eval, tuned_models: Mapping[str, TunedModel], params: Compare, seed: int
+) -> Conclusion:
+    """Compare the listed models on the listed data sets.
 
     Raises:
-        InputError: What is to be compared is missing, broken, or of different queries.
+        InputError: An input is missing or broken, or models were evaluated on different queries.
     """
     tables = [
         read_score_table(inputs.scores, listed.models, dataset, params.metrics_on(dataset))
         for dataset in listed.datasets
     ]
-    comparison = compare(tables, runs, params, seed)
-    findings = judge_gate(comparison.cells, params.gate)
+    comparison = compare(tables, tuned_models, params, seed)
+    findings = judge_gate(comparison.measurements, params.gate)
     return Conclusion(
+        {"compare": params.model_dump(mode="json"), "eval": listed.model_dump(mode="json"), "seed": seed},
         comparison,
         findings,
-        judge_runs(comparison, findings),
+        judge_models(comparison, findings),
         tables,
-        look_closer(tables, runs, inputs, params, seed),
+        read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
-        read_curves(inputs.train, runs),
+        read_histories(inputs.train, tuned_models),
     )

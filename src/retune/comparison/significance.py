@@ -5,23 +5,24 @@ from statistics import NormalDist
 
 import numpy as np
 
-POWER = 0.8  # of the minimum detectable effect, as is usual
-BLOCK = 2**22  # random signs in memory at once
-TOLERANCE = 1e-9  # of the sum of all |differences|: sums in another order are still equal
+POWER = 0.8  # of the minimum detectable effect; the usual value
+BLOCK = 2**22  # random signs, or counts of draws, in memory at once
+TOLERANCE = 1e-9  # relative to the sum of all |differences|: sums in another order still count as equal
 
 
 def p_values(differences: np.ndarray, resamples: int, rng: np.random.Generator) -> list[float]:
     """Test each column for a mean of 0: the paired randomisation test of Fisher, two-sided.
 
     If two models were equal, each query's difference would be as likely with the other sign. p is the share of sign
-    flips whose mean is as far from 0 as the observed one: of all flips where there are no more than `resamples`
-    (queries without a difference flip to nothing), else of random ones with the observed one counted in,
-    (1 + count) / (1 + resamples). Advised for retrieval by Smucker, Allan and Carterette (CIKM 2007).
+    flips whose mean is at least as far from 0 as the observed mean. If there are at most `resamples` different flips
+    (queries without a difference do not count), all are tried. Otherwise random flips are drawn and the observed one
+    is counted as well: (1 + count) / (1 + resamples). Recommended for retrieval by Smucker, Allan and Carterette
+    (CIKM 2007).
 
     Args:
         differences: Score minus the base's, (queries, comparisons). Comparisons share the random signs.
-        resamples: Random flips.
-        rng: Where the signs come from.
+        resamples: Number of random flips.
+        rng: Generator of the random signs.
 
     Returns:
         p of each comparison, in (0, 1].
@@ -39,7 +40,7 @@ def p_values(differences: np.ndarray, resamples: int, rng: np.random.Generator) 
 
 
 def flipped_sums(differences: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return sums over the queries with random signs, (resamples, comparisons); signs are bits, a block at a time."""
+    """Return sums over the queries with random signs, (resamples, comparisons). Signs are drawn as bits, in blocks."""
     num_queries = len(differences)
     totals = differences.sum(axis=0)
     rows = max(1, BLOCK // num_queries)
@@ -53,9 +54,10 @@ def flipped_sums(differences: np.ndarray, resamples: int, rng: np.random.Generat
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Correct p-values of a family for its size (Holm, 1979): none is significant by chance more often than one test.
+    """Correct the p-values of a family of tests, so that the level holds for the family as a whole (Holm, 1979).
 
-    The smallest is multiplied by their number, the next by one less, and so on; never below a smaller one, at most 1.
+    The smallest is multiplied by the number of tests, the next by one less, and so on. A corrected p-value is at most
+    1, and never below that of a smaller p-value.
     """
     corrected = [1.0] * len(p)
     highest = 0.0
@@ -70,14 +72,14 @@ def minimum_detectable_effect(differences: np.ndarray, significance: float) -> n
 
     (z(1 - significance / 2) + z(0.8)) * sd / sqrt(queries), the sample-size formula of the paired z-test solved for
     the effect (Cohen, Statistical Power Analysis, 1988; for topics: Sakai, Information Retrieval Journal 19, 2016).
-    Without the correction for the family, so for one test.
+    The effect is that of one test, without the correction for the family.
 
     Args:
-        differences: Score minus the base's, (queries, comparisons), two queries or more.
+        differences: Score minus the base's, (queries, comparisons), of at least two queries.
         significance: In (0, 1).
 
     Returns:
-        One effect a comparison, in the metric's unit.
+        One effect for each comparison, in the metric's unit.
     """
     normal = NormalDist()
     factor = normal.inv_cdf(1.0 - significance / 2.0) + normal.inv_cdf(POWER)
@@ -86,7 +88,7 @@ def minimum_detectable_effect(differences: np.ndarray, significance: float) -> n
 
 
 def _exact_p(differences: np.ndarray) -> float:
-    """Return the share of all sign flips whose sum is as far from 0 as the observed one."""
+    """Return the share of all sign flips whose sum is at least as far from 0 as the observed sum."""
     changed = differences[differences != 0.0]
     flips = (np.arange(2 ** len(changed))[:, None] >> np.arange(len(changed))) & 1  # (flips, changed queries)
     sums = (2.0 * flips - 1.0) @ changed
@@ -94,19 +96,16 @@ def _exact_p(differences: np.ndarray) -> float:
     return float((np.abs(sums) >= reached).mean())
 
 
-BLOCK = 2**22  # counts in memory at once
-
-
 def bootstrap_sums(columns: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the sums over queries drawn with replacement, as many as there are (Efron, 1979).
+    """Return sums over samples of the queries, drawn with replacement and as large as the original (Efron, 1979).
 
-    All columns see the same draws, so a difference of two columns is that of two models on the same queries, and
-    the mean over a part of the queries is the sum of a column that is 0 elsewhere over that of the part's marks.
+    All columns share the draws, so a difference of two columns compares two models on the same queries. The mean over
+    a group of queries is the sum of a column that is 0 for all others, divided by the sum of the group's 0/1 mask.
 
     Args:
-        columns: What is summed, (queries, columns).
-        resamples: How often the queries are drawn.
-        rng: Where the draws come from.
+        columns: The values to sum, (queries, columns).
+        resamples: Number of samples.
+        rng: Generator of the draws.
 
     Returns:
         (resamples, columns), in float32.
@@ -115,7 +114,7 @@ def bootstrap_sums(columns: np.ndarray, resamples: int, rng: np.random.Generator
     values = columns.astype(np.float32)
     rows = max(1, BLOCK // num_queries)
     sums = np.empty((resamples, values.shape[1]), dtype=np.float32)
-    times = np.empty((min(rows, resamples), num_queries), dtype=np.float32)  # each query is drawn
+    times = np.empty((min(rows, resamples), num_queries), dtype=np.float32)  # how often each query is drawn
     for start in range(0, resamples, rows):
         block = times[: min(rows, resamples - start)]
         for row in block:
@@ -125,9 +124,9 @@ def bootstrap_sums(columns: np.ndarray, resamples: int, rng: np.random.Generator
 
 
 def interval(means: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the percentile interval of each column of resampled means, (resamples, columns).
+    """Return both ends of the percentile interval of each column of resampled means, (resamples, columns).
 
-    Its lower end alone is a one-sided bound of confidence (1 + `confidence`) / 2: 97.5 % for 95 %.
+    The lower end alone is a one-sided bound of confidence (1 + `confidence`) / 2: 97.5 % for 95 %.
     """
     outside = (1.0 - confidence) / 2.0
     low, high = np.quantile(means.astype(np.float64), [outside, 1.0 - outside], axis=0)

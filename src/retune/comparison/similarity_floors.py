@@ -1,4 +1,4 @@
-"""Cosines of relevant and of random pairs under every model: where the floor of scores lies, before and after."""
+"""The cosines of relevant and of random pairs under every model, before and after tuning."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from retune.core.errors import InputError
 
 
 def read_pair_scores(folder: Path, models: Sequence[str], datasets: Sequence[str]) -> dict[tuple[str, str], Any]:
-    """Read `<model>/<dataset>.json`: percentiles and histogram of the cosines; a model without vectors is left out.
+    """Read percentiles and histogram of the cosines from `<model>/<dataset>.json`; a model without vectors is left out.
 
     Raises:
-        InputError: A file is missing or no JSON.
+        InputError: A file is missing or is not JSON.
     """
     found = {}
     for model in models:

@@ -1,4 +1,4 @@
-"""Changes on parts of a test set: short and long queries, known and unknown answers, and a user's own classes."""
+"""Changes on slices of a test set: short and long queries, known and unknown answers, and a user's classes."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retune.comparison.lineage import Run
+from retune.comparison.lineage import TunedModel
 from retune.comparison.score_tables import ScoreTable
 from retune.comparison.significance import bootstrap_sums, interval
 from retune.comparison.test_sets import JudgedQueries
@@ -20,7 +20,7 @@ from retune.params.compare import Compare
 from retune.reading.user_tables import read_user_table
 
 MOST_VALUES = 20  # of a user's column
-OWN_SLICES = ("query length", "relevant document length", "relevant documents", "relevant documents trained on")
+BUILT_IN_SLICES = ("query length", "relevant document length", "relevant documents", "relevant documents trained on")
 POSITIVES = ((1, "1"), (5, "2 to 5"), (np.inf, "6 or more"))
 
 logger = logging.getLogger(__name__)
@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SliceChange:
-    """A run on a part of a data set's test queries.
+    """A tuned model on a group of a data set's test queries.
 
     Attributes:
-        model: The run.
+        model: The tuned model.
         dataset: The data set.
-        slice: What the queries are divided by.
-        value: The part.
-        queries: Queries in it.
-        base_score: The base's mean over them.
-        score: The run's.
+        slice: The property by which the queries are divided.
+        value: The value of that property.
+        queries: Number of queries with this value.
+        base_score: The base's mean score of them.
+        score: The tuned model's mean score of them.
         change: Mean of the differences.
-        low: Lower end of its bootstrap interval; None below 30 queries.
-        high: Upper end.
+        low: Lower end of the change's bootstrap interval; None for fewer than 30 queries.
+        high: Upper end of the interval.
     """
 
     model: str
@@ -56,21 +56,21 @@ class SliceChange:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The queries of one value of a slice: `marks` is True for them."""
+class QueryGroup:
+    """The queries with one value of a slice; `mask` is True for them."""
 
     slice: str
     value: str
-    marks: np.ndarray
+    mask: np.ndarray
 
 
-def divide(test: JudgedQueries, characters: "pd.Series[int]", given: pd.DataFrame | None) -> list[Part]:
-    """Divide a data set's queries in every way there is; a way that leaves them together is left out.
+def divide(test: JudgedQueries, characters: "pd.Series[int]", given: pd.DataFrame | None) -> list[QueryGroup]:
+    """Divide a data set's queries by every slice; a slice with one value is left out.
 
     Args:
-        test: The data set.
+        test: The test queries and their relevant documents.
         characters: Length of each relevant document, by id.
-        given: A user's columns by query id, or None.
+        given: The user's columns by query id, or None.
     """
     ids = test.queries.index
     relevant = test.relevant.assign(
@@ -78,27 +78,27 @@ def divide(test: JudgedQueries, characters: "pd.Series[int]", given: pd.DataFram
     ).groupby("query_id")
     count = relevant.size().reindex(ids, fill_value=0)
     trained = relevant["trained"].mean().reindex(ids, fill_value=0.0)
-    own = (
+    built_in = (
         _by_length(test.queries.str.len()),
         _by_length(relevant["characters"].mean().reindex(ids)),
-        count.map(lambda each: next(name for most, name in POSITIVES if each <= most)),
+        count.map(lambda number: next(name for most, name in POSITIVES if number <= most)),
         trained.map(lambda share: {0.0: "none", 1.0: "all"}.get(share, "some")),
     )
-    classes = dict(zip(OWN_SLICES, own, strict=True))
+    classes = dict(zip(BUILT_IN_SLICES, built_in, strict=True))
     if given is not None:
         classes |= {str(name): given[name].reindex(ids, fill_value="not given") for name in given}
-    return [part for name, values in classes.items() for part in _parts(name, values)]
+    return [group for name, values in classes.items() for group in _groups(name, values)]
 
 
 def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
-    """Read a user's classes of a data set's queries, `<dataset>.csv` with `query_id` and a column for each way.
+    """Read the user's classes of a data set's queries: `<dataset>.csv` with `query_id` and one column for each slice.
 
     Returns:
-        Texts by query id, or None without such a file.
+        The columns by query id, or None if there is no such file.
 
     Raises:
-        InputError: It is no CSV or has no column but query_id, a query is unknown or there twice, or a column has too
-            many values.
+        InputError: The file is not CSV or has only the column query_id, a query is unknown or listed twice, or a column
+            has too many values.
     """
     path = folder / f"{table.dataset}.csv"
     if not path.is_file():
@@ -106,10 +106,10 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
     given = read_user_table(path)
     if "query_id" not in given or len(given.columns) < 2:
         raise InputError(f"{path}: expected columns query_id and one or more others, got {', '.join(given.columns)}")
-    if taken := sorted(set(OWN_SLICES) & set(given)):
+    if taken := sorted(set(BUILT_IN_SLICES) & set(given)):
         raise InputError(f"{path}: expected columns of other names than retune's own, got {taken[0]!r}; rename it")
-    if (twice := given["query_id"].duplicated()).any():
-        raise InputError(f"{path}: expected each query once, got {given['query_id'][twice].iloc[0]!r} twice")
+    if (repeated := given["query_id"].duplicated()).any():
+        raise InputError(f"{path}: expected each query once, got {given['query_id'][repeated].iloc[0]!r} twice")
     unknown = given["query_id"][~given["query_id"].isin(table.query_ids)]
     if len(unknown):
         raise InputError(
@@ -119,49 +119,64 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
     given = given.set_index("query_id")
     for name in given:
         if (number := given[name].nunique()) > MOST_VALUES:
-            raise InputError(f"{path}: {name}: expected at most {MOST_VALUES} values, got {number}; give classes")
+            raise InputError(
+                f"{path}: {name}: expected at most {MOST_VALUES} values, got {number}; group them into classes"
+            )
     return given
 
 
 def warn_of_unread(folder: Path, datasets: Sequence[str]) -> None:
-    """Say which files of a user's classes belong to no data set that is evaluated."""
+    """Log the files of a user's classes whose data set is not evaluated."""
     for path in sorted(folder.glob("*.csv")):
         if path.stem not in datasets:
-            logger.warning("%s: not read, as eval.datasets has no %s", path, path.stem)
+            logger.warning("%s: not read, because eval.datasets has no %s", path, path.stem)
 
 
 def slice_changes(
-    table: ScoreTable, runs: Mapping[str, Run], parts: Sequence[Part], params: Compare, seed: int
+    table: ScoreTable, tuned_models: Mapping[str, TunedModel], groups: Sequence[QueryGroup], params: Compare, seed: int
 ) -> list[SliceChange]:
-    """Compare every run with its base on every part of a data set's queries.
+    """Compare every tuned model with its base on every group of a data set's queries.
 
-    The bootstrap draws from all queries; a part's resampled mean is over those of it that were drawn.
+    The bootstrap draws from all queries; the resampled mean of a group is over its queries that were drawn.
     """
-    tuned = [model for model in table.models if model in runs]
-    if not parts or not tuned:
+    names = [model for model in table.models if model in tuned_models]
+    if not groups or not names:
         return []
-    differences = np.column_stack([table.change(run, runs[run].base, params.metric) for run in tuned])
-    marks = np.column_stack([part.marks for part in parts])
-    columns = np.hstack([marks, *(differences * part.marks[:, None] for part in parts)])
+    bases = [tuned_models[name].base for name in names]
+    differences = np.column_stack(
+        [table.change(name, base, params.metric) for name, base in zip(names, bases, strict=True)]
+    )
+    masks = np.column_stack([group.mask for group in groups])
+    columns = np.hstack([masks, *(differences * group.mask[:, None] for group in groups)])
     sums = bootstrap_sums(columns, params.resamples, generator(seed, f"slices {table.dataset}"))
-    drawn = sums[:, : len(parts)].repeat(len(tuned), axis=1)
-    with np.errstate(invalid="ignore"):  # of a tiny part none may be drawn; it gets no interval
-        low, high = interval(sums[:, len(parts) :] / drawn, params.confidence)
+    drawn = sums[:, : len(groups)].repeat(len(names), axis=1)
+    with np.errstate(invalid="ignore"):  # a sample may hold no query of a tiny group, which gets no interval
+        low, high = interval(sums[:, len(groups) :] / drawn, params.confidence)
     changes = []
-    for row, part in enumerate(parts):
-        for column, run in enumerate(tuned):
-            at = row * len(tuned) + column
-            ends = (printed(low[at]), printed(high[at])) if part.marks.sum() >= FEWEST else (None, None)
-            means = (table.of(model, params.metric)[part.marks].mean() for model in (runs[run].base, run))
-            change = differences[part.marks, column].mean()
-            numbers = [printed(value) for value in (*means, change)]
-            name = (run, table.dataset, part.slice, part.value, int(part.marks.sum()))
-            changes.append(SliceChange(*name, *numbers, *ends))
+    for row, group in enumerate(groups):
+        count = int(group.mask.sum())
+        for column, (name, base) in enumerate(zip(names, bases, strict=True)):
+            position = row * len(names) + column
+            has_interval = count >= FEWEST
+            changes.append(
+                SliceChange(
+                    model=name,
+                    dataset=table.dataset,
+                    slice=group.slice,
+                    value=group.value,
+                    queries=count,
+                    base_score=printed(table.of(base, params.metric)[group.mask].mean()),
+                    score=printed(table.of(name, params.metric)[group.mask].mean()),
+                    change=printed(differences[group.mask, column].mean()),
+                    low=printed(low[position]) if has_interval else None,
+                    high=printed(high[position]) if has_interval else None,
+                )
+            )
     return changes
 
 
 def _by_length(lengths: "pd.Series[int]") -> "pd.Series[str]":
-    """Name the third of the queries each belongs to; equal lengths stay together."""
+    """Divide the queries into thirds by length and name the third of each; equal lengths stay together."""
     rounded = lengths.round().astype(int)
     short, middle = (int(end) for end in np.quantile(rounded, [1 / 3, 2 / 3], method="lower"))
     names = {
@@ -172,12 +187,12 @@ def _by_length(lengths: "pd.Series[int]") -> "pd.Series[str]":
     return pd.Series(np.searchsorted([short, middle], rounded), index=lengths.index).map(names)
 
 
-def _parts(name: str, values: "pd.Series[str]") -> list[Part]:
-    """Return the parts in the order of their values, or none if there is but one."""
+def _groups(name: str, values: "pd.Series[str]") -> list[QueryGroup]:
+    """Return the groups in the order of their values, or none if there is only one."""
     found = sorted(values.unique(), key=_natural)
-    return [Part(name, value, (values == value).to_numpy()) for value in found] if len(found) > 1 else []
+    return [QueryGroup(name, value, (values == value).to_numpy()) for value in found] if len(found) > 1 else []
 
 
 def _natural(value: str) -> tuple[list[int], str]:
-    """Order by the numbers in a text, then by the text."""
+    """Return a key that sorts texts by the numbers in them, then alphabetically."""
     return [int(number) for number in re.findall(r"\d+", value)], value

@@ -1,4 +1,4 @@
-"""The texts and judgments behind a comparison: test queries, what answers them, and what was trained on."""
+"""The texts and judgments behind a comparison: test queries, relevant documents, and documents trained on."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 from retune.core.errors import InputError
 from retune.core.records import document_texts, read_split
 
-CUT = 400  # characters kept of a text that is shown
+CUT = 400  # characters shown of a text
 BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
 class JudgedQueries:
-    """What a data set's test split holds on the queries compared, in their order.
+    """The compared queries of a data set's test split, in their order.
 
     Attributes:
         folder: The data set's folder.
         queries: Text by query id.
-        relevant: `query_id`, `doc_id`: what answers them.
-        trained_on: Documents that a train query of the same data set names as relevant.
+        relevant: Their relevant documents: `query_id`, `doc_id`.
+        trained_on: Documents that are relevant to a train query of the same data set.
     """
 
     folder: Path
@@ -32,10 +32,10 @@ class JudgedQueries:
 
 
 def read_judged_queries(folder: Path, query_ids: pd.Index) -> JudgedQueries:
-    """Read what belongs to the queries compared, in their order.
+    """Read the texts and relevant documents of the compared queries, in their order.
 
     Raises:
-        InputError: The test split lacks one of them.
+        InputError: The test split lacks one of the queries.
     """
     test, train = read_split(folder, "test"), read_split(folder, "train")
     texts = test.queries.set_index("query_id")["text"]
@@ -54,13 +54,13 @@ def read_judged_queries(folder: Path, query_ids: pd.Index) -> JudgedQueries:
 
 
 def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
-    """Read some documents of a corpus, a batch at a time.
+    """Read some documents of a corpus, one batch at a time.
 
     Returns:
-        By `doc_id`: `characters`, and `text` cut to some hundred of them.
+        By `doc_id`: `characters`, the length, and `text`, cut to 400 characters.
 
     Raises:
-        InputError: There is no corpus, or it lacks one.
+        InputError: There is no corpus, or it lacks a document.
     """
     path, wanted = folder / "corpus.parquet", pd.Index(sorted(set(doc_ids)))
     if not path.is_file():
@@ -76,12 +76,12 @@ def read_documents(folder: Path, doc_ids: Collection[str]) -> pd.DataFrame:
     documents = pd.concat(parts)
     if len(missing := wanted.difference(documents.index)):
         raise InputError(
-            f"{path}: expected all documents that models found or should have, got no {missing[0]!r} "
+            f"{path}: expected all documents that models found or should have found, got no {missing[0]!r} "
             f"and {len(missing) - 1} more; run dvc repro eval"
         )
     return documents
 
 
 def cut(text: str) -> str:
-    """Return a text, or the beginning of a long one with an ellipsis."""
+    """Return a short text unchanged, and the beginning of a long one with an ellipsis."""
     return text if len(text) <= CUT else text[: CUT - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""What is said of a run on a data set: the numbers of a cell, and one of six words with a fixed meaning."""
+"""The verdict on a tuned model and a data set: one of six words, each with a fixed meaning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,35 +8,38 @@ from retune.comparison.significance import holm
 from retune.core.records import DECIMALS
 from retune.params.compare import Compare
 
-FEWEST = 30  # queries; with fewer no statistics are given
+FEWEST = 30  # queries; there are no statistics for fewer
 
 Word = Literal["improved", "worse", "forgot", "non-inferior", "no difference shown", "withheld"]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One model on one data set. What compares it with its base is None for a model that is no run.
+class Measurement:
+    """One model on one data set. The attributes from `base` on are None for a model that was not tuned.
+
+    All statistics are None for fewer than 30 queries.
 
     Attributes:
         model: The model's name.
         dataset: The data set's name.
-        queries: Test queries.
-        score: Mean over them.
-        score_low: Lower end of the mean's confidence interval; None below 30 queries, as all statistics.
-        score_high: Its upper end.
-        base: The model it was tuned from.
-        is_home: Whether it was tuned for this data set.
-        base_score: The base's mean.
-        change: Mean of the differences, score minus the base's; above 0 it got better.
+        queries: Number of test queries.
+        score: Mean score of these queries.
+        score_low: Lower end of the score's confidence interval.
+        score_high: Upper end of the score's confidence interval.
+        base: The model that was tuned.
+        is_home: Whether the model was tuned for this data set.
+        base_score: The base's mean score.
+        change: Mean difference to the base; above 0 if the tuned model is better.
         low: Lower end of the change's confidence interval.
-        high: Its upper end.
-        p: Of the paired randomisation test.
-        p_holm: The same, corrected for the number of cells tested.
-        mde: Minimum detectable effect: the change that would be found with a power of 80 %; None if all changed alike.
-        better: Queries that score higher than with the base.
-        worse: Queries that score lower.
+        high: Upper end of the change's confidence interval.
+        p: p-value of the paired randomisation test.
+        p_holm: p-value corrected for the number of tests.
+        mde: Minimum detectable effect: the change that the test finds with a power of 80 %; None if all queries
+            changed alike.
+        better: Number of queries that score higher than with the base.
+        worse: Number of queries that score lower than with the base.
         word: The verdict.
-        reason: Why it is withheld.
+        reason: Why the verdict is withheld.
     """
 
     model: str
@@ -61,34 +64,35 @@ class Cell:
 
 
 def printed(value: float) -> float:
-    """Round to the decimals that are written, minus zero to zero."""
+    """Round to the decimals that are written; minus zero becomes zero."""
     return round(float(value), DECIMALS) + 0.0
 
 
-def judge(cells: Sequence[Cell], params: Compare) -> list[Cell]:
-    """Correct the p-values of all cells as one family, and give every run's cell its word."""
-    corrected = iter(holm([cell.p for cell in cells if cell.p is not None]))
+def judge(measurements: Sequence[Measurement], params: Compare) -> list[Measurement]:
+    """Correct the p-values of all measurements as one family, and give every measurement of a tuned model its word."""
+    corrected = iter(holm([measurement.p for measurement in measurements if measurement.p is not None]))
     judged = []
-    for cell in cells:
-        if cell.p is not None:
+    for measurement in measurements:
+        if measurement.p is not None:
             p_holm = round(next(corrected), 6)
-            judged.append(replace(cell, p_holm=p_holm, word=_word(cell, p_holm <= params.significance, params.margin)))
-        elif cell.base is not None:
-            reason = f"{cell.queries} test queries, fewer than {FEWEST}"
-            judged.append(replace(cell, word="withheld", reason=reason))
+            word = _word(measurement, p_holm <= params.significance, params.margin)
+            judged.append(replace(measurement, p_holm=p_holm, word=word))
+        elif measurement.base is not None:
+            reason = f"{measurement.queries} test queries are fewer than the {FEWEST} that statistics need"
+            judged.append(replace(measurement, word="withheld", reason=reason))
         else:
-            judged.append(cell)
+            judged.append(measurement)
     return judged
 
 
-def _word(cell: Cell, is_significant: bool, margin: float) -> Word:
-    """Return the word of a cell that was tested."""
-    change, low = cell.change or 0.0, cell.low or 0.0
+def _word(measurement: Measurement, is_significant: bool, margin: float) -> Word:
+    """Return the word for a change that was tested."""
+    change, low = measurement.change or 0.0, measurement.low or 0.0
     if is_significant and change > 0.0:
         return "improved"
-    is_worse = is_significant and change < 0.0  # a change that rounds to 0 is neither
-    if is_worse and cell.is_home:
+    is_worse = is_significant and change < 0.0  # a change that rounds to 0 is neither better nor worse
+    if is_worse and measurement.is_home:
         return "worse"
-    if not cell.is_home and low > -margin:
+    if not measurement.is_home and low > -margin:
         return "non-inferior"
     return "forgot" if is_worse else "no difference shown"

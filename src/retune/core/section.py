@@ -11,7 +11,7 @@ import dvc.api
 from dvc.exceptions import DvcException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 
 NAME = r"^[a-z0-9_]+$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -60,7 +60,7 @@ class Section(BaseModel):
             return cls.model_validate(merge(defaults or {}, value), context={"is_file": True})
         except ValidationError as error:
             lines = [_line(key, finding, value, defaults or {}) for finding in error.errors(include_url=False)]
-            raise InputError("\n".join(lines)) from None
+            raise ParameterError(lines) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -102,9 +102,7 @@ def read_value(key: str) -> Any:
     value: Any = read_all()
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            raise InputError(
-                f"params.yaml: {key}: expected an entry, found none; add it, or declare it in dvc.yaml's params"
-            )
+            raise ParameterError([f"{key}: expected an entry, found none; add it, or declare it in dvc.yaml's params"])
         value = value[part]
     return value
 
@@ -173,13 +171,13 @@ def _line(key: str, finding: Any, entry: object, defaults: Mapping[str, Any]) ->
     where = ".".join([place, *map(str, path)]).strip(".")
     match finding["type"]:
         case "extra_forbidden":
-            return f"params.yaml: {where}: unknown parameter; remove it or fix the spelling"
+            return f"{where}: unknown parameter; remove it or fix the spelling"
         case "missing":
             also = f", or add it to {DEFAULTS}.{key.partition('.')[0]}" if defaults else ""
-            return f"params.yaml: {where}: missing; add it{also}"
+            return f"{where}: missing; add it{also}"
         case "value_error":
-            return f"params.yaml: {where}: {finding['ctx']['error']}"
+            return f"{where}: {finding['ctx']['error']}"
         case _:
             message = str(finding["msg"])
             expected = message.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
-            return f"params.yaml: {where}: expected {expected[0].lower()}{expected[1:]}, got {finding['input']!r}"
+            return f"{where}: expected {expected[0].lower()}{expected[1:]}, got {finding['input']!r}"

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 import retune.formats
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 from retune.core.files import atomic_directory
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import SPLITS, Split, write_splits, write_table
@@ -44,7 +44,7 @@ def parse_params(key: str, value: Any, defaults: Mapping[str, Any] | None = None
     """Check a `convert` entry read from `key`; its format determines which parameters exist."""
     name = value.get("format") if isinstance(value, dict) else None
     if name not in formats():
-        raise InputError(f"params.yaml: {key}.format: expected one of {', '.join(formats())}, got {name!r}")
+        raise ParameterError([f"{key}.format: expected one of {', '.join(formats())}, got {name!r}"])
     params: Convert = importlib.import_module(f"retune.formats.{name}").Params.parse(key, value, defaults)
     return params
 

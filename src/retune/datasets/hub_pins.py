@@ -17,7 +17,7 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 from retune.core.section import Section
 from retune.reading.raw_files import existing_file
 from retune.reading.values import shown
@@ -72,10 +72,10 @@ def read_pins(path: Path) -> dict[str, Pin]:
             findings.append(f"{shown(name)}: {finding}")
         try:
             pins[name] = Pin.parse(shown(name), value)
-        except InputError as error:
-            findings += [line.removeprefix("params.yaml: ") for line in str(error).splitlines()]
+        except ParameterError as error:
+            findings += error.findings
     if findings:
-        raise InputError("\n".join(f"{path}: {finding}" for finding in findings))
+        raise ParameterError(findings, file=str(path))
     return pins
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from retune.core.errors import InputError
+from retune.core.errors import ParameterError
 from retune.core.section import Section
 from retune.models.encoding_settings import Encoding
 
@@ -45,7 +45,7 @@ def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = No
     """Check an entry read from `key`; its source decides which parameters it has, and BM25 has no defaults."""
     source = value.get("source", "package") if isinstance(value, Mapping) else "package"
     if source not in SOURCES:
-        raise InputError(f"params.yaml: {key}.source: expected one of {', '.join(SOURCES)}, got {source!r}")
+        raise ParameterError([f"{key}.source: expected one of {', '.join(SOURCES)}, got {source!r}"])
     return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value, defaults)
 
 

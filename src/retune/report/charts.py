@@ -1,7 +1,7 @@
-"""The page's charts: which rows each draws, and what its marks tell.
+"""The page's charts: the rows that each one draws, and the tooltips of its marks.
 
-They are drawn here and not by a script in the page: so they show without one, print, follow the theme with no
-redrawing, and spare each page a megabyte of libraries.
+They are drawn here and not by a script in the page, so they show without scripts, can be printed, follow the theme
+without redrawing, and the page needs no library of a megabyte.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from retune.report.drawing import DASHED, GAIN, INK, LOSS, MUTED, Row, Spec, bars, draw, lines, quantity, rule
 
-Drawn = Mapping[str, tuple[str, str, list[int]]]  # of each line's field: its name, colour and dash
-MAX_POINTS = 300  # of a loss curve; more are averaged, a pixel shows no more
+Drawn = Mapping[str, tuple[str, str, list[int]]]  # by field: name, colour and dash pattern of its line
+MAX_POINTS = 300  # of a loss curve; more are averaged, because the picture has no more pixels
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Panel:
     """One small chart.
 
     Attributes:
-        title: What stands above it; not escaped yet.
+        title: The title above it, not escaped yet.
         pictures: SVG elements, one below the other.
     """
 
@@ -29,84 +29,90 @@ class Panel:
     pictures: Sequence[Markup]
 
 
-def scores(cells: Sequence[Row]) -> list[Panel]:
-    """Draw each data set's scores: a bar per model, with the change's interval on a run's.
+def scores(measurements: Sequence[Row]) -> list[Panel]:
+    """Draw the scores on each data set: a bar for each model, with the interval of the change for a tuned model.
 
-    The interval is that of the paired change, so it is drawn from the base's score on.
+    The interval is that of the paired change, so the base's score is added to its ends.
     """
-    table = {(cell["model"], cell["dataset"]): cell["score"] for cell in cells}
+    table = {(measurement["model"], measurement["dataset"]): measurement["score"] for measurement in measurements}
     panels = []
-    for dataset, group in _by(cells, "dataset"):
+    for dataset, group in _by(measurements, "dataset"):
         rows = []
-        for cell in group:
-            base = table.get((cell["base"], dataset))
-            told = f"{cell['model']}: {cell['score']:.4f}" + ("" if base is None else f", base {base:.4f}")
-            row = {"name": cell["model"], "told": told, "value": cell["score"], "colour": MUTED}
+        for measurement in group:
+            base = table.get((measurement["base"], dataset))
+            compared = "" if base is None else f", the base scores {base:.4f}"
+            label = f"{measurement['model']} scores {measurement['score']:.4f}{compared}"
+            row = {"name": measurement["model"], "label": label, "value": measurement["score"], "colour": MUTED}
             if base is not None:
-                row["colour"] = LOSS if cell["score"] < base else GAIN
-                row |= {end: base + cell[end] for end in ("low", "high") if cell[end] is not None}
+                row["colour"] = LOSS if measurement["score"] < base else GAIN
+                row |= {end: base + measurement[end] for end in ("low", "high") if measurement[end] is not None}
             rows.append(row)
         panels.append(Panel(dataset, [bars(rows, title="score")]))
     return panels
 
 
-def changes(cells: Sequence[Row], margin: float) -> list[Panel]:
-    """Draw each data set's changes from the base, with their intervals and the margin of forgetting."""
+def changes(measurements: Sequence[Row], margin: float) -> list[Panel]:
+    """Draw the changes from the base on each data set, with their intervals and the margin of forgetting."""
     rules = [rule("x", 0.0), rule("x", -margin, dash=DASHED)]
     panels = []
-    for dataset, group in _by([cell for cell in cells if cell["change"] is not None], "dataset"):
+    for dataset, group in _by(
+        [measurement for measurement in measurements if measurement["change"] is not None], "dataset"
+    ):
         rows = []
-        for cell in group:
-            interval = "" if cell["low"] is None else f", interval {cell['low']:+.4f} to {cell['high']:+.4f}"
+        for measurement in group:
+            interval = ""
+            if measurement["low"] is not None:
+                interval = f", confidence interval {measurement['low']:+.4f} to {measurement['high']:+.4f}"
             rows.append(
                 {
-                    "name": cell["model"],
-                    "told": f"{cell['model']}: {cell['change']:+.4f}{interval}",
-                    "value": cell["change"],
-                    "colour": LOSS if cell["change"] < 0 else GAIN,
-                    "low": cell["low"],
-                    "high": cell["high"],
+                    "name": measurement["model"],
+                    "label": f"{measurement['model']} changed by {measurement['change']:+.4f}{interval}",
+                    "value": measurement["change"],
+                    "colour": LOSS if measurement["change"] < 0 else GAIN,
+                    "low": measurement["low"],
+                    "high": measurement["high"],
                 }
             )
         panels.append(Panel(dataset, [bars(rows, title="change from the base", rules=rules)]))
     return panels
 
 
-def frontier(runs: Sequence[Row], margin: float) -> list[Panel]:
-    """Draw gain over the worst forgetting. Points carry each run's number in `runs`; a run without either has none."""
+def frontier(tuned_models: Sequence[Row], margin: float) -> list[Panel]:
+    """Draw the gain at home over the worst change elsewhere. A point has its model's number; some models have none."""
     rows = [
         {
             "number": str(number),
-            "x": run["forgetting_worst"],
-            "y": run["gain"],
-            "told": f"{run['model']}: gain {run['gain']:+.4f}, worst forgetting {run['forgetting_worst']:+.4f}",
+            "x": tuned["worst_change_elsewhere"],
+            "y": tuned["gain"],
+            "label": f"{tuned['model']}: gain at home {tuned['gain']:+.4f}, worst change elsewhere "
+            f"{tuned['worst_change_elsewhere']:+.4f}",
         }
-        for number, run in enumerate(runs, start=1)
-        if run["gain"] is not None and run["forgetting_worst"] is not None
+        for number, tuned in enumerate(tuned_models, start=1)
+        if tuned["worst_change_elsewhere"] is not None
     ]
     if not rows:
         return []
-    at = {"x": quantity("x", "worst forgetting"), "y": quantity("y", "gain at home")}
+    at = {"x": quantity("x", "worst change elsewhere"), "y": quantity("y", "gain at home")}
     number = {"type": "text", "dx": 10, "dy": -8, "fontSize": 12, "fontWeight": "bold", "color": INK, "aria": False}
     layers: list[Spec] = [
         rule("x", 0.0),
         rule("y", 0.0),
-        rule("x", margin, dash=DASHED),
+        rule("x", -margin, dash=DASHED),
         {"mark": {"type": "point", "filled": True, "size": 90, "color": GAIN, "opacity": 1}, "encoding": at},
         {"mark": number, "encoding": at | {"text": {"field": "number"}}},
     ]
     return [Panel("", [draw(rows, layers, height=280)])]
 
 
-def curves(rows: Sequence[Row]) -> list[Panel]:
-    """Draw each run's training loss and, below it, its dev score."""
+def histories(rows: Sequence[Row]) -> list[Panel]:
+    """Draw the training loss of each tuned model and, below it, its dev score."""
     panels = []
-    for run, group in _by(rows, "run"):
+    for model, group in _by(rows, "model"):
         pictures = []
         ends = [min(row["global_step"] for row in group), max(row["global_step"] for row in group)]
         for field, colour, title in (("loss", MUTED, "loss"), ("dev", GAIN, "dev score")):
             points = [(row["global_step"], row[field]) for row in group if row[field] is not None]
-            drawn = [{"x": x, "y": y, "told": f"step {x:,.0f}: {title} {y:.5g}"} for x, y in _thinned(points)]
+            drawn = [{"x": x, "y": y, "label": f"{title} {y:.5g} at step {x:,.0f}"} for x, y in _thinned(points)]
             at = {"x": quantity("x", "step") | {"scale": {"domain": ends}}, "y": quantity("y", title)}
             point = {"type": "point", "filled": True, "size": 40, "color": colour, "opacity": float(field == "dev")}
             layers: list[Spec] = [
@@ -114,12 +120,12 @@ def curves(rows: Sequence[Row]) -> list[Panel]:
                 {"mark": point, "encoding": at},
             ]
             pictures += [draw(drawn, layers, height=150)] if drawn else []
-        panels += [Panel(run, pictures)] if pictures else []
+        panels += [Panel(model, pictures)] if pictures else []
     return panels
 
 
 def lengths(rows: Sequence[Row]) -> list[Panel]:
-    """Draw each data set's lengths at each percentile: documents solid, queries dashed."""
+    """Draw the lengths of each data set at each percentile: documents with a solid line, queries with a dashed one."""
     drawn: Drawn = {"document_characters": ("documents", GAIN, []), "query_characters": ("queries", LOSS, DASHED)}
     panels = []
     for dataset, group in _by(rows, "dataset"):
@@ -132,7 +138,7 @@ def lengths(rows: Sequence[Row]) -> list[Panel]:
 
 
 def mining(rows: Sequence[Row]) -> list[Panel]:
-    """Draw each recipe's scores of positives, of mined negatives and of random pairs."""
+    """Draw the scores of positives, of mined negatives and of random pairs for each mining recipe."""
     drawn: Drawn = {
         "positives": ("positives", GAIN, []),
         "negatives": ("negatives", LOSS, []),
@@ -146,11 +152,11 @@ def mining(rows: Sequence[Row]) -> list[Panel]:
 
 
 def pair_scores(rows: Sequence[Row], bases: Mapping[str, str]) -> list[Panel]:
-    """Draw densities of the scores of relevant and of random pairs: a run's solid, its base's dashed.
+    """Draw the density of the cosines of relevant and of random pairs: solid after tuning, dashed for the base.
 
     Args:
         rows: The histograms of all models.
-        bases: Each run's base. A base is drawn with its runs alone.
+        bases: The base of each tuned model. A base is drawn only together with the models tuned from it.
     """
     drawn: Drawn = {"positives": ("positives", GAIN, []), "random_pairs": ("random pairs", LOSS, [])}
     dashed: Drawn = {field: (f"{name}, base", colour, DASHED) for field, (name, colour, _) in drawn.items()}
@@ -158,17 +164,17 @@ def pair_scores(rows: Sequence[Row], bases: Mapping[str, str]) -> list[Panel]:
     for row in rows:
         histograms.setdefault((row["model"], row["dataset"]), []).append(row)
     panels = []
-    for (model, dataset), own in histograms.items():
+    for (model, dataset), histogram in histograms.items():
         if model not in bases.values():
             base = histograms.get((bases.get(model, ""), dataset), [])
-            points = _densities(_points(own, "score", drawn)) + _densities(_points(base, "score", dashed))
+            points = _densities(_points(histogram, "score", drawn)) + _densities(_points(base, "score", dashed))
             panels.append(Panel(f"{model} on {dataset}", [lines(points, titles=("cosine", "density"), scale={})]))
     return panels
 
 
 def _densities(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Scale each line to an area of 1, so that histograms of other bins can stand beside it."""
-    for _, line in _by(points, "told"):
+    """Scale each line to an area of 1, so that histograms with other bins can be compared with it."""
+    for _, line in _by(points, "label"):
         xs = [point["x"] for point in line]
         width = (max(xs) - min(xs)) / max(1, len(xs) - 1) or 1.0
         area = width * sum(point["y"] for point in line) or 1.0
@@ -178,9 +184,9 @@ def _densities(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _points(rows: Sequence[Row], x: str, drawn: Drawn) -> list[dict[str, Any]]:
-    """Return the points of lines; those without a value are left out."""
+    """Return the points of all lines; rows without a value are left out."""
     return [
-        {"x": row[x], "y": row[field], "told": name, "colour": colour, "dash": dash}
+        {"x": row[x], "y": row[field], "label": name, "colour": colour, "dash": dash}
         for field, (name, colour, dash) in drawn.items()
         for row in rows
         if row[field] is not None
@@ -188,14 +194,14 @@ def _points(rows: Sequence[Row], x: str, drawn: Drawn) -> list[dict[str, Any]]:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `MAX_POINTS` points, each the mean of as many in a row, at the last one's step."""
+    """Return at most `MAX_POINTS` points: means of equally many neighbours, each at the step of the last of them."""
     size = max(1, -(-len(points) // MAX_POINTS))
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
 def _by(rows: Iterable[Any], field: str) -> list[tuple[str, list[Any]]]:
-    """Return the rows of each value of a field, in the order in which the values come first."""
+    """Group rows by the value of a field, in the order in which the values first occur."""
     groups: dict[str, list[Any]] = {}
     for row in rows:
         groups.setdefault(row[field], []).append(row)

@@ -1,4 +1,4 @@
-"""What the report's page shows, as one object that is JSON; `retune.report.page` lays it out."""
+"""The content of the page as one JSON object; `retune.report.page` lays it out."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,46 +9,39 @@ from typing import Any
 import pandas as pd
 
 from retune.comparison.details import Details
-from retune.comparison.lineage import Run
-from retune.comparison.paths import Inputs
+from retune.comparison.lineage import TunedModel
+from retune.comparison.paths import InputFolders
 from retune.comparison.result import Conclusion
+from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
 
-AS_THEY_ARE = ("model", "dataset", "is_home", "base", "score", "score_low", "score_high", "queries")
-OF_A_RUN = ("change", "low", "high", "mde", "word", "reason", "better", "worse")
-NOT_FIGURES = ("score_distribution", "suspects")  # of the mining audit: drawn, or ids alone
+OF_A_MODEL = ("model", "dataset", "is_home", "base", "score", "score_low", "score_high", "queries")
+OF_A_CHANGE = ("change", "low", "high", "mde", "word", "reason", "better", "worse")
+NOT_FIGURES = ("score_distribution", "suspects")  # parts of a mining audit that are drawn, or that are ids
 
 
-def page_content(found: Conclusion, inputs: Inputs) -> dict[str, Any]:
-    """Return all of the page, from what a comparison found and what the stages before it measured.
+def page_content(found: Conclusion, inputs: InputFolders) -> dict[str, Any]:
+    """Return everything the page shows, from the results of a comparison and those of earlier stages.
 
     Args:
-        found: The comparison.
-        inputs: Where length distributions and mining audits lie.
+        found: The results of the comparison.
+        inputs: The folders with length distributions and mining audits.
 
     Raises:
         InputError: A length distribution or a mining audit is missing.
     """
     params = found.comparison.params
-    audits = _audits(inputs.mined, found.comparison.runs)
+    audits = _audits(inputs.mined, found.comparison.tuned_models)
     return {
         "title": f"Verdict by {params.metric}",
         "metric": params.metric,
         "margin": params.margin,
         "confidence": params.confidence,
-        "verdict": [
-            {"run": run.run, "base": run.base, "home": run.home, "word": run.word, "sentence": run.sentence}
-            | {"gate": run.gate, "failures": run.failures, "gain_kept": run.gain_kept}
-            | {"backward_transfer": run.backward_transfer}
-            for run in found.runs
+        "tuned_models": [
+            asdict(verdict) | {"worst_change_elsewhere": verdict.worst_change_elsewhere} for verdict in found.verdicts
         ],
-        "cells": [_cell(asdict(cell)) for cell in found.comparison.cells],
-        "frontier": [
-            {"model": run.run, "base": run.base, "gain": run.gain}
-            | {"forgetting_worst": run.forgetting_worst, "forgetting_mean": run.forgetting_mean}
-            for run in found.runs
-        ],
-        "curves": found.curves,
+        "measurements": [_measurement(measurement) for measurement in found.comparison.measurements],
+        "histories": found.histories,
         "lengths": [row for table in found.tables for row in _lengths(inputs.lengths, table.dataset)],
         "mining": [
             {"recipe": recipe, **row} for recipe, audit in audits.items() for row in audit["score_distribution"]
@@ -65,31 +58,32 @@ def page_content(found: Conclusion, inputs: Inputs) -> dict[str, Any]:
         ],
         "slices": [asdict(change) for change in found.details.slices],
         "references": [
-            {"dataset": each.dataset, "name": each.name, "metric": metric, "value": value}
-            for each in params.references
-            for metric, value in each.values.items()
+            {"dataset": reference.dataset, "name": reference.name, "metric": metric, "value": value}
+            for reference in params.references
+            for metric, value in reference.values.items()
         ],
         "changes": _changes(found.details),
     }
 
 
-def _cell(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: cell[key] for key in (*AS_THEY_ARE, *OF_A_RUN)} | {"p": cell["p_holm"]}
+def _measurement(measurement: Measurement) -> dict[str, Any]:
+    values = asdict(measurement)
+    return {key: values[key] for key in (*OF_A_MODEL, *OF_A_CHANGE)} | {"p": measurement.p_holm}
 
 
 def _lengths(folder: Path, dataset: str) -> list[dict[str, Any]]:
     path = folder / f"{dataset}.tsv"
     if not path.is_file():
-        raise InputError(f"{path}: expected lengths of {dataset}, found none; run dvc repro convert@{dataset}")
+        raise InputError(f"{path}: expected the lengths of {dataset}, found none; run dvc repro convert@{dataset}")
     columns = ["percentile", "document_characters", "query_characters"]
     rows = pd.read_csv(path, sep="\t")[columns].itertuples(index=False)
     return [{"dataset": dataset} | dict(zip(columns, map(int, row), strict=True)) for row in rows]
 
 
-def _audits(folder: Path, runs: Mapping[str, Run]) -> dict[str, Any]:
-    """Read the audits of all mined sets that the runs were trained on, in the order of the runs."""
+def _audits(folder: Path, tuned_models: Mapping[str, TunedModel]) -> dict[str, Any]:
+    """Read the audits of all mined sets that the tuned models were trained on, in the order of the models."""
     audits = {}
-    for name in dict.fromkeys(name for run in runs.values() for name in run.mined):
+    for name in dict.fromkeys(name for tuned in tuned_models.values() for name in tuned.mined):
         path = folder / f"{name}.json"
         if not path.is_file():
             raise InputError(f"{path}: expected the audit of {name}, found none; run dvc repro mine mix")
@@ -98,7 +92,7 @@ def _audits(folder: Path, runs: Mapping[str, Run]) -> dict[str, Any]:
 
 
 def _figures(audit: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every number of nested audits, its keys joined to words."""
+    """Yield every number of a nested audit, named by all keys that lead to it."""
     for key, value in audit.items():
         name = f"{before} {key.replace('_', ' ')}".strip()
         if isinstance(value, Mapping):
@@ -108,7 +102,7 @@ def _figures(audit: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 
 def _changes(details: Details) -> dict[str, Any]:
-    """Return the changed queries; texts of documents are given once, and named by their position."""
+    """Return the changed queries. The text of each document is given once, and named by its position."""
     positions: dict[str, int] = {}
 
     def position(dataset: str, doc_id: str) -> int:
@@ -116,7 +110,9 @@ def _changes(details: Details) -> dict[str, Any]:
 
     rows = []
     for change in details.changes:
-        wanted = [[position(change.dataset, each.doc_id), each.base_rank, each.rank] for each in change.wanted]
+        wanted = [
+            [position(change.dataset, document.doc_id), document.base_rank, document.rank] for document in change.wanted
+        ]
         found = None if change.found is None else [position(change.dataset, change.found), change.is_relevant]
         name = {"model": change.model, "dataset": change.dataset, "query_id": change.query_id}
         query = {"query": details.query_texts[change.dataset, change.query_id], "relevant": change.num_relevant}

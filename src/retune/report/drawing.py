@@ -1,4 +1,4 @@
-"""Draw Vega-Lite specifications as SVG whose colours are the page's CSS variables."""
+"""Draw Vega-Lite specifications as SVG; the colours are CSS variables of the page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
-WIDTH = 320  # pixels: three panels beside each other on a desk, one on a phone
-BAR = 24  # pixels of height for each bar
+WIDTH = 320  # pixels; three panels fit side by side on a desktop screen, one on a phone
+BAR = 24  # pixels in height for each bar
 GAIN, LOSS, INK, MUTED, RULE = (f"var(--{name})" for name in ("gain", "loss", "ink", "muted", "rule"))
 DASHED = [5, 3]
 
@@ -34,12 +34,12 @@ CONFIG = {"axis": AXIS, "axisBand": {"grid": False}, "font": "Liberation Sans", 
 
 
 def draw(rows: Sequence[Row], layers: Sequence[Spec], *, height: int) -> Markup:
-    """Draw layers over common rows; a row's `told` is what its marks tell when pointed at.
+    """Draw layers that share their rows; a row's `label` is the tooltip of its marks.
 
     Args:
         rows: The data.
         layers: Vega-Lite layers.
-        height: In pixels, of the panel with its axes.
+        height: The height in pixels, with axes.
     """
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -47,7 +47,7 @@ def draw(rows: Sequence[Row], layers: Sequence[Spec], *, height: int) -> Markup:
         "background": None,
         "config": CONFIG,
         "data": {"values": rows},
-        "encoding": {"description": {"field": "told"}},
+        "encoding": {"description": {"field": "label"}},
         "height": height,
         "layer": layers,
         "padding": 2,
@@ -57,7 +57,7 @@ def draw(rows: Sequence[Row], layers: Sequence[Spec], *, height: int) -> Markup:
 
 
 def bars(rows: Sequence[Row], *, title: str, rules: Sequence[Spec] = ()) -> Markup:
-    """Draw a bar for each row: `value` by `name`, coloured by `colour`; with `low` and `high` an interval on it."""
+    """Draw a bar for each row: `value` by `name` in its `colour`, with an interval from `low` to `high` if known."""
     name = {"field": "name", "type": "nominal", "sort": None, "title": None}
     layers = [
         {
@@ -71,35 +71,35 @@ def bars(rows: Sequence[Row], *, title: str, rules: Sequence[Spec] = ()) -> Mark
 
 
 def lines(rows: Sequence[Row], *, titles: tuple[str, str], scale: Spec) -> Markup:
-    """Draw `y` over `x` with a line for each value of `told`, in its `colour` and `dash`.
+    """Draw `y` over `x` with a line for each value of `label`, in its `colour` and `dash`.
 
     Args:
         rows: The points.
-        titles: Of the axes x and y.
-        scale: Further settings of y.
+        titles: Titles of the axes x and y.
+        scale: Further settings of the axis y.
     """
     encoding = {
         "x": quantity("x", titles[0]),
         "y": quantity("y", titles[1]) | scale,
         "color": literal("colour"),
         "strokeDash": literal("dash"),
-        "detail": {"field": "told"},
+        "detail": {"field": "label"},
     }
     return draw(rows, [{"mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding}], height=180)
 
 
 def quantity(field: str, title: str, *, zero: bool = False) -> Spec:
-    """Encode a number; with `zero` the axis holds 0, as bars need."""
+    """Encode a number; with `zero` the axis includes 0, as bars need."""
     return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": zero}}
 
 
 def literal(field: str) -> Spec:
-    """Encode a colour or dash that stands in the rows."""
+    """Encode a colour or dash pattern given in the rows."""
     return {"field": field, "type": "nominal", "scale": None, "legend": None}
 
 
 def rule(channel: str, value: float, *, colour: str = INK, dash: Sequence[int] = ()) -> Spec:
-    """Return a layer with one line across the panel at a value of `x` or `y`."""
+    """Return a layer with one straight line across the panel, at a value of `x` or `y`."""
     mark = {"type": "rule", "color": colour, "strokeDash": list(dash), "aria": False}
     return {"data": {"values": [{}]}, "mark": mark, "encoding": {channel: {"datum": value}}}
 

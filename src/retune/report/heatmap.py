@@ -6,9 +6,13 @@ from typing import Any
 import vl_convert
 
 from retune.comparison.compare import Comparison
-from retune.report.tables import score_in_words
+from retune.report.tables import score_with_change
 
-COLOURS = ["#f1a340", "#f7f7f7", "#92c5de"]  # lost, as the base, gained; told apart without red or green
+COLOURS = [
+    "#f1a340",
+    "#f7f7f7",
+    "#92c5de",
+]  # lost, unchanged, gained; distinct without telling red from green
 
 
 def heatmap_svg(comparison: Comparison) -> str:
@@ -17,12 +21,17 @@ def heatmap_svg(comparison: Comparison) -> str:
 
 
 def heatmap(comparison: Comparison) -> dict[str, Any]:
-    """Return the heatmap's Vega-Lite specification, its data inside."""
+    """Return the Vega-Lite specification of the heatmap, including its data."""
     values = [
-        {"model": cell.model, "dataset": cell.dataset, "change": cell.change or 0.0, "label": score_in_words(cell)}
-        for cell in comparison.cells
+        {
+            "model": measurement.model,
+            "dataset": measurement.dataset,
+            "change": measurement.change or 0.0,
+            "label": score_with_change(measurement),
+        }
+        for measurement in comparison.measurements
     ]
-    reach = max(0.01, *(abs(cell.change or 0.0) for cell in comparison.cells))
+    reach = max(0.01, *(abs(measurement.change or 0.0) for measurement in comparison.measurements))
     axes = {
         "x": {"field": "dataset", "type": "nominal", "sort": None, "title": "evaluated on", "axis": {"labelAngle": 0}},
         "y": {"field": "model", "type": "nominal", "sort": None, "title": None},

@@ -1,75 +1,86 @@
-"""Write a comparison for people: Markdown for a pull request, the verdict first."""
+"""The report of a comparison for a pull request, in Markdown; the verdict is first."""
 
 from collections.abc import Sequence
 
 from retune.comparison.compare import Comparison
 from retune.comparison.gate import Finding
-from retune.comparison.model_verdicts import RunVerdict
+from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
+from retune.comparison.wording import MARKS
 from retune.params.compare import Gate
-from retune.report.tables import cells, floors, matrix, references, runs, slices
+from retune.report.tables import matrix, references, similarities, statistics, tuned_models, weakest_slices
 
 
 def markdown(found: Conclusion, picture: str) -> str:
-    """Return the report; `picture` is the heatmap's path from it."""
-    comparison, params = found.comparison, found.comparison.params
+    """Return the report; `picture` is the heatmap's path, relative to the report."""
+    comparison, params, verdicts = found.comparison, found.comparison.params, found.verdicts
+    signs = ", ".join(f"{sign} {' or '.join(words)}" for sign, words in _words_by_sign().items())
     sections = [
         [f"# Verdict by {params.metric}"],
-        [_line(run) for run in found.runs],
+        [_line(verdict) for verdict in verdicts],
         _gate(params.gate, found.findings),
         [f"![{params.metric} by model and data set]({picture})"],
         matrix(comparison),
         [
-            "In brackets the change from the model's base; **bold** is the data set the model was tuned for. "
-            "▲ improved, ▼ worse or forgot, ≈ non-inferior, ? withheld, no mark: no difference shown."
+            "The change from the model's base is in brackets. **Bold** marks the data set that the model was tuned "
+            f"for. {signs}."
         ],
-        runs(comparison, found.runs) if found.runs else ["No fine-tuned model is listed."],
+        tuned_models(comparison, verdicts) if verdicts else ["No tuned model is listed."],
         [
-            "Gain: change at home. Forgetting: what was lost on the other data sets; below 0 it became better there. "
-            "Of the best gain: the share of the gain of the best run with this base and home. Better and worse: test "
-            "queries at home that score higher and lower than with the base."
+            "The gain is the change on the data set that the model was tuned for. The changes elsewhere are those on "
+            "the other data sets; a negative one was lost. The share of the best gain compares models with the same "
+            "base and home. The last column counts the test queries at home that score better and worse than with the "
+            "base."
         ],
-        _statistics(comparison) if found.runs else [],
-        _titled("Figures of others", references(comparison, found.tables)),
-        _titled("Where each run changed least", slices(found.details.slices, found.runs)),
-        _titled("Cosines of relevant and random pairs", floors(found.pair_scores)),
+        _statistics(comparison) if verdicts else [],
+        _titled("Published results", references(comparison, found.tables)),
+        _titled("Weakest slices", weakest_slices(found.details.slices, verdicts)),
+        _titled("Cosines of relevant and random pairs", similarities(found.pair_scores)),
         [
-            f"Parts of the queries, and {len(found.details.changes):,} of {found.details.num_changed:,} changed "
-            "queries with what was wanted and found: `reports/index.html`."
+            f"`reports/index.html` shows all slices, and {len(found.details.changes):,} of the "
+            f"{found.details.num_changed:,} queries that changed, with the documents wanted and found."
         ],
     ]
     return "\n\n".join("\n".join(lines).rstrip() for lines in sections if lines) + "\n"
 
 
-def _line(run: RunVerdict) -> str:
-    gate = {"passed": " Gate: passed.", "failed": " **Gate: failed.**", None: ""}[run.gate]
-    return f"- `{run.run}` (from `{run.base}`): **{run.word}**, {run.sentence}.{gate}"
+def _line(verdict: ModelVerdict) -> str:
+    gate = {"passed": " Gate: passed.", "failed": " **Gate: failed.**", None: ""}[verdict.gate]
+    return f"- `{verdict.model}` (from `{verdict.base}`): **{verdict.word}**, {verdict.sentence}.{gate}"
 
 
 def _gate(gate: Gate | None, findings: Sequence[Finding]) -> list[str]:
     if gate is None:
-        return ["No gate: `compare.gate` is null."]
-    rules = {"a gain of at least": gate.min_gain, "a forgetting of at most": gate.max_forgetting}
-    asked = " and ".join(f"{words} {limit}" for words, limit in rules.items() if limit is not None) or "nothing"
+        return ["There is no gate, because `compare.gate` is null."]
+    rules = {"a gain of at least": gate.min_gain, "a loss elsewhere of at most": gate.max_forgetting}
+    required = " and ".join(f"{rule} {limit}" for rule, limit in rules.items() if limit is not None) or "nothing"
     failed = [f"- {finding.sentence}" for finding in findings if not finding.holds]
     result = f"**Gate: {'failed' if failed else 'passed'}.**"
-    return [f"{result} Asked for is {asked}, at the cautious end of the confidence interval.", *failed]
+    return [f"{result} Required: {required}, at the conservative bound of the confidence interval.", *failed]
 
 
 def _statistics(comparison: Comparison) -> list[str]:
     params = comparison.params
-    tested = sum(cell.p is not None for cell in comparison.cells)
+    tested = sum(measurement.p is not None for measurement in comparison.measurements)
     return [
         "## Statistics",
         "",
-        *cells(comparison),
+        *statistics(comparison),
         "",
-        f"Intervals: {100 * params.confidence:g} %, bootstrap. p: paired randomisation test; corrected by Holm for "
-        f"{tested} tests, significant up to {params.significance:g}. Non-inferior: elsewhere, and the interval's lower "
-        f"end is above -{params.margin:g}. Detectable: the change that so many queries would show in {100 * POWER:.0f} "
-        "of 100 cases.",
+        f"The confidence intervals are {100 * params.confidence:g} % bootstrap intervals. p is that of a paired "
+        f"randomisation test, corrected for {tested} tests (Holm); a corrected p up to {params.significance:g} is "
+        "significant. Non-inferior: the lower end of the interval on another data set is above "
+        f"-{params.margin:g}. The detectable change is one that this number of queries shows in "
+        f"{100 * POWER:.0f} of 100 cases.",
     ]
+
+
+def _words_by_sign() -> dict[str, list[str]]:
+    words: dict[str, list[str]] = {}
+    for word, mark in MARKS.items():
+        words.setdefault(mark.sign, []).append(word)
+    return words
 
 
 def _titled(title: str, lines: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pack the changes of queries for the page: each text once, numbers for names, in pieces read one at a time."""
+"""Pack the changed queries for the page: each text once, numbers for names, in pieces that are read one at a time."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,18 +7,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-PIECE = 2000  # items that a browser parses at once: a few milliseconds
+PIECE = 2000  # items in a piece; a browser parses it in a few milliseconds
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the table of changes is made of.
+    """The data of the table of changed queries.
 
     Attributes:
-        models: Names, in the order in which they come first.
-        datasets: Likewise.
-        count: Of the rows.
-        left_out: Queries that changed less and are no rows.
+        models: Names of the models, in the order of their first rows.
+        datasets: Names of the data sets, in the order of their first rows.
+        count: Number of rows.
+        left_out: Number of queries that changed less and have no row.
         pieces: Pairs of a part (`queries`, `documents` or `rows`) and the JSON of some of its items. A query is
             `[dataset, query_id, text]`, sorted by text; a document is its text; a row is `[model, query, base_score,
             score, change, wanted, found, relevant]` with numbers for model and query.
@@ -32,7 +32,7 @@ class Changes:
 
 
 def pack(changes: Mapping[str, Any]) -> Changes:
-    """Pack `documents` and `rows` of the page's content; the rows keep their order."""
+    """Pack the changes of the page's content; the rows keep their order."""
     rows: Sequence[Mapping[str, Any]] = changes["rows"]
     models = _numbered(row["model"] for row in rows)
     datasets = _numbered(row["dataset"] for row in rows)
@@ -60,4 +60,4 @@ def _numbered(names: Iterator[str]) -> dict[str, int]:
 def _pieces(items: Sequence[Any]) -> Iterator[Markup]:
     for start in range(0, len(items), PIECE):
         text = json.dumps(items[start : start + PIECE], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        yield Markup(text.replace("<", "\\u003c"))  # no text can end the script or open a comment
+        yield Markup(text.replace("<", "\\u003c"))  # so that no text can end the script or open a comment

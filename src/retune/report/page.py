@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from retune.comparison.wording import MARKS, p_value
 from retune.report import charts
 from retune.report.packed_changes import pack
 
@@ -14,23 +15,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 MINUS = "−"
 NONE = "–"
 
-# of each verdict word: how the page colours it, and a sign for those who see no colour
-SIGNS = {
-    "improved": ("gain", "▲"),
-    "worse": ("loss", "▼"),
-    "forgot": ("loss", "▼"),
-    "non-inferior": ("kept", "≈"),
-    "no difference shown": ("open", "○"),
-    "withheld": ("open", "?"),
-}
-
 
 def page_html(content: Mapping[str, Any]) -> str:
-    """Render the page: the same text for the same content.
+    """Render the page; the same content gives the same text.
 
     Args:
-        content: As page_content makes it: `title`, `metric`, `margin`, `confidence`, and the rows of each section.
-            A section without rows is left out and named at the page's end.
+        content: As page_content returns it: `title`, `metric`, `margin`, `confidence`, and the rows of each section.
+            A section without rows is left out and named at the end of the page.
 
     Raises:
         ValueError: A number is not finite.
@@ -42,14 +33,14 @@ def page_html(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "plain": plain, "probability": probability, "percent": percent}
-    environment.globals |= {"signs": SIGNS, "source": _source}
+    environment.filters |= {"signed": signed, "plain": plain, "p_value": optional_p_value, "percent": percent}
+    environment.globals |= {"marks": MARKS, "source": _source}
     return environment.get_template("page.html").render(
         content=content,
-        runs=_runs(content),
-        matrix=_matrix(content["cells"]),
+        homes={item["model"]: item for item in content["measurements"] if item["is_home"]},
+        matrix=_matrix(content["measurements"]),
         charts=_charts(content),
-        slices=_slices(content["slices"], content["cells"]),
+        slices=_slices(content["slices"], content["measurements"]),
         audit=_audit(content["audit"]),
         references=_references(content),
         changes=pack(content["changes"]),
@@ -57,7 +48,7 @@ def page_html(content: Mapping[str, Any]) -> str:
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """Write a change with its sign; none of a change that rounds to 0."""
+    """Return a change with its sign; a change that rounds to 0 has none."""
     if value is None:
         return NONE
     text = f"{value:+.{digits}f}"
@@ -65,7 +56,7 @@ def signed(value: float | None, digits: int = 4) -> str:
 
 
 def plain(value: Any, digits: int = 4) -> str:
-    """Write a number: whole ones with separators for thousands, others with so many digits; texts as they are."""
+    """Return an integer with separators for thousands, another number with `digits` decimals, and a text unchanged."""
     if value is None:
         return NONE
     if isinstance(value, bool | str):
@@ -74,62 +65,52 @@ def plain(value: Any, digits: int = 4) -> str:
     return text.replace("-", MINUS)
 
 
-def probability(value: float | None) -> str:
-    """Write a p-value, small ones as a bound."""
-    return NONE if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+def optional_p_value(p: float | None) -> str:
+    """Return a p-value, or a dash if there is none."""
+    return NONE if p is None else p_value(p)
 
 
 def percent(share: float) -> str:
-    """Write a share in percent, without digits it does not need."""
+    """Return a share in percent, without trailing zeros."""
     return f"{100 * share:.6g} %"
 
 
 def _source(name: str) -> Markup:
-    """Return a template's file as it is."""
+    """Return the unchanged text of a file in the folder of templates."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def _charts(content: Mapping[str, Any]) -> dict[str, list[charts.Panel]]:
-    cells, margin = content["cells"], content["margin"]
+    measurements, margin = content["measurements"], content["margin"]
     return {
-        "scores": charts.scores(cells),
-        "changes": charts.changes(cells, margin),
-        "frontier": charts.frontier(content["frontier"], margin),
-        "curves": charts.curves(content["curves"]),
+        "scores": charts.scores(measurements),
+        "changes": charts.changes(measurements, margin),
+        "frontier": charts.frontier(content["tuned_models"], margin),
+        "histories": charts.histories(content["histories"]),
         "lengths": charts.lengths(content["lengths"]),
         "mining": charts.mining(content["mining"]),
-        "pairs": charts.pair_scores(content["pair_scores"], _bases(content["cells"])),
+        "pairs": charts.pair_scores(content["pair_scores"], _bases(measurements)),
     }
 
 
-def _bases(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    return {cell["model"]: cell["base"] for cell in cells if cell["base"] is not None}
+def _bases(measurements: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {item["model"]: item["base"] for item in measurements if item["base"] is not None}
 
 
-def _runs(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each verdict with its figures and, where the run was evaluated at home, its cell there."""
-    figures = {row["model"]: row for row in content["frontier"]}
-    homes = {cell["model"]: cell for cell in content["cells"] if cell["is_home"]}
-    return [
-        {"verdict": verdict, "figures": figures.get(verdict["run"]), "home": homes.get(verdict["run"])}
-        for verdict in content["verdict"]
-    ]
-
-
-def _matrix(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return models by data sets; a cell's `strength` is its change as a share of the largest one, in [0, 1]."""
-    reach = max((abs(cell["change"] or 0) for cell in cells), default=0) or 1
+def _matrix(measurements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return models by data sets. The `strength` of a measurement is its change divided by the largest, in [0, 1]."""
+    reach = max((abs(item["change"] or 0) for item in measurements), default=0) or 1
     table: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        strength = round(abs(cell["change"] or 0) / reach, 3)
-        table.setdefault(cell["model"], {})[cell["dataset"]] = {**cell, "strength": strength}
-    queries = {cell["dataset"]: cell["queries"] for cell in cells}
-    return {"rows": table, "queries": queries, "bases": _bases(cells)}
+    for item in measurements:
+        strength = round(abs(item["change"] or 0) / reach, 3)
+        table.setdefault(item["model"], {})[item["dataset"]] = {**item, "strength": strength}
+    queries = {item["dataset"]: item["queries"] for item in measurements}
+    return {"rows": table, "queries": queries, "bases": _bases(measurements)}
 
 
-def _slices(rows: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a table for each model and data set, those at home marked; intervals as percents of a common axis."""
-    homes = {(cell["model"], cell["dataset"]) for cell in cells if cell["is_home"]}
+def _slices(rows: Sequence[Mapping[str, Any]], measurements: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a table for each model and data set, with the positions of the intervals in percent of a common axis."""
+    homes = {(item["model"], item["dataset"]) for item in measurements if item["is_home"]}
     ends = [abs(row[end]) for row in rows for end in ("low", "high", "change") if row[end] is not None]
     reach = max(ends, default=0) or 1
     tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -153,10 +134,10 @@ def _audit(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _references(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the references, each with our best model on its data set where the metric is the page's."""
+    """Return the published results, each with our best model on its data set if the metric is the page's."""
     rows = []
     for reference in content["references"]:
-        comparable = reference["metric"] == content["metric"]
-        ours = [cell for cell in content["cells"] if comparable and cell["dataset"] == reference["dataset"]]
-        rows.append({**reference, "ours": max(ours, key=lambda cell: float(cell["score"]), default=None)})
+        is_comparable = reference["metric"] == content["metric"]
+        ours = [item for item in content["measurements"] if is_comparable and item["dataset"] == reference["dataset"]]
+        rows.append({**reference, "ours": max(ours, key=lambda item: float(item["score"]), default=None)})
     return rows

@@ -1,38 +1,35 @@
-"""The rows behind `dvc plots`."""
+"""The data of `dvc plots`."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from retune.comparison.compare import Comparison
-from retune.comparison.model_verdicts import RunVerdict
+from retune.comparison.result import Conclusion
 
 
-def plot_data(
-    comparison: Comparison, runs: Sequence[RunVerdict], curves: Sequence[dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each plot: forgetting matrix, scores with their intervals, frontier, dev scores."""
+def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each plot: forgetting matrix, scores with intervals, gain and change elsewhere, dev scores."""
+    measurements = found.comparison.measurements
     return {
         "forgetting": [
-            {"model": cell.model, "dataset": cell.dataset, "score": cell.score, "change": cell.change or 0.0}
-            for cell in comparison.cells
+            {"model": item.model, "dataset": item.dataset, "score": item.score, "change": item.change or 0.0}
+            for item in measurements
         ],
         "scores": [
             {
-                "cell": f"{cell.model} on {cell.dataset}",
-                "score": cell.score,
-                "low": cell.score if cell.score_low is None else cell.score_low,
-                "high": cell.score if cell.score_high is None else cell.score_high,
+                "measurement": f"{item.model} on {item.dataset}",
+                "score": item.score,
+                "low": item.score if item.score_low is None else item.score_low,
+                "high": item.score if item.score_high is None else item.score_high,
             }
-            for cell in comparison.cells
+            for item in measurements
         ],
         "frontier": [
-            {"run": run.run, "gain": run.gain, "forgetting_worst": run.forgetting_worst}
-            for run in runs
-            if run.forgetting_worst is not None
+            {"model": verdict.model, "gain": verdict.gain, "worst_change_elsewhere": verdict.worst_change_elsewhere}
+            for verdict in found.verdicts
+            if verdict.worst_change_elsewhere is not None
         ],
         "dev": [
-            {"run": row["run"], "global_step": row["global_step"], "dev": row["dev"]}
-            for row in curves
+            {"model": row["model"], "global_step": row["global_step"], "dev": row["dev"]}
+            for row in found.histories
             if row["dev"] is not None
         ],
     }

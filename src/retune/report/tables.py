@@ -1,106 +1,110 @@
-"""The tables of the report, as Markdown."""
+"""The tables of the Markdown report."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retune.comparison.compare import Comparison
-from retune.comparison.model_verdicts import RunVerdict
+from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.score_tables import ScoreTable
 from retune.comparison.slices import SliceChange
-from retune.comparison.verdict import Cell, Word
+from retune.comparison.verdict import Measurement
+from retune.comparison.wording import MARKS, p_value
+from retune.core.markdown import table
 
-MARKS: dict[Word, str] = {
-    "improved": " ▲",
-    "worse": " ▼",
-    "forgot": " ▼",
-    "non-inferior": " ≈",
-    "no difference shown": "",
-    "withheld": " ?",
-}
-LEAST_SLICES = 3  # shown of a run
+WEAKEST_SLICES = 3  # of each tuned model
 
 
 def matrix(comparison: Comparison) -> list[str]:
-    """Return models by data sets, the change from the base in brackets, bold at home."""
-    datasets = list(dict.fromkeys(cell.dataset for cell in comparison.cells))
+    """Return models by data sets: the score with the change from the base in brackets, bold at home."""
+    datasets = list(dict.fromkeys(measurement.dataset for measurement in comparison.measurements))
     rows = []
-    for model in dict.fromkeys(cell.model for cell in comparison.cells):
+    for model in dict.fromkeys(measurement.model for measurement in comparison.measurements):
         texts = [
-            f"**{score_in_words(cell)}**" if cell.is_home else score_in_words(cell) for cell in comparison.of(model)
+            f"**{score_with_change(measurement)}**" if measurement.is_home else score_with_change(measurement)
+            for measurement in comparison.of(model)
         ]
         rows.append([f"`{model}`", *texts])
-    return _table(["model", *datasets], rows, num_texts=1)
+    return table(["model", *datasets], rows, num_texts=1)
 
 
-def score_in_words(cell: Cell) -> str:
-    """Return a cell's score, and if it is a run's, its change with the mark of its verdict."""
-    if cell.change is None:
-        return f"{cell.score:.4f}"
-    return f"{cell.score:.4f} ({cell.change:+.4f}{MARKS[cell.word] if cell.word else ''})"
+def score_with_change(measurement: Measurement) -> str:
+    """Return a score, and for a tuned model also its change with the mark of the verdict."""
+    score = f"{measurement.score:.4f}"
+    if measurement.change is None or measurement.word is None:
+        return score
+    return f"{score} ({measurement.change:+.4f} {MARKS[measurement.word].sign})"
 
 
-def runs(comparison: Comparison, verdicts: Sequence[RunVerdict]) -> list[str]:
-    """Return gain and forgetting of each run."""
-    headings = ["run", "base", "tuned for", "gain", "of the best gain", "forgetting mean", "worst", "better / worse"]
+def tuned_models(comparison: Comparison, verdicts: Sequence[ModelVerdict]) -> list[str]:
+    """Return the gain at home and the change elsewhere of each tuned model."""
+    headings = ["tuned model", "base", "tuned for", "gain", "share of the best gain"]
+    headings += ["mean change elsewhere", "worst change elsewhere", "queries better / worse"]
     rows = []
-    for run in verdicts:
-        home = comparison.home(run.run)
-        kept = "" if run.gain_kept is None else f"{100 * run.gain_kept:.0f} %"
-        lost = [
-            "not measured" if lost is None else f"{lost:+.4f}" for lost in (run.forgetting_mean, run.forgetting_worst)
+    for verdict in verdicts:
+        home = comparison.home(verdict.model)
+        kept = "" if verdict.gain_kept is None else f"{100 * verdict.gain_kept:.0f} %"
+        elsewhere = [
+            "not measured" if change is None else f"{change:+.4f}"
+            for change in (verdict.backward_transfer, verdict.worst_change_elsewhere)
         ]
-        counts = f"{home.better} / {home.worse}"
-        rows.append([f"`{run.run}`", f"`{run.base}`", run.home, f"{run.gain:+.4f}", kept, *lost, counts])
-    return _table(headings, rows, num_texts=3)
+        texts = [f"`{verdict.model}`", f"`{verdict.base}`", verdict.home]
+        rows.append([*texts, f"{verdict.gain:+.4f}", kept, *elsewhere, f"{home.better} / {home.worse}"])
+    return table(headings, rows, num_texts=3)
 
 
-def cells(comparison: Comparison) -> list[str]:
-    """Return the statistics of every run on every data set."""
-    headings = ["run", "data set", "verdict", "change", "interval", "p", "corrected p", "detectable", "queries"]
+def statistics(comparison: Comparison) -> list[str]:
+    """Return the statistics of every tuned model on every data set."""
+    headings = ["tuned model", "data set", "verdict", "change", "confidence interval", "p", "corrected p"]
+    headings += ["detectable change", "queries"]
     rows = []
-    for cell in comparison.cells:
-        if cell.base is None:
+    for measurement in comparison.measurements:
+        if measurement.base is None:
             continue
-        name = [f"`{cell.model}`", f"**{cell.dataset}**" if cell.is_home else cell.dataset, cell.word or ""]
+        dataset = f"**{measurement.dataset}**" if measurement.is_home else measurement.dataset
         numbers = ["", "", "", ""]
-        if cell.p is not None and cell.p_holm is not None:
-            chances = [_probability(cell.p), _probability(cell.p_holm)]
-            numbers = [f"{cell.low:+.4f} to {cell.high:+.4f}", *chances, "" if cell.mde is None else f"{cell.mde:.4f}"]
-        rows.append([*name, f"{cell.change or 0.0:+.4f}", *numbers, f"{cell.queries:,}"])
-    return _table(headings, rows, num_texts=3)
+        if measurement.p is not None and measurement.p_holm is not None:
+            detectable = "" if measurement.mde is None else f"{measurement.mde:.4f}"
+            interval = f"{measurement.low:+.4f} to {measurement.high:+.4f}"
+            numbers = [interval, p_value(measurement.p), p_value(measurement.p_holm), detectable]
+        texts = [f"`{measurement.model}`", dataset, measurement.word or ""]
+        rows.append([*texts, f"{measurement.change or 0.0:+.4f}", *numbers, f"{measurement.queries:,}"])
+    return table(headings, rows, num_texts=3)
 
 
 def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str]:
-    """Return figures of others beside those of our models, a table for each data set that has some."""
+    """Return published results above those of our models, in one table for each data set that has some."""
     lines: list[str] = []
-    for table in tables:
-        given = [each for each in comparison.params.references if each.dataset == table.dataset]
+    for scores in tables:
+        given = [reference for reference in comparison.params.references if reference.dataset == scores.dataset]
         if given:
-            metrics = list(dict.fromkeys(metric for each in given for metric in each.values))
-            theirs = [[_plain(each.name), *(_number(each.values.get(metric)) for metric in metrics)] for each in given]
-            ours = [
-                [f"`{model}`", *(f"{table.mean(model, metric):.4f}" for metric in metrics)] for model in table.models
+            metrics = list(dict.fromkeys(metric for reference in given for metric in reference.values))
+            published = [
+                [_plain(reference.name), *(_number(reference.values.get(metric)) for metric in metrics)]
+                for reference in given
             ]
-            lines += [*_table([f"on {table.dataset}", *metrics], [*theirs, *ours], num_texts=1), ""]
+            ours = [
+                [f"`{model}`", *(_number(scores.mean(model, metric)) for metric in metrics)] for model in scores.models
+            ]
+            lines += [*table([f"on {scores.dataset}", *metrics], [*published, *ours], num_texts=1), ""]
     return lines
 
 
-def slices(changes: Sequence[SliceChange], verdicts: Sequence[RunVerdict]) -> list[str]:
-    """Return the parts of the queries on which each run changed least, or lost most."""
-    headings = ["run", "data set", "part", "queries", "base", "change", "interval"]
+def weakest_slices(changes: Sequence[SliceChange], verdicts: Sequence[ModelVerdict]) -> list[str]:
+    """Return the slices on which each tuned model gained least or lost most."""
+    headings = ["tuned model", "data set", "slice", "queries", "base", "change", "confidence interval"]
     rows = []
-    for run in verdicts:
-        sure = [change for change in changes if change.model == run.run and change.low is not None]
-        for change in sorted(sure, key=lambda each: each.change)[:LEAST_SLICES]:
-            part = _plain(f"{change.slice}: {change.value}")
+    for verdict in verdicts:
+        large = [change for change in changes if change.model == verdict.model and change.low is not None]
+        for change in sorted(large, key=lambda slice_change: slice_change.change)[:WEAKEST_SLICES]:
+            name = _plain(f"{change.slice}: {change.value}")
             numbers = [f"{change.queries:,}", f"{change.base_score:.4f}", f"{change.change:+.4f}"]
             interval = f"{change.low:+.4f} to {change.high:+.4f}"
-            rows.append([f"`{run.run}`", change.dataset, part, *numbers, interval])
-    return _table(headings, rows, num_texts=3) if rows else []
+            rows.append([f"`{verdict.model}`", change.dataset, name, *numbers, interval])
+    return table(headings, rows, num_texts=3) if rows else []
 
 
-def floors(pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
+def similarities(pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
     """Return medians of the cosines of relevant and of random pairs."""
     headings = ["model", "data set", "relevant pairs, median", "random pairs, median", "random pairs, 95th percentile"]
     rows = []
@@ -108,23 +112,13 @@ def floors(pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
         random_pairs = content["random_pairs"]
         numbers = [content["positives"].get("p50"), random_pairs.get("p50"), random_pairs.get("p95")]
         rows.append([f"`{model}`", dataset, *(_number(number) for number in numbers)])
-    return _table(headings, rows, num_texts=2) if rows else []
-
-
-def _probability(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+    return table(headings, rows, num_texts=2) if rows else []
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, num_texts: int) -> list[str]:
-    """Lay out a table whose first columns are texts and whose others are numbers."""
-    rule = ["---"] * num_texts + ["---:"] * (len(headings) - num_texts)
-    return [f"| {' | '.join(row)} |" for row in (headings, rule, *rows)]
-
-
 def _plain(text: str) -> str:
-    """Return someone's text as one line that is no Markdown: no markup, link, picture or new column."""
+    """Return a user's text on one line and escaped, so that it contains no markup, link, picture or new column."""
     return re.sub(r"([\\`*\[\]<>|~])", r"\\\1", " ".join(text.split()))

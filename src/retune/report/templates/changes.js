@@ -1,8 +1,8 @@
 "use strict";
-// The table of changes: sorts, filters and searches without holding up the page.
+// The table of changed queries: sorts, filters and searches without blocking the page.
 (() => {
-  const SLICE_MS = 30; // of work before the browser gets its turn
-  const TYPING_MS = 120; // of rest before a search begins
+  const SLICE_MS = 30; // work for at most this long before the browser gets its turn
+  const TYPING_MS = 120; // a search begins after a pause of this length
   const COLUMNS = 6;
 
   const viewport = document.getElementById("viewport");
@@ -14,33 +14,33 @@
 
   const store = new Store();
   const table = new Rows(viewport, makeRow, makeDetail);
-  let order = null; // row numbers, sorted; none before all is read
-  let job = 0;
+  let order = null; // the sorted row numbers; null until everything is read
+  let currentJob = 0;
 
-  /** Runs a generator in slices and returns what it ends with; nothing once a later job has begun. */
-  async function run(steps, mine) {
+  /** Runs a generator in short slices and returns its result; undefined if a later job has begun. */
+  async function runInSlices(steps, job) {
     let start = performance.now();
     for (;;) {
       const { done, value } = steps.next();
       if (done) return value;
       if (performance.now() - start < SLICE_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
-      if (mine !== job) return undefined;
+      if (job !== currentJob) return undefined;
       start = performance.now();
     }
   }
 
-  /** Finds, filters and shows. */
+  /** Searches and filters, and shows the rows that are left. */
   async function update() {
     if (!order) return;
-    const mine = ++job;
+    const job = ++currentJob;
     viewport.setAttribute("aria-busy", "true");
-    const isFound = await run(store.find(words.value), mine);
+    const isFound = await runInSlices(store.find(words.value), job);
     const chosen = [[model, "model"], [dataset, "dataset"]].filter(([select]) => select.value !== "").map(
       ([select, column]) => (row) => Store.keys[column](row, store) === Number(select.value));
     const sign = Number(direction.value);
     const tests = [...chosen, ...(sign ? [(row) => Math.sign(row[4]) === sign] : []), isFound];
-    const numbers = isFound && (await run(store.filter(order, tests), mine));
+    const numbers = isFound && (await runInSlices(store.filter(order, tests), job));
     if (!numbers) return;
     table.show(numbers);
     count.textContent = `${numbers.length.toLocaleString("en")} of ${order.length.toLocaleString("en")}`;
@@ -50,7 +50,7 @@
   function element(tag, className, ...inside) {
     const made = document.createElement(tag);
     made.className = className;
-    made.dir = "auto"; // as the text runs
+    made.dir = "auto"; // left to right or right to left, depending on the text
     made.append(...inside);
     return made;
   }
@@ -74,27 +74,27 @@
     const [modelNumber, queryNumber, , , , wanted, first, relevant] = store.rows[number];
     const [datasetNumber, id, text] = store.queries[queryNumber];
     const rank = (value) => (value === null ? "not found" : `rank ${value}`);
-    const told = element("div", "detail",
+    const detail = element("div", "detail",
       element("p", "text", text),
-      element("p", "origin", `query ${id} of ${datasets[datasetNumber]}, by ${models[modelNumber]}`),
+      element("p", "origin", `query ${id} of ${datasets[datasetNumber]}, answered by ${models[modelNumber]}`),
       element("h4", "", (relevant === 1 ? "Wanted" : `Wanted: ${relevant} documents`) +
-        (relevant > wanted.length ? `, of which the first ${wanted.length}` : "")),
+        (relevant > wanted.length ? `, the first ${wanted.length} of which are shown` : "")),
       ...wanted.map(([document, before, after]) =>
         element("p", "text", element("b", "", `${rank(before)} → ${rank(after)}`), store.documents[document])));
     if (first) {
-      told.append(element("h4", "", `Found first: ${first[1] ? "relevant" : "not judged relevant"}`),
+      detail.append(element("h4", "", `Found first: ${first[1] ? "relevant" : "not judged relevant"}`),
         element("p", "text", store.documents[first[0]]));
     }
-    const cell = element("td", "", told);
+    const cell = element("td", "", detail);
     cell.colSpan = COLUMNS;
     return cell;
   }
 
-  /** Sorts by a header's column, ascending first, and the other way when pressed again. */
+  /** Sorts by the column of a header: ascending at first, descending when it is pressed again. */
   function sortBy(header) {
     if (!order) return;
     const isDescending = header.getAttribute("aria-sort") === "ascending";
-    for (const each of viewport.querySelectorAll("th")) each.removeAttribute("aria-sort");
+    for (const other of viewport.querySelectorAll("th")) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", isDescending ? "descending" : "ascending");
     order = store.sorted(header.firstElementChild.dataset.column, isDescending);
     update();
@@ -112,7 +112,7 @@
   }
 
   (async () => {
-    await run(store.read(), job);
+    await runInSlices(store.read(), currentJob);
     order = store.sorted("change", false);
     await update();
   })();

@@ -1,19 +1,19 @@
 "use strict";
 
-/** A table's body with only the rows in view in the document. One row at a time is open, with details below it. */
+/** The body of a table; only the rows in view are in the document. One row at a time can be open, with details below it. */
 class Rows {
-  static HEIGHT = 40; // pixels, of a closed row
-  static BEYOND = 10; // rows kept above and below those in view
+  static HEIGHT = 40; // of a closed row, in pixels
+  static BEYOND = 10; // rows kept above and below the rows in view
 
   #viewport;
   #body;
-  #make; // makes a row's element, its button inside, from its number
-  #detail; // makes the element shown below an open row
+  #make; // makes the element of a row, with a button inside, from the row's number
+  #detail; // makes the element that is shown below an open row
   #numbers = [];
   #above = Rows.#row("space");
   #below = Rows.#row("space");
   #open = { number: -1, place: -1, height: 0, element: null };
-  #active = 0; // place of the row that the keyboard is at
+  #active = 0; // place of the row that has the keyboard focus
 
   constructor(viewport, make, detail) {
     this.#viewport = viewport;
@@ -31,7 +31,7 @@ class Rows {
     return row;
   }
 
-  /** Shows other rows, or the same in another order; an open one stays open if it is among them. */
+  /** Shows other rows, or the same rows in another order; an open row stays open if it is among them. */
   show(numbers) {
     this.#numbers = numbers;
     this.#open.place = numbers.indexOf(this.#open.number);
@@ -45,14 +45,14 @@ class Rows {
     this.#render();
   }
 
-  /** The place of the first row in view. */
+  /** Returns the place of the first row in view. */
   #top() {
     const past = this.#viewport.scrollTop - (this.#open.place + 1) * Rows.HEIGHT;
     const inside = this.#open.place < 0 ? 0 : Math.max(0, Math.min(this.#open.height, past));
     return Math.floor((this.#viewport.scrollTop - inside) / Rows.HEIGHT);
   }
 
-  /** Brings the document up to date. Rows that stay are not touched, so that they keep the focus. */
+  /** Updates the document. Rows that stay are not touched, so they keep the focus. */
   #render() {
     const count = Math.ceil(this.#viewport.clientHeight / Rows.HEIGHT);
     const from = Math.max(0, Math.min(this.#top() - Rows.BEYOND, this.#numbers.length - 1));
@@ -90,12 +90,12 @@ class Rows {
     const row = this.#make(this.#numbers[place]);
     row.classList.add("row");
     row.dataset.number = this.#numbers[place];
-    row.setAttribute("aria-rowindex", place + 2); // the first is the header
+    row.setAttribute("aria-rowindex", place + 2); // the first row is the header
     this.#mark(row);
     return row;
   }
 
-  /** Tells what is open, and makes the active row the one that Tab leads to. */
+  /** Marks the open row as expanded, and makes the active row the one that Tab leads to. */
   #mark(row) {
     const number = Number(row.dataset.number);
     const button = row.querySelector("button");
@@ -112,13 +112,13 @@ class Rows {
       const element = Rows.#row("opened");
       element.append(this.#detail(number));
       this.#open = { number, place, height: 0, element };
-      if (before >= 0 && before < place) this.#viewport.scrollTop -= height; // the row stays where it was
+      if (before >= 0 && before < place) this.#viewport.scrollTop -= height; // so that the row stays where it was on the screen
     }
     this.#render();
     this.#goTo(place);
   }
 
-  /** Moves the keyboard to a row, and scrolls as little as shows it and, as far as there is room, its details. */
+  /** Moves the focus to a row. Scrolls no more than needed to show it and, if there is room, its details. */
   #goTo(place) {
     this.#active = Math.max(0, Math.min(place, this.#numbers.length - 1));
     const { place: open, height } = this.#open;

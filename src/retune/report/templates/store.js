@@ -1,8 +1,8 @@
 "use strict";
 
-/** The changes, as read from the page's scripts. A row is known by its number. Generators yield between short steps. */
+/** The changed queries, read from the page's scripts. Rows are known by their numbers. Generators yield after short steps. */
 class Store {
-  // what each column sorts by
+  // the value that each column is sorted by
   static keys = {
     change: (row) => row[4],
     query: (row) => row[1], // queries are numbered by their texts
@@ -17,7 +17,7 @@ class Store {
   rows = [];
   #lower = { queries: [], documents: [] };
 
-  /** Reads all pieces and makes the lower-case index. */
+  /** Reads all pieces and builds the lower-case index. */
   *read() {
     for (const piece of document.querySelectorAll("script[data-part]")) {
       for (const item of JSON.parse(piece.textContent)) this[piece.dataset.part].push(item);
@@ -34,7 +34,7 @@ class Store {
     }
   }
 
-  /** Numbers of all rows, sorted; equal ones keep their order. Sorts numbers alone, which typed arrays do fast. */
+  /** Returns the sorted numbers of all rows; equal rows keep their order. It sorts a typed array of numbers, for speed. */
   sorted(column, isDescending) {
     const values = Float64Array.from(this.rows, (row) => Store.keys[column](row, this));
     const ranks = new Map([...Float64Array.from(new Set(values)).sort()].map((value, rank) => [value, rank]));
@@ -46,7 +46,7 @@ class Store {
     return packed.sort().map((value) => value % size);
   }
 
-  /** Which queries and which documents hold all words of a text; ends with a test for rows. */
+  /** Finds the queries and documents that contain all words of a text, and returns a test for rows. */
   *find(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (!words.length) return () => true;
@@ -62,7 +62,7 @@ class Store {
       wanted.some(([document]) => hits.documents[document]);
   }
 
-  /** The numbers of the given order whose rows pass all tests. */
+  /** Returns the numbers, in the given order, of the rows that pass all tests. */
   *filter(order, tests) {
     const kept = [];
     for (let place = 0; place < order.length; place++) {

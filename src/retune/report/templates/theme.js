@@ -1,11 +1,11 @@
 "use strict";
-// Dark or light: as the system says, until a reader chooses.
+// Dark or light: follows the system until a reader chooses.
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;
   try {
     chosen = localStorage.getItem("retune-theme");
-  } catch { /* a page without storage forgets the choice */ }
+  } catch { /* without storage the choice is forgotten */ }
 
   const apply = () => {
     const theme = chosen ?? (system.matches ? "dark" : "light");

@@ -1,5 +1,5 @@
 "use strict";
-// What a mark of a chart tells, beside the pointer.
+// Shows the label of a chart's mark next to the pointer.
 (() => {
   const tooltip = document.getElementById("tooltip");
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from retune.core.files import write_text
+from retune.core.markdown import table
 from retune.core.provenance import Origin, read_origins, write_origins
 from retune.core.records import read_mined
 from retune.models.directory import read_encoding
@@ -71,12 +72,12 @@ def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
     """Return the section with the dev scores, which also says where the test scores are."""
     scored = [row for row in rows if row.dev is not None]
     kept = _kept(scored, task.params.checkpoint)
-    table = _table(
+    scores = _table(
         ["epoch", "step", task.params.dev_metric, ""],
         [[f"{row.epoch:.4g}", row.global_step, f"{row.dev:.5f}", "kept" if row is kept else ""] for row in scored],
     )
     return (
-        f"## Scores\n\nOn the dev queries of `{task.params.dev}`:\n\n{table}\n\nThose on test queries are in "
+        f"## Scores\n\nOn the dev queries of `{task.params.dev}`:\n\n{scores}\n\nThose on test queries are in "
         f"`metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
     )
 
@@ -98,5 +99,5 @@ def _quoted(value: object) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    escaped = [[str(value).replace("|", "\\|") for value in row] for row in rows]
+    return "\n".join(table(header, escaped, num_texts=len(header)))

@@ -1,0 +1,118 @@
+"""Rules that hold between the sections of params.yaml, once all names in them are known."""
+
+from collections.abc import Iterator
+
+from retune.check.compare_checks import compared_metrics, too_few_resamples, unguarded_models, unknown_datasets
+from retune.check.project import Project
+from retune.comparison import lineage
+from retune.core.errors import InputError
+from retune.evaluation.metrics import UNCUT, parse_metric
+from retune.params.finetune import Finetune
+
+
+def unknown_in_comparison(project: Project) -> Iterator[str]:
+    """Yield unknown metrics, and references to data sets that are not evaluated."""
+    for name, model in project.finetune.items():
+        yield from _wrong_metric(f"finetune.{name}.dev_metric", model.dev_metric)
+    for where, metric, datasets in compared_metrics(project.compare, project.eval):
+        if metric not in UNCUT:
+            yield from _wrong_metric(where, metric, project.eval.ks)
+        elif whole := sorted(set(datasets) - set(project.eval.judged_only)):
+            yield (
+                f"{where}: expected a metric at a k, as the whole corpus of {whole[0]!r} is ranked, got {metric!r}; "
+                f"or list {', '.join(whole)} in eval.judged_only"
+            )
+    yield from unknown_datasets(project.compare, project.eval.datasets)
+
+
+def broken_rules(project: Project) -> Iterator[str]:
+    """Yield data sets without the split they are used for, breaches of a licence, and models that cannot be made."""
+    yield from _missing_splits(project)
+    yield from _breached_licences(project)
+    yield from _wrong_comparison(project)
+    yield from _untrainable(project)
+    yield from _circles(project)
+
+
+def _wrong_metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
+    """Yield a metric that does not exist, or whose k is not among `ks`."""
+    try:
+        _, k = parse_metric(key)
+    except InputError as error:
+        yield f"{where}: {error}"
+        return
+    if ks is not None and k not in ks:
+        yield f"{where}: expected a k of eval.ks ({', '.join(map(str, ks))}), got {key!r}; add {k} to eval.ks"
+
+
+def _missing_splits(project: Project) -> Iterator[str]:
+    """Yield data sets that lack the split they are used for."""
+    for name in project.eval.datasets:
+        if project.convert[name].test == 0.0:
+            yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
+    for name, recipe in project.mine.items():
+        entry = project.convert.get(recipe.dataset)
+        if entry and entry.assign_all_to in ("dev", "test"):
+            held = f"whose assign_all_to is {entry.assign_all_to}"
+            yield f"mine.{name}.dataset: expected a data set with train queries, got {recipe.dataset!r} {held}"
+    for name, model in project.finetune.items():
+        dev = project.convert.get(model.dev) or project.synthesize[model.dev]
+        if dev.dev == 0.0 and model.method != "none":
+            yield f"finetune.{name}.dev: expected a data set with a dev split, got {model.dev!r} whose dev is 0.0"
+
+
+def _breached_licences(project: Project) -> Iterator[str]:
+    """Yield training data whose licence allows evaluation only."""
+    trained = {f"mine.{name}.dataset": recipe.dataset for name, recipe in project.mine.items()}
+    trained |= {f"mine.{name}.pool": recipe.pool for name, recipe in project.mine.items()}
+    trained |= {f"synthesize.{name}.dataset": synthetic.dataset for name, synthetic in project.synthesize.items()}
+    for where, dataset in trained.items():
+        if dataset in project.convert and project.convert[dataset].use == "evaluation_only":
+            yield (
+                f"{where}: expected a data set to train on, got {dataset!r} whose use is evaluation_only; "
+                f"choose another, or write convert.{dataset}.use: training_against_licence"
+            )
+
+
+def _wrong_comparison(project: Project) -> Iterator[str]:
+    """Yield what a comparison of the tuned models lacks."""
+    tuned_models = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
+    evaluated = {name: model for name, model in tuned_models.items() if name in project.eval.models}
+    yield from lineage.unlisted(evaluated, project.eval)
+    yield from unguarded_models(project.compare, evaluated, project.eval)
+    yield from too_few_resamples(project.compare, len(evaluated), project.eval)
+
+
+def _untrainable(project: Project) -> Iterator[str]:
+    """Yield tuned models that ask for more negatives than were mined, or whose training arguments are wrong."""
+    for name, model in project.finetune.items():
+        for recipe in lineage.recipes(model.data, project.mine, project.mix):
+            if model.hard_negatives > project.mine[recipe].negatives:
+                most = f"mine.{recipe}.negatives ({project.mine[recipe].negatives})"
+                yield f"finetune.{name}.hard_negatives: expected at most {most}, got {model.hard_negatives}"
+        if model.trainer:
+            yield from _wrong_trainer_arguments(name, model)
+
+
+def _wrong_trainer_arguments(name: str, model: Finetune) -> Iterator[str]:
+    """Yield the first training argument that the trainer would refuse."""
+    from retune.training.arguments import refusal  # the import takes seconds, and most projects need no arguments
+
+    if reason := refusal(model):
+        yield f"finetune.{name}: {reason}"
+
+
+def _circles(project: Project) -> Iterator[str]:
+    """Yield tuned models that are made from themselves."""
+    for name in project.finetune:
+        if name in lineage.reached(name, lambda model: _parents(model, project)):
+            yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"
+
+
+def _parents(name: str, project: Project) -> set[str]:
+    """Return the models that a tuned model is made from: base, guide, and the models that mined its training data."""
+    if name not in project.finetune:
+        return set()
+    model = project.finetune[name]
+    recipes = [project.mine[recipe] for recipe in lineage.recipes(model.data, project.mine, project.mix)]
+    return {model.base, model.guide} | {miner for recipe in recipes for miner in (recipe.model, recipe.scorer)}

@@ -1,0 +1,98 @@
+"""The sections of params.yaml, the parser of each, and what their defaults may hold."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from retune.core.errors import ParameterError
+from retune.core.section import DEFAULTS, Section, defaults_of, origins
+from retune.datasets.convert import parse_params
+from retune.encoding.compute import Compute
+from retune.models.encoding_settings import Encoding
+from retune.params.compare import Compare
+from retune.params.convert import Convert
+from retune.params.eval import Eval
+from retune.params.fetch import parse_entry
+from retune.params.finetune import Finetune
+from retune.params.mine import Mine
+from retune.params.mix import Mix
+from retune.params.predict import Predict
+from retune.params.synthesize import Synthesize
+
+
+class Defaults(Section):
+    """Values that complete the entries of a stage: only parameters that all its formats and methods have."""
+
+    fetch: dict[str, Any]
+    convert: dict[str, Any]
+    mine: dict[str, Any]
+    finetune: dict[str, Any]
+
+
+class Sections(Section):
+    """The sections of params.yaml. Those with named entries are parsed entry by entry, see `PARSERS`."""
+
+    defaults: Defaults
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    compute: Compute
+    fetch: dict[str, Any]
+    convert: dict[str, Any]
+    synthesize: dict[str, Any]
+    mine: dict[str, Any]
+    mix: dict[str, Any]
+    finetune: dict[str, Any]
+    eval: Eval
+    compare: Compare
+    predict: dict[str, Any]
+
+
+PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
+    "fetch": parse_entry,
+    "convert": parse_params,
+    "synthesize": Synthesize.parse,
+    "mine": Mine.parse,
+    "mix": Mix.parse,
+    "finetune": Finetune.parse,
+    "predict": Predict.parse,
+}
+COMMON: dict[str, type[Section]] = {"fetch": Encoding, "convert": Convert, "mine": Mine, "finetune": Finetune}
+OF_ONE_ENTRY = {  # parameters that dvc.yaml interpolates, so every entry must contain them
+    "fetch": set[str](),
+    "convert": {"format", "raw"},
+    "mine": {"dataset", "pool", "model", "scorer"},
+    "finetune": {"base", "data", "dev", "guide"},
+}
+
+
+def wrong_defaults(params: Mapping[str, Any]) -> Iterator[str]:
+    """Yield defaults that only one format or method of a stage has, or that every entry must contain itself."""
+    for section, kind in COMMON.items():
+        for name in defaults_of(params, section):
+            if name not in kind.model_fields or name in OF_ONE_ENTRY[section]:
+                yield (
+                    f"{DEFAULTS}.{section}.{name}: expected a parameter that all entries can share; "
+                    "write it in the entry"
+                )
+
+
+def show(params: Mapping[str, Any], key: str) -> str:
+    """Return an entry as it runs: one value on each line, with the section that contains it.
+
+    Raises:
+        InputError: There is no such entry, or it is wrong.
+    """
+    section, _, name = key.partition(".")
+    entries = params.get(section, {})
+    if section not in PARSERS or name not in entries:
+        known = [f"{parsed}.{entry}" for parsed in PARSERS for entry in params.get(parsed, {})]
+        raise ParameterError([f"{key}: expected an entry, one of {', '.join(known)}"])
+    defaults = defaults_of(params, section)
+    checked = PARSERS[section](key, entries[name], defaults).model_dump()
+    lines = [
+        (f"{path}: {json.dumps(value, ensure_ascii=False)}", place)
+        for path, value, place in origins(key, checked, entries[name], defaults)
+    ]
+    width = max(len(line) for line, _ in lines)
+    return "\n".join([f"{key}:", *(f"  {line:<{width}}  # {place}" for line, place in lines)])

@@ -1,0 +1,36 @@
+"""Check that the files a user provides are there: raw data, queries to predict for, lists of excluded documents."""
+
+from pathlib import Path
+
+from retune.check.project import Project
+from retune.core.errors import InputError
+
+
+def check_files(project: Project, excluded: Path) -> None:
+    """Check the paths in params.yaml, and the names of the lists in the folder `excluded`.
+
+    Raises:
+        InputError: One line for each path that is missing or empty, and for each list whose data set is not evaluated.
+    """
+    paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
+    paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
+    findings = [
+        f"params.yaml: {key}: expected data at {path}, found {found}; put it there"
+        for key, path in paths.items()
+        if (found := _fault(Path(path)))
+    ]
+    findings += [
+        f"{path}: expected the name of a data set under eval.datasets, got {path.stem!r}; rename or remove it"
+        for path in sorted(excluded.glob("*.csv"))
+        if path.stem not in project.eval.datasets
+    ]
+    if findings:
+        raise InputError("\n".join(findings))
+
+
+def _fault(raw: Path) -> str:
+    """Return what is found instead of data, or an empty string if there is data."""
+    if not raw.exists():
+        return "nothing"
+    is_empty = not any(raw.iterdir()) if raw.is_dir() else raw.stat().st_size == 0
+    return ("an empty folder" if raw.is_dir() else "an empty file") if is_empty else ""

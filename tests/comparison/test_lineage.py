@@ -1,0 +1,20 @@
+"""Tuned models are traced to their homes, with the parameters that they ran with."""
+
+from typing import Any
+
+from retune.check.checking import check
+from retune.comparison.lineage import trace
+
+
+def test_parameters_are_completed_by_the_defaults(default_params: dict[str, Any]) -> None:
+    default_params["finetune"]["minilm_science"] |= {"epochs": 7}
+    project = check(default_params)
+    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize)
+    parameters = tuned["minilm_science"].parameters
+    assert parameters["epochs"] == 7
+    assert parameters["learning_rate"] == default_params["defaults"]["finetune"]["learning_rate"]
+    assert parameters["patience"] is None  # absent from the file, so off
+    assert (tuned["minilm_sympy_synthetic"].home, tuned["minilm_sympy_synthetic"].mined) == (
+        "sympy",
+        ("sympy_synthetic",),
+    )
