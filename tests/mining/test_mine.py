@@ -22,7 +22,7 @@ from retune.encoding.encoder import Encoder
 from retune.fetching import fetch
 from retune.mining import mine as mining
 from retune.mining.audit import audit, suspects
-from retune.mining.candidates import Candidates
+from retune.mining.candidates import NegativeCandidates
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import gather, load_models
 from retune.mining.mine import mine
@@ -411,7 +411,7 @@ def test_margins_are_of_the_positive(limits: dict[str, float], expected: list[st
 
 
 def test_margins_tighten_below_zero_as_well() -> None:
-    pairs = replace(Candidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
+    pairs = replace(NegativeCandidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
     for limit in ({"percent_of_positive": 0.95}, {"relative_margin": 0.05}, {"absolute_margin": 0.1}):
         kept = within_limits(pairs, np.array([-2.0]), Limits(**LIMITS | limit), Counter())  # at most -2.1
         assert kept.document.tolist() == [2, 3]

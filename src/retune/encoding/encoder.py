@@ -19,7 +19,7 @@ from retune.encoding.fingerprint import ModelFiles, Role, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
-from retune.encoding.workers import Batch, Forward, Processes
+from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
 
@@ -61,7 +61,7 @@ class Encoder:
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._cache_settings = compute.cache
         self._files = files
-        self._processes: Processes | None = None
+        self._pool: WorkerPool | None = None
 
     @classmethod
     def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
@@ -77,7 +77,7 @@ class Encoder:
         encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
         if len(devices) > 1:
-            encoder._processes = Processes(partial(_load_forward, folder, compute, model.dtype), devices)
+            encoder._pool = WorkerPool(partial(_load_forward, folder, compute, model.dtype), devices)
         LOG.info("%s: encoding on %s in %s", folder, device.type, str(model.dtype).removeprefix("torch."))
         return encoder
 
@@ -120,7 +120,7 @@ class Encoder:
         embeddings = np.zeros((len(inputs.texts), self._dim(inputs.role)), dtype=np.float32)
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
         left = list(range(len(inputs.texts)))
-        with self._processes or nullcontext():
+        with self._pool or nullcontext():
             while left:  # repeats only after the device ran out of memory
                 left = self._encode_rows(inputs, left, embeddings, is_cut)
         if count := int(is_cut[inputs.rows].sum()):
@@ -158,8 +158,8 @@ class Encoder:
             (self.batching.fill([token_ids[member] for member in members], length), length)
             for members, length in batches
         )
-        processes = self._processes if len(rows) >= MIN_TEXTS else None
-        done = processes.map(filled) if processes else map(self._forward_or_none, filled)
+        pool = self._pool if len(rows) >= MIN_TEXTS else None
+        done = pool.map(filled) if pool else map(self._forward_or_none, filled)
         with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
             for (members, length), vectors in zip(batches, done, strict=True):
                 if vectors is None:
@@ -185,7 +185,7 @@ class Encoder:
             return self._model_dim
         return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
 
-    def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
+    def _forward_or_none(self, batch: TokenBatch) -> np.ndarray | None:
         """Return the vectors of a batch; None if the device runs out of memory."""
         try:
             return self._forward(*batch)

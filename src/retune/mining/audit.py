@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retune.mining.candidates import UNRANKED
-from retune.mining.inputs import Inputs, flatten
+from retune.mining.inputs import MiningInputs, flatten
 from retune.mining.outcome import Outcome
 from retune.mining.score_distribution import score_distribution
 from retune.params.mine import Mine
@@ -15,7 +15,7 @@ PERCENTILES = (5, 50, 95)
 SUSPECTS = 20
 
 
-def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
+def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
     """Return the negatives most likely to be false: those that score furthest above their query's lowest positive.
 
     Returns:
@@ -42,7 +42,7 @@ def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
+def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
     """Return counts, shares, percentiles and the distribution of scores, without any texts."""
     negatives = outcome.negatives
     per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
@@ -74,7 +74,7 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
     }
 
 
-def _lowest_positives(inputs: Inputs, outcome: Outcome) -> np.ndarray:
+def _lowest_positives(inputs: MiningInputs, outcome: Outcome) -> np.ndarray:
     """Return the position of each query's lowest-scoring positive, by row."""
     rows, positions = flatten(inputs.positives)
     order = np.lexsort((outcome.positives, rows))

@@ -13,11 +13,11 @@ from retune.core.errors import InputError
 from retune.core.records import Mined
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
-from retune.mining.candidates import Candidates, at_random, ranked
+from retune.mining.candidates import NegativeCandidates, at_random, ranked
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.false_negatives import FalseNegatives
 from retune.mining.given_scores import GivenScores
-from retune.mining.inputs import Inputs, PairScores, Vectors, flatten
+from retune.mining.inputs import MiningInputs, PairScores, Vectors, flatten
 from retune.mining.outcome import JUDGED, RANDOM, Outcome, check_outcome
 from retune.mining.rankings import Rankings
 from retune.mining.selection import sampling_keys, take_first, within_limits
@@ -30,13 +30,13 @@ CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
 SPARE = 4  # random documents drawn for each one wanted: some are positives or over a limit
 MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough
 RANDOM_PAIRS = 1000
-NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+NOTHING = NegativeCandidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 Rngs = Mapping[int, np.random.Generator]
 
 
 def mine(
-    inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
+    inputs: MiningInputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
 ) -> tuple[Mined, Outcome]:
     """Rank the pool for every query, and take negatives from ranges of ranks, within limits.
 
@@ -65,7 +65,7 @@ def mine(
             taken.append(miner.mine_block(block))
             progress.update(len(block))
     check_outcome(miner.outcome, params, len(rows))
-    negatives = Candidates.join(taken)
+    negatives = NegativeCandidates.join(taken)
     miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
     return _mined(inputs, miner.outcome, params.dataset), miner.outcome
 
@@ -75,7 +75,7 @@ class _Offer:
     """Candidates from one origin: a range, the judgments, or random documents."""
 
     origin: str
-    candidates: Candidates
+    candidates: NegativeCandidates
     is_drawn: bool = False  # at random, and in that order
 
 
@@ -83,7 +83,7 @@ class _Miner:
     """Mines one block of queries after another."""
 
     def __init__(
-        self, inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
+        self, inputs: MiningInputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
     ) -> None:
         self.inputs, self.params, self.seed = inputs, params, seed
         vectors = Vectors(inputs, ranker)
@@ -107,14 +107,14 @@ class _Miner:
             if not isinstance(model, CrossEncoderScorer):
                 self.outcome.truncated.update(model.truncated)
 
-    def mine_block(self, rows: np.ndarray) -> Candidates:
+    def mine_block(self, rows: np.ndarray) -> NegativeCandidates:
         """Return the negatives of some queries."""
         ids, params = self.inputs.queries["query_id"], self.params
         rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
         taken = NOTHING
         if params.negatives_from in ("given", "scored") or (params.negatives_from == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
-            offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
+            offer = _Offer(JUDGED, NegativeCandidates.of(rows[queries], documents))
             taken = self._take(offer, self._missing(taken), taken, rngs)
         if params.negatives_from == "mined":
             taken = self._take_ranges(rows, taken, rngs)
@@ -125,7 +125,7 @@ class _Miner:
             taken = self._take_random(RANDOM, short, heads, self._missing(taken), taken, rngs)
         return taken
 
-    def _take_ranges(self, rows: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+    def _take_ranges(self, rows: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
         """Add each range's share of the negatives still missing."""
         rankings = self.rankings.of(rows)
         counts = np.array([self.params.counts(missing) for missing in range(self.params.negatives + 1)])
@@ -140,8 +140,14 @@ class _Miner:
         return taken
 
     def _take_random(
-        self, origin: str, rows: np.ndarray, heads: np.ndarray, wanted: np.ndarray, taken: Candidates, rngs: Rngs
-    ) -> Candidates:
+        self,
+        origin: str,
+        rows: np.ndarray,
+        heads: np.ndarray,
+        wanted: np.ndarray,
+        taken: NegativeCandidates,
+        rngs: Rngs,
+    ) -> NegativeCandidates:
         """Add random documents: from a small sample, then from a large one for queries that still lack some."""
         for size in (SPARE * (self.params.negatives + SPARE), MAX_DRAWN):
             is_short = wanted[rows] > 0
@@ -155,7 +161,7 @@ class _Miner:
             wanted = wanted - np.bincount(taken.query[before:], minlength=len(wanted))
         return taken
 
-    def _take(self, offer: _Offer, wanted: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+    def _take(self, offer: _Offer, wanted: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
         """Add the candidates of an offer that rules, limits and sampling select.
 
         Where neither limits nor sampling need scores, only the selected candidates are scored: cross-encoders are slow.
@@ -178,9 +184,9 @@ class _Miner:
         if not is_scored:
             new = replace(new, score=self.score(new.query, new.document))
         outcome.origins[offer.origin] += len(new)
-        return Candidates.join([taken, new])
+        return NegativeCandidates.join([taken, new])
 
-    def _missing(self, taken: Candidates) -> np.ndarray:
+    def _missing(self, taken: NegativeCandidates) -> np.ndarray:
         """Return how many negatives each query still lacks, by row."""
         return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
 
@@ -191,7 +197,7 @@ def _block_size(params: Mine, device: str) -> int:
     return max(1, min(tile, CANDIDATES_A_BLOCK // max(1, params.depth)))
 
 
-def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _random_pairs(inputs: MiningInputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows of queries and positions of documents that are not their positives."""
     rng = generator(seed, "random pairs")
     rows = rng.integers(len(inputs.queries), size=RANDOM_PAIRS)
@@ -201,7 +207,7 @@ def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scoring(
-    inputs: Inputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
+    inputs: MiningInputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
 ) -> Vectors | CrossEncoderScorer:
     if scorer is ranker:
         return vectors
@@ -212,7 +218,7 @@ def _starts(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.cumsum([0, *(len(array) for array in arrays)])[:-1]
 
 
-def _check_ranges(inputs: Inputs, params: Mine) -> None:
+def _check_ranges(inputs: MiningInputs, params: Mine) -> None:
     if params.negatives_from != "mined":
         return
     for first, stop, _ in params.parts:
@@ -225,7 +231,7 @@ def _check_ranges(inputs: Inputs, params: Mine) -> None:
             LOG.warning("range [%d, %d) is cut to the %d documents of the pool", first, stop, inputs.num_ranked)
 
 
-def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
+def _mined(inputs: MiningInputs, outcome: Outcome, dataset: str) -> Mined:
     """Return positives and negatives together, with their texts."""
     ids = inputs.documents["doc_id"].to_numpy()
     negatives = outcome.negatives
