@@ -1,4 +1,8 @@
-"""Write a data set or a mined set in a layout that other tools read."""
+"""Write a data set or a mined set in a layout that other tools read.
+
+Each layout is a module: its `LACKS` names what the layout has no place for, and its `write` fills a folder and returns
+the numbers of other things left out. The format of the same name reads the layout back.
+"""
 
 import importlib
 import logging
