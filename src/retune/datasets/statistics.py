@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from retune.core.distributions import percentiles
 from retune.core.records import Split
 
 PERCENTILES = (0, 50, 95, 100)
@@ -72,9 +73,9 @@ def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Seque
         "document_words": words,
         "query_words": query_words,
     }
-    percentiles = np.arange(101)
-    table = {name: np.percentile(values or [0], percentiles).astype(int) for name, values in columns.items()}
-    return pd.DataFrame({"percentile": percentiles} | table)
+    percents = np.arange(101)
+    table = {name: np.percentile(values or [0], percents).astype(int) for name, values in columns.items()}
+    return pd.DataFrame({"percentile": percents} | table)
 
 
 def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[str, int]]:
@@ -82,9 +83,7 @@ def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[
 
 
 def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
-    if not len(values):
-        return {}
-    return {f"p{percentile}": int(np.percentile(values, percentile)) for percentile in PERCENTILES}
+    return {name: int(value) for name, value in percentiles(values, PERCENTILES).items()}
 
 
 def _languages(texts: Sequence[str]) -> dict[str, float]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retune.core.records import DECIMALS, Split
+from retune.core.distributions import histogram, percentiles, rounded
+from retune.core.records import Split
 from retune.core.seeds import generator
 from retune.retrieval.retriever import VectorRetriever
 
@@ -70,18 +71,15 @@ def random_pairs(
 def _summary(values: np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
-    numbers = {"mean": values.mean(dtype=np.float64)}
-    numbers |= {f"p{percent}": np.percentile(values, percent) for percent in PERCENTILES}
-    return {name: round(float(number), DECIMALS) for name, number in numbers.items()}
+    return rounded({"mean": float(values.mean(dtype=np.float64))} | percentiles(values, PERCENTILES))
 
 
 def _histogram(scores: dict[str, np.ndarray]) -> list[dict[str, float]]:
-    """Return the shares of scores in each bin, from the lowest that holds one to the highest."""
+    """Return a histogram from the lowest bin that contains a score to the highest."""
     bins = {name: np.floor(values / BIN).astype(np.int64) for name, values in scores.items()}
-    every = np.concatenate(list(bins.values()))
-    rows = []
-    for number in range(every.min(), every.max() + 1) if len(every) else ():
-        shares = {name: float((of == number).sum() / max(len(of), 1)) for name, of in bins.items()}
-        row = {"score": (number + 0.5) * BIN} | shares
-        rows.append({name: round(value, DECIMALS) for name, value in row.items()})
-    return rows
+    used = np.concatenate(list(bins.values()))
+    if not len(used):
+        return []
+    first, size = used.min(), used.max() - used.min() + 1
+    counts = {name: np.bincount(numbers - first, minlength=size) for name, numbers in bins.items()}
+    return histogram((first + np.arange(size) + 0.5) * BIN, counts)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retune.core.distributions import percentiles, rounded
+from retune.core.records import DECIMALS
 from retune.mining.candidates import UNRANKED
 from retune.mining.inputs import MiningInputs, flatten
 from retune.mining.outcome import Outcome
@@ -65,10 +67,10 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
         "outside_limits": dict(outcome.outside),
         "search_recall": outcome.recall,
         "texts_truncated": dict(outcome.truncated),
-        "positive_score": _percentiles(outcome.positives),
-        "negative_score": _percentiles(negatives.score),
-        "random_score": _percentiles(outcome.random_pairs),
-        "negative_rank": _percentiles(ranks),
+        "positive_score": rounded(percentiles(outcome.positives, PERCENTILES)),
+        "negative_score": rounded(percentiles(negatives.score, PERCENTILES)),
+        "random_score": rounded(percentiles(outcome.random_pairs, PERCENTILES)),
+        "negative_rank": rounded(percentiles(ranks, PERCENTILES)),
         "score_distribution": score_distribution(outcome.positives, negatives.score, outcome.random_pairs),
         "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
     }
@@ -82,10 +84,4 @@ def _lowest_positives(inputs: MiningInputs, outcome: Outcome) -> np.ndarray:
 
 
 def _share(marks: np.ndarray) -> float | None:
-    return round(float(marks.mean()), 5) if len(marks) else None
-
-
-def _percentiles(values: np.ndarray) -> dict[str, float]:
-    if not len(values):
-        return {}
-    return {f"p{percent}": round(float(np.percentile(values, percent)), 5) for percent in PERCENTILES}
+    return round(float(marks.mean()), DECIMALS) if len(marks) else None
