@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.false_negatives import FalseNegatives
 from retune.mining.given_scores import GivenScores
 from retune.mining.inputs import MiningInputs, PairScores, Vectors, flatten
-from retune.mining.outcome import JUDGED, RANDOM, Outcome, check_outcome
+from retune.mining.offers import NOTHING, Offer
+from retune.mining.outcome import Outcome, check_outcome
 from retune.mining.rankings import Rankings
 from retune.mining.selection import sampling_keys, take_first, within_limits
 from retune.params.mine import Mine
@@ -30,7 +31,6 @@ CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
 SPARE = 4  # random documents drawn for each one wanted: some are positives or over a limit
 MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough
 RANDOM_PAIRS = 1000
-NOTHING = NegativeCandidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 Rngs = Mapping[int, np.random.Generator]
 
@@ -70,15 +70,6 @@ def mine(
     return _mined(inputs, miner.outcome, params.dataset), miner.outcome
 
 
-@dataclass(frozen=True)
-class _Offer:
-    """Candidates from one origin: a range, the judgments, or random documents."""
-
-    origin: str
-    candidates: NegativeCandidates
-    is_drawn: bool = False  # at random, and in that order
-
-
 class _Miner:
     """Mines one block of queries after another."""
 
@@ -114,7 +105,7 @@ class _Miner:
         taken = NOTHING
         if params.negatives_from in ("given", "scored") or (params.negatives_from == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
-            offer = _Offer(JUDGED, NegativeCandidates.of(rows[queries], documents))
+            offer = Offer.judged(NegativeCandidates.of(rows[queries], documents))
             taken = self._take(offer, self._missing(taken), taken, rngs)
         if params.negatives_from == "mined":
             taken = self._take_ranges(rows, taken, rngs)
@@ -122,7 +113,7 @@ class _Miner:
         self.outcome.short += [str(ids[row]) for row in short]
         if params.shortage == "random":
             heads = np.zeros((len(short), 0), dtype=np.int64)
-            taken = self._take_random(RANDOM, short, heads, self._missing(taken), taken, rngs)
+            taken = self._take_random(Offer.filler(), short, heads, self._missing(taken), taken, rngs)
         return taken
 
     def _take_ranges(self, rows: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
@@ -133,15 +124,16 @@ class _Miner:
         for number, (first, stop, _) in enumerate(self.params.parts):
             if stop is None:
                 heads = np.concatenate([ranking[:, :first] for ranking in rankings], axis=1)
-                taken = self._take_random(f"[{first}, end)", rows, heads, wanted[:, number], taken, rngs)
+                offer = Offer.tail(first, self.params.limits)
+                taken = self._take_random(offer, rows, heads, wanted[:, number], taken, rngs)
             else:
-                offer = _Offer(f"[{first}, {stop})", ranked(rankings, rows, first, stop))
+                offer = Offer.slice(first, stop, ranked(rankings, rows, first, stop), self.params.limits)
                 taken = self._take(offer, wanted[:, number], taken, rngs)
         return taken
 
     def _take_random(
         self,
-        origin: str,
+        offer: Offer,
         rows: np.ndarray,
         heads: np.ndarray,
         wanted: np.ndarray,
@@ -157,27 +149,26 @@ class _Miner:
             size += heads.shape[1]
             drawn = at_random(rows, rngs, heads, size=size, num_documents=self.inputs.num_ranked)
             before = len(taken)
-            taken = self._take(_Offer(origin, drawn, is_drawn=True), wanted, taken, rngs)
+            taken = self._take(replace(offer, candidates=drawn), wanted, taken, rngs)
             wanted = wanted - np.bincount(taken.query[before:], minlength=len(wanted))
         return taken
 
-    def _take(self, offer: _Offer, wanted: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
+    def _take(self, offer: Offer, wanted: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
         """Add the candidates of an offer that rules, limits and sampling select.
 
         Where neither limits nor sampling need scores, only the selected candidates are scored: cross-encoders are slow.
         """
         outcome, params = self.outcome, self.params
-        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # none for these two
-        is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
-        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most random ones are spare
+        is_scored = offer.limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
+        rejected = outcome.rejected if offer.counts_rejected else Counter[str]()
         left = offer.candidates.take(wanted[offer.candidates.query] > 0)
-        left = self.rules.reject(left, rejected, near=offer.origin != JUDGED)
-        if offer.origin not in (JUDGED, RANDOM):
+        left = self.rules.reject(left, rejected, near=offer.rejects_near_duplicates)
+        if offer.counts_candidates:
             outcome.num_candidates += len(left)
         if is_scored:
             left = replace(left, score=self.score(left.query, left.document))
-        if limits is not None:
-            left = within_limits(left, outcome.lowest_positive, limits, outcome.outside)
+        if offer.limits is not None:
+            left = within_limits(left, outcome.lowest_positive, offer.limits, outcome.outside)
         if not offer.is_drawn:
             left = replace(left, key=sampling_keys(left, params, rngs))
         new = take_first(left, self.rules.text_codes, wanted, taken)

@@ -12,7 +12,6 @@ from retune.params.mine import Mine
 
 LOG = logging.getLogger(__name__)
 
-JUDGED, RANDOM = "judged", "random"  # the origins of negatives that come from no range
 MANY = 0.9  # a larger share of candidates outside the limits gives a warning
 
 
