@@ -99,25 +99,24 @@ def _documents(row: TableRow, query_id: str, params: Params) -> Iterator[Record]
         scores = [number_in(row.values[params.score], f"{row.where}: {params.score}")]
         relevance = int(params.relevant_from is None or scores[0] >= params.relevant_from)
     ids = None if params.positive_id is None else row.values[params.positive_id]
-    yield from _judged(row, query_id, params.positive, relevance, (ids, scores))
+    yield from _judged(row, query_id, params.positive, relevance, ids, scores)
     for name in params.negatives:
         if row.values[name] == "":
             yield Dropped("empty negative")
         else:
-            yield from _judged(row, query_id, name, 0, (None, None))
+            yield from _judged(row, query_id, name, 0)
 
 
 def _judged(
-    row: TableRow, query_id: str, column: str, relevance: int, ids_and_scores: tuple[Any, list[float] | None]
+    row: TableRow, query_id: str, column: str, relevance: int, ids: Any = None, scores: list[float] | None = None
 ) -> Iterator[Record]:
-    """Yield the documents in one column of a row and their judgments."""
-    ids, scores = ids_and_scores
+    """Yield the documents in one column of a row and their judgments; `ids` and `scores` as in `judge_ids`."""
     value, place = row.values[column], f"{row.where}: {column}"
     if isinstance(value, dict) and ids is not None:
         raise InputError(f"{place}: expected texts because positive_id names their ids, got an object with ids")
     if isinstance(value, dict):
-        yield from judge_ids(query_id, (list(value), list(value.values())), relevance, place, scores)
+        yield from judge_ids(query_id, list(value), list(value.values()), relevance, place, scores)
     elif ids is not None:
-        yield from judge_ids(query_id, (texts_in(ids, place), texts_in(value, place)), relevance, place, scores)
+        yield from judge_ids(query_id, texts_in(ids, place), texts_in(value, place), relevance, place, scores)
     else:
         yield from judge(query_id, texts_in(value, place), relevance, place, scores)
