@@ -66,10 +66,10 @@ def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     monkeypatch.setattr(encoder, "MIN_TEXTS", 30)
     expected = Encoder.load(tiny_model, COMPUTE).encode_documents(TEXTS)
     double = Encoder.load(tiny_model, COMPUTE, devices=["cpu", "cpu"])
-    monkeypatch.setattr(double, "_forward", None)  # not used
+    monkeypatch.setattr(double, "forward", None)  # not used
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
 
-    double._pool._load = partial(with_memory_for, 512, double._pool._load)
+    double.pool.load = partial(with_memory_for, 512, double.pool.load)
     double.batching.token_budget = 1024
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
     assert double.batching.token_budget == 512

@@ -48,9 +48,9 @@ def describe(
                 for other in earlier[name]
             },
             "length": _lengths(*measure(split.queries["text"])),
-            "language": _languages(list(split.queries["text"])),
+            "language": languages(list(split.queries["text"])),
         }
-    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": _languages(sample)}
+    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": languages(sample)}
     return {
         "corpus": corpus,
         "splits": parts,
@@ -86,7 +86,7 @@ def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
     return {name: int(value) for name, value in percentiles(values, PERCENTILES).items()}
 
 
-def _languages(texts: Sequence[str]) -> dict[str, float]:
+def languages(texts: Sequence[str]) -> dict[str, float]:
     """Guess the languages of an even sample; return the shares of the three most common ISO 639-1 codes."""
     sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
     if not sample:

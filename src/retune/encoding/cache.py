@@ -30,7 +30,7 @@ STORE_EVERY_S = 2.0  # a killed process loses this much; storing less often is n
 LOCK_TIMEOUT_S = 60.0  # other processes lock the file for milliseconds only
 FLOAT = np.dtype("<f4")
 Result = TypeVar("Result")
-DAMAGE = {  # SQLITE_ERROR: the tables are not ours, unless our SQL is wrong
+DAMAGE = {  # SQLITE_ERROR: as our SQL is right, the tables must be wrong
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_FORMAT,
@@ -102,10 +102,10 @@ class EmbeddingCache:
         for start in range(0, len(keys), KEYS_A_QUERY):
             wanted = dict(zip(keys[start : start + KEYS_A_QUERY], rows[start : start + KEYS_A_QUERY], strict=True))
             if stored := self._attempt(partial(self._select, wanted=wanted)):
-                vectors = b"".join(one.vector for one in stored.values())
+                vectors = b"".join(item.vector for item in stored.values())
                 out[list(stored)] = np.frombuffer(vectors, FLOAT).reshape(len(stored), -1)
                 if is_cut is not None:
-                    is_cut[list(stored)] = [one.is_cut for one in stored.values()]
+                    is_cut[list(stored)] = [item.is_cut for item in stored.values()]
                 found |= stored.keys()
         return [row for row in rows if row not in found]
 

@@ -33,7 +33,11 @@ _worker = _Worker()
 
 
 class WorkerPool:
-    """A pool of processes, which start with the first batch and end with the `with` block."""
+    """A pool of processes, which start with the first batch and end with the `with` block.
+
+    Attributes:
+        load: Loads the model in each process.
+    """
 
     def __init__(self, load: Callable[[str], Forward], devices: Sequence[str]) -> None:
         """Describe the pool; no process starts yet.
@@ -42,7 +46,7 @@ class WorkerPool:
             load: Loads the model; pickled, and called with the device in each process with its first batch.
             devices: Such as `cuda:0`: one process for each; a device may be listed twice.
         """
-        self._load, self._devices = load, list(devices)
+        self.load, self._devices = load, list(devices)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "WorkerPool":
@@ -51,7 +55,7 @@ class WorkerPool:
         for device in self._devices:
             devices.put(device)
         self._pool = ProcessPoolExecutor(
-            len(self._devices), context, initializer=_start, initargs=(self._load, devices, torch.get_num_threads())
+            len(self._devices), context, initializer=_start, initargs=(self.load, devices, torch.get_num_threads())
         )
         return self
 
