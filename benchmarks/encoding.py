@@ -156,12 +156,12 @@ def _flagembedding(work: Path) -> Encode:
 def _flops(work: Path, texts: list[str]) -> dict[str, float]:
     """Return the operations the texts need, without padding, and the fastest matrix product measured."""
     encoder = Encoder.load(work / "model", Compute(device="cpu", token_budget=4096))
-    config = encoder._model[0].auto_model.config
-    layers = encoder._model[0].auto_model.encoder.parameters()
+    config = encoder.model[0].auto_model.config
+    layers = encoder.model[0].auto_model.encoder.parameters()
     lengths = np.array([len(ids) for ids in encoder.tokenize_documents(texts)], dtype=float)
     attention = 4 * config.num_hidden_layers * config.hidden_size * (lengths**2).sum()
     weights = 2 * sum(parameter.numel() for parameter in layers) * lengths.sum()
-    factor = torch.randn(2048, 2048, dtype=encoder._lazy.dtype)
+    factor = torch.randn(2048, 2048, dtype=encoder.dtype)
     product = torch.empty_like(factor)  # into a fresh one a product takes several times as long
     times = []
     for _ in range(12):

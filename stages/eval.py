@@ -19,11 +19,11 @@ def main(
     *, model: Path, dataset: Path, excluded: Path, means: Path, scores: Path, trec: Path, pair_scores: Path
 ) -> None:
     params, compute = read_measuring(), Compute.read("compute")
-    cell = evaluate.measure(model, dataset, params, compute, excluded=excluded, seed=read_value("seed"))
-    records.write_table(scores, cell.per_query)
-    trec_runs.write_run(trec, cell.run, model.name)
-    files.write_json(means, cell.means)
-    files.write_json(pair_scores, cell.pair_scores)
+    result = evaluate.measure(model, dataset, params, compute, excluded=excluded, seed=read_value("seed"))
+    records.write_table(scores, result.per_query)
+    trec_runs.write_run(trec, result.run, model.name)
+    files.write_json(means, result.means)
+    files.write_json(pair_scores, result.pair_scores)
 
 
 if __name__ == "__main__":

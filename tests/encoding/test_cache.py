@@ -76,7 +76,7 @@ def test_adding_ten_documents_encodes_ten(tiny_model: Path, tmp_path: Path) -> N
 def test_loaded_encoder_keeps_vectors_and_one_in_training_does_not(tiny_model: Path, tmp_path: Path) -> None:
     compute = Compute(device="cpu", token_budget=512, cache=cache_in(tmp_path))
     loaded = Encoder.load(tiny_model, compute)
-    Encoder.snapshot(loaded._model, loaded.encoding, compute).encode_documents(TEXTS)
+    Encoder.snapshot(loaded.model, loaded.encoding, compute).encode_documents(TEXTS)
     assert not list(tmp_path.iterdir())
     loaded.encode_documents(TEXTS)
     loaded.encode_queries(TEXTS[:9], ["read "] * 9)
@@ -97,14 +97,14 @@ def test_prompt_is_part_of_a_query(tiny_model: Path, tmp_path: Path) -> None:
 def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path, tmp_path: Path) -> None:
     counted = partial(Counted, tmp_path, tiny_model, torch.float32, shapes_of="cuda")
     small = counted(token_budget=2048)
-    forward = small.encoder._forward
+    forward = small.encoder.forward
 
     def fail(token_ids: list[list[int]], length: int) -> np.ndarray:
         if len(token_ids) * length > 1024:
             raise torch.OutOfMemoryError
         return forward(token_ids, length)
 
-    small.encoder._forward = fail
+    small.encoder.forward = fail
     rows = list(range(60))
     vectors = small.encode(rows)
     halved = counted(token_budget=1024)

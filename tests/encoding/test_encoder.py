@@ -68,17 +68,17 @@ def test_dense_module_after_pooling_gives_the_same_bits_in_any_company(tiny_mode
 
 def test_vectors_of_other_budgets_are_close(alone: tuple[Encoder, np.ndarray], tiny_model: Path) -> None:
     encoder, expected = alone
-    other = Encoder(encoder._model, encoder.encoding, COMPUTE)
+    other = Encoder(encoder.model, encoder.encoding, COMPUTE)
     cosines = (other.encode_documents(TEXTS) * expected).sum(axis=1)
     assert cosines.min() >= 0.9999
 
 
 class SmallMemory:
-    """Takes the place of `Encoder._forward` on a device that has memory for so many tokens."""
+    """Takes the place of `Encoder.forward` on a device that has memory for so many tokens."""
 
     def __init__(self, encoder: Encoder, tokens: int) -> None:
-        self.forward, self.tokens, self.shapes = encoder._forward, tokens, []
-        encoder._forward = self
+        self.forward, self.tokens, self.shapes = encoder.forward, tokens, []
+        encoder.forward = self
 
     def __call__(self, token_ids: list[list[int]], length: int) -> np.ndarray:
         self.shapes.append((len(token_ids), length))
@@ -108,10 +108,8 @@ def test_memory_too_small_for_the_least_batch_is_an_error(tiny_model: Path) -> N
 
 def test_equal_texts_are_encoded_once(encoder: Encoder, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenized: list[str] = []
-    tokenize = encoder._tokenizer.tokenize
-    monkeypatch.setattr(
-        encoder._tokenizer, "tokenize", lambda inputs, role: tokenized.extend(inputs) or tokenize(inputs, role)
-    )
+    tokenize = encoder.tokenize
+    monkeypatch.setattr(encoder, "tokenize", lambda inputs, role: tokenized.extend(inputs) or tokenize(inputs, role))
     rows = [3, 5, 3, 3, 5]
     np.testing.assert_array_equal(encoder.encode_documents([TEXTS[row] for row in rows]), vectors[rows])
     assert tokenized == [TEXTS[3], TEXTS[5]]

@@ -204,11 +204,11 @@ def test_number_format_is_known_before_the_model_is_loaded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hardware, "_has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr(hardware, "has_fast_bfloat16", lambda device: True)
     encoding = read_encoding(tiny_model).model_copy(update={"dtype": dtype})
     model = static_model() if is_static else load_model(tiny_model, "cpu")
     save_model(model, encoding, tmp_path / "model")
     encoder = Encoder.load(tmp_path / "model", UNCACHED)
-    assert encoder._lazy.dtype == expected_dtype
-    assert {each.dtype for each in encoder._model.parameters()} == {expected_dtype}
-    assert {each.dtype for each in Encoder.snapshot(model, encoding, UNCACHED)._model.parameters()} == {expected_dtype}
+    assert encoder.dtype == expected_dtype
+    assert {each.dtype for each in encoder.model.parameters()} == {expected_dtype}
+    assert {each.dtype for each in Encoder.snapshot(model, encoding, UNCACHED).model.parameters()} == {expected_dtype}

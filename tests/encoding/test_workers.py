@@ -14,32 +14,34 @@ from retune.core.errors import InputError
 from retune.encoding import encoder
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
-from retune.encoding.workers import Batch, Processes
+from retune.encoding.workers import TokenBatch, WorkerPool
 from tests.support.repository import WORDS
 
 COMPUTE = Compute(device="cpu", token_budget=512)
 TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(200)]
 
 
-def numbers(device: str) -> Callable[[Batch], np.ndarray]:
+def numbers(device: str) -> Callable[[TokenBatch], np.ndarray]:
     """Stands for a model that gives each token id back as a vector."""
     return lambda batch: np.array(batch[0])
 
 
-def failing(device: str) -> Callable[[Batch], np.ndarray]:
+def failing(device: str) -> Callable[[TokenBatch], np.ndarray]:
     if device == "missing":
         raise RuntimeError("no such device\nand more")
     return lambda batch: os._exit(1)
 
 
-def with_memory_for(tokens: int, load: Callable[[str], Callable], device: str) -> Callable[[Batch], np.ndarray | None]:
+def with_memory_for(
+    tokens: int, load: Callable[[str], Callable], device: str
+) -> Callable[[TokenBatch], np.ndarray | None]:
     forward = load(device)
     return lambda batch: forward(batch) if len(batch[0]) * batch[1] <= tokens else None
 
 
 def test_batches_come_back_in_their_order_and_no_process_is_left(forks: None) -> None:
-    with Processes(numbers, ["cpu", "cpu"]) as processes:
-        vectors = list(processes.map(([[number]], 16) for number in range(100)))
+    with WorkerPool(numbers, ["cpu", "cpu"]) as pool:
+        vectors = list(pool.map(([[number]], 16) for number in range(100)))
         assert len(multiprocessing.active_children()) == 2
     assert [int(each[0, 0]) for each in vectors] == list(range(100))
     assert multiprocessing.active_children() == []
@@ -53,8 +55,8 @@ def test_batches_come_back_in_their_order_and_no_process_is_left(forks: None) ->
     ],
 )
 def test_failure_is_one_line(devices: list[str], match: str, forks: None) -> None:
-    with pytest.raises(InputError, match=match), Processes(failing, devices) as processes:
-        list(processes.map([([[1]], 16)]))
+    with pytest.raises(InputError, match=match), WorkerPool(failing, devices) as pool:
+        list(pool.map([([[1]], 16)]))
     assert multiprocessing.active_children() == []
 
 
@@ -64,10 +66,10 @@ def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     monkeypatch.setattr(encoder, "MIN_TEXTS", 30)
     expected = Encoder.load(tiny_model, COMPUTE).encode_documents(TEXTS)
     double = Encoder.load(tiny_model, COMPUTE, devices=["cpu", "cpu"])
-    monkeypatch.setattr(double, "_forward", None)  # not used
+    monkeypatch.setattr(double, "forward", None)  # not used
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
 
-    double._processes._load = partial(with_memory_for, 512, double._processes._load)
+    double.pool.load = partial(with_memory_for, 512, double.pool.load)
     double.batching.token_budget = 1024
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
     assert double.batching.token_budget == 512

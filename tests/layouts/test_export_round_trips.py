@@ -45,7 +45,7 @@ reproducible = settings(
 def _no_language_guess() -> Any:
     """Its model takes longer to load than the rest of a small conversion."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_languages", lambda texts: {})
+        patch.setattr(statistics, "languages", lambda texts: {})
         yield
 
 

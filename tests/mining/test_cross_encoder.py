@@ -89,13 +89,13 @@ def test_document_prefix_is_put_before_the_document(write: Write, scorer: CrossE
 
 
 def test_the_two_texts_of_a_pair_are_told_apart(scorer: CrossEncoderScorer) -> None:
-    tokens = scorer._tokenize([("sum", "graph edge")])[0]
+    tokens = scorer.tokenize([("sum", "graph edge")])[0]
     assert tokens["token_type_ids"] == [0, 0, 0, 1, 1, 1]  # [CLS] sum [SEP] graph edge [SEP]
     assert len(set(scorer.score(["sum", "graph", "sum graph"], ["graph", "sum", ""]))) == 3
 
 
 def test_longer_text_of_a_pair_is_cut_first(scorer: CrossEncoderScorer) -> None:
-    first, second, both = scorer._tokenize(LONG)
+    first, second, both = scorer.tokenize(LONG)
     assert [len(tokens["input_ids"]) for tokens in (first, second, both)] == [54, 64, 64]
     assert [sum(tokens["token_type_ids"]) for tokens in (first, second, both)] == [
         2,
@@ -156,11 +156,11 @@ def test_score_that_is_not_finite_is_refused(folder: Path) -> None:
 
 
 class Forward:
-    """Takes the place of a scorer's `_forward`, notes the batches, and has memory for so many tokens."""
+    """Takes the place of a scorer's `forward`, notes the batches, and has memory for so many tokens."""
 
     def __init__(self, scorer: CrossEncoderScorer, memory: int = 10**9) -> None:
-        self.forward, self.memory, self.shapes = scorer._forward, memory, []
-        scorer._forward = self
+        self.forward, self.memory, self.shapes = scorer.forward, memory, []
+        scorer.forward = self
 
     def __call__(self, tokens: list[Tokens], length: int) -> np.ndarray:
         self.shapes.append((len(tokens), length))

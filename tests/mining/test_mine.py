@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +21,7 @@ from retune.encoding.encoder import Encoder
 from retune.fetching import fetch
 from retune.mining import mine as mining
 from retune.mining.audit import audit, suspects
-from retune.mining.candidates import Candidates
+from retune.mining.candidates import NegativeCandidates
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import gather, load_models
 from retune.mining.mine import mine
@@ -33,27 +32,9 @@ from retune.params.mine import Limits, Mine
 from retune.retrieval import cosines
 from tests.support import parameters
 from tests.support.cross_encoders import save_tiny_cross_encoder
+from tests.support.keyword_encoder import KeywordEncoder
 
 AXES = ["red", "green", "blue", "round", "square"]
-
-
-class KeywordEncoder:
-    """Counts each axis's word and normalises."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, axes: list[str] = AXES) -> None:
-        self.axes = axes
-        self.encoded: list[str] = []
-        self.truncated = {"queries": 0, "documents": 3}
-
-    def encode_documents(self, texts: list[str], *, ids: list[str]) -> np.ndarray:
-        self.encoded += ids
-        counts = np.array([[text.split().count(axis) for axis in self.axes] for text in texts], dtype=np.float32)
-        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
-
-    def encode_queries(self, texts: list[str], prompts: list[str | None], *, ids: list[str]) -> np.ndarray:
-        return self.encode_documents(texts, ids=ids)
 
 
 TEXTS = ["red", "red red green", "red green", "green", "blue round", "blue", "square"]
@@ -88,7 +69,7 @@ def recipe(first: int | None = 0, stop: int | None = 7, negatives: int = 2, **ch
 def run(
     train: Split, params: Mine, *, corpus: pd.DataFrame = CORPUS, pool: pd.DataFrame | None = None, seed: int = 0
 ) -> tuple[Mined, Outcome, dict[str, Any]]:
-    encoder = KeywordEncoder()
+    encoder = KeywordEncoder(*AXES)
     inputs = gather(corpus, train, pool, params)
     mined, outcome = mine(inputs, encoder, encoder, params, seed=seed)
     return mined, outcome, audit(inputs, outcome, params)
@@ -301,7 +282,7 @@ def test_given_negatives_are_the_judged_ones_and_no_positive_of_an_equal_query()
 def test_given_and_none_encode_only_what_the_judgments_name() -> None:
     train = split({"q": "red"}, {"q": ["d0"]}, {"q": ["d6"]})
     for source, count in (("given", 1), ("none", 0)):
-        encoder, params = KeywordEncoder(), recipe(negatives=count, negatives_from=source)
+        encoder, params = KeywordEncoder(*AXES), recipe(negatives=count, negatives_from=source)
         mine(gather(CORPUS, train, None, params), encoder, encoder, params, seed=0)
         assert sorted(encoder.encoded) == ["d0", "d6", "q"]
 
@@ -315,7 +296,7 @@ def test_source_none_gives_positives_alone() -> None:
 
 
 def test_another_encoder_may_score() -> None:
-    ranker, scorer, params = KeywordEncoder(), KeywordEncoder(["green"]), recipe(1, 3, 2)
+    ranker, scorer, params = KeywordEncoder(*AXES), KeywordEncoder("green"), recipe(1, 3, 2)
     inputs = gather(CORPUS, split({"q": "red green"}, {"q": ["d2"]}), None, params)
     mined, _ = mine(inputs, ranker, scorer, params, seed=0)
     # by red and green: d2 1.0, d1 0.95, d0 0.71; to the scorer d1 is green, d0 is nothing
@@ -411,7 +392,7 @@ def test_margins_are_of_the_positive(limits: dict[str, float], expected: list[st
 
 
 def test_margins_tighten_below_zero_as_well() -> None:
-    pairs = replace(Candidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
+    pairs = replace(NegativeCandidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
     for limit in ({"percent_of_positive": 0.95}, {"relative_margin": 0.05}, {"absolute_margin": 0.1}):
         kept = within_limits(pairs, np.array([-2.0]), Limits(**LIMITS | limit), Counter())  # at most -2.1
         assert kept.document.tolist() == [2, 3]
@@ -530,7 +511,7 @@ class PromptedEncoder(KeywordEncoder):
 
 def test_prompts_of_queries_reach_the_encoder() -> None:
     queries = pd.DataFrame({"query_id": ["q"], "text": ["red"], "prompt": ["green green green "], "answer": [None]})
-    encoder, params = PromptedEncoder(), recipe(0, 1, 1)
+    encoder, params = PromptedEncoder(*AXES), recipe(0, 1, 1)
     inputs = gather(CORPUS, Split(queries, RED.qrels), None, params)
     mined, _ = mine(inputs, encoder, encoder, params, seed=0)
     assert mined.examples["negative_ids"].tolist() == [["d3"]]
@@ -551,7 +532,7 @@ def test_cross_encoder_scores_the_candidates_of_the_range_or_just_those_chosen()
     for limits, count in ((None, 2), (LIMITS | {"max_score": -5.0}, 4)):
         scorer, params = LengthScorer(), recipe(1, 5, 2, limits=limits)
         inputs = gather(CORPUS, RED, None, params)
-        mined, _ = mine(inputs, KeywordEncoder(), scorer, params, seed=0)
+        mined, _ = mine(inputs, KeywordEncoder(*AXES), scorer, params, seed=0)
         texts = dict(zip(CORPUS["doc_id"], TEXTS, strict=True))
         expected = [3.0 - len(texts[doc]) for doc in mined.examples["negative_ids"][0]]
         assert list(mined.examples["negative_scores"][0]) == expected

@@ -52,9 +52,8 @@ class Counted:
         self.encoder = Encoder(loaded, read_encoding(model), compute, files=ModelFiles.of(model))
         self.encoder.batching = Batching(compute, torch.device(shapes_of))
         self.encoded: list[str] = []
-        tokenizer = self.encoder._tokenizer
-        tokenize = tokenizer.tokenize
-        tokenizer.tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)
+        tokenize = self.encoder.tokenize
+        self.encoder.tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)
 
     def encode(self, rows: list[int]) -> np.ndarray:
         self.encoded.clear()

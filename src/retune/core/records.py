@@ -164,7 +164,9 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: expected a Parquet file, got: {reason}; write it anew by its stage") from None
+        raise InputError(
+            f"{path}: expected a Parquet file, got: {reason}; run the stage that writes it again"
+        ) from None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from retune.core.distributions import percentiles
 from retune.core.records import Split
 
 PERCENTILES = (0, 50, 95, 100)
@@ -47,9 +48,9 @@ def describe(
                 for other in earlier[name]
             },
             "length": _lengths(*measure(split.queries["text"])),
-            "language": _languages(list(split.queries["text"])),
+            "language": languages(list(split.queries["text"])),
         }
-    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": _languages(sample)}
+    corpus = {"documents": len(words), "length": _lengths(words, characters), "language": languages(sample)}
     return {
         "corpus": corpus,
         "splits": parts,
@@ -72,9 +73,9 @@ def lengths(splits: Mapping[str, Split], words: Sequence[int], characters: Seque
         "document_words": words,
         "query_words": query_words,
     }
-    percentiles = np.arange(101)
-    table = {name: np.percentile(values or [0], percentiles).astype(int) for name, values in columns.items()}
-    return pd.DataFrame({"percentile": percentiles} | table)
+    percents = np.arange(101)
+    table = {name: np.percentile(values or [0], percents).astype(int) for name, values in columns.items()}
+    return pd.DataFrame({"percentile": percents} | table)
 
 
 def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[str, int]]:
@@ -82,12 +83,10 @@ def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[
 
 
 def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
-    if not len(values):
-        return {}
-    return {f"p{percentile}": int(np.percentile(values, percentile)) for percentile in PERCENTILES}
+    return {name: int(value) for name, value in percentiles(values, PERCENTILES).items()}
 
 
-def _languages(texts: Sequence[str]) -> dict[str, float]:
+def languages(texts: Sequence[str]) -> dict[str, float]:
     """Guess the languages of an even sample; return the shares of the three most common ISO 639-1 codes."""
     sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
     if not sample:

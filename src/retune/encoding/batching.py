@@ -14,7 +14,7 @@ LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # tokens in a batch per thread; more are no faster
 CPU_MIN_TOKENS = 512  # tokens in a batch; below this, no batch is batch-invariant on a CPU
 LOG = logging.getLogger(__name__)
-Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 
 class Batching:
@@ -40,7 +40,7 @@ class Batching:
         """Return the result of `token_batches` for this token budget."""
         return token_batches(lengths, self.token_budget)
 
-    def fill(self, rows: list[Row], length: int) -> list[Row]:
+    def fill(self, rows: list[Item], length: int) -> list[Item]:
         """Fill up a batch by repeating its first row: to a full batch, or as far as `measure` found necessary."""
         size = max(1, self.token_budget // length)
         if self._min_tokens is not None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,8 +29,8 @@ KEYS_A_QUERY = 500
 STORE_EVERY_S = 2.0  # a killed process loses this much; storing less often is no faster
 LOCK_TIMEOUT_S = 60.0  # other processes lock the file for milliseconds only
 FLOAT = np.dtype("<f4")
-Stored = tuple[bytes, int]  # a vector, and whether its text was cut
-DAMAGE = {  # SQLITE_ERROR: the tables are not ours, unless our SQL is wrong
+Result = TypeVar("Result")
+DAMAGE = {  # SQLITE_ERROR: as our SQL is right, the tables must be wrong
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_FORMAT,
@@ -41,7 +42,7 @@ DAMAGE = {  # SQLITE_ERROR: the tables are not ours, unless our SQL is wrong
 
 @dataclass(frozen=True)
 class Entry:
-    """The description of one file.
+    """The description of one file of the cache.
 
     Attributes:
         key: The model's `fingerprint`, 64 hexadecimal digits: the file's name, and part of every text's key.
@@ -54,6 +55,14 @@ class Entry:
     model: str
     role: str
     dim: int
+
+
+@dataclass(frozen=True)
+class StoredVector:
+    """The bytes of a text's vector, and whether the text was cut."""
+
+    vector: bytes
+    is_cut: bool
 
 
 class EmbeddingCache:
@@ -72,7 +81,7 @@ class EmbeddingCache:
         self._connection: sqlite3.Connection | None = None
         self._queue: list[tuple[bytes, int, int, bytes]] = []
         self._stored_at = time.monotonic()
-        self._attempt(lambda connection: None)
+        self._attempt(lambda connection: None)  # opens the file
 
     def read(
         self, texts: Sequence[str], rows: Sequence[int], out: np.ndarray, is_cut: np.ndarray | None = None
@@ -92,13 +101,11 @@ class EmbeddingCache:
         found: set[int] = set()
         for start in range(0, len(keys), KEYS_A_QUERY):
             wanted = dict(zip(keys[start : start + KEYS_A_QUERY], rows[start : start + KEYS_A_QUERY], strict=True))
-            stored: dict[int, Stored] = {}
-            self._attempt(partial(self._select, wanted=wanted, stored=stored))
-            if stored:
-                vectors, cuts = zip(*stored.values(), strict=True)
-                out[list(stored)] = np.frombuffer(b"".join(vectors), FLOAT).reshape(len(stored), -1)
+            if stored := self._attempt(partial(self._select, wanted=wanted)):
+                vectors = b"".join(item.vector for item in stored.values())
+                out[list(stored)] = np.frombuffer(vectors, FLOAT).reshape(len(stored), -1)
                 if is_cut is not None:
-                    is_cut[list(stored)] = cuts
+                    is_cut[list(stored)] = [item.is_cut for item in stored.values()]
                 found |= stored.keys()
         return [row for row in rows if row not in found]
 
@@ -138,24 +145,30 @@ class EmbeddingCache:
         model = bytes.fromhex(self._entry.key)
         return [hashlib.blake2b(text.encode(), digest_size=16, key=model).digest() for text in texts]
 
-    def _select(self, connection: sqlite3.Connection, wanted: dict[bytes, int], stored: dict[int, Stored]) -> None:
+    def _select(self, connection: sqlite3.Connection, wanted: dict[bytes, int]) -> dict[int, StoredVector]:
+        """Return the undamaged vectors stored under some keys, by the row that `wanted` gives each key."""
+        stored: dict[int, StoredVector] = {}
         marks = ",".join("?" * len(wanted))
         query = f"SELECT key, checksum, is_cut, vector FROM vectors WHERE key IN ({marks})"
         for key, checksum, is_cut, vector in connection.execute(query, list(wanted)):
             is_whole = isinstance(vector, bytes) and len(vector) == self._entry.dim * FLOAT.itemsize
             is_known = key in wanted and is_whole and isinstance(is_cut, int) and is_cut in (0, 1)
             if is_known and checksum == _checksum(key, is_cut, vector):
-                stored[wanted[key]] = vector, is_cut
+                stored[wanted[key]] = StoredVector(vector, bool(is_cut))
+        return stored
 
     def _insert(self, connection: sqlite3.Connection) -> None:
         with connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", self._queue)
 
-    def _attempt(self, action: Callable[[sqlite3.Connection], None]) -> None:
-        """Run an action on the file. If the file is damaged, try once more with a new one; then stop using it."""
+    def _attempt(self, action: Callable[[sqlite3.Connection], Result]) -> Result | None:
+        """Return the result of an action on the file, or None if the file is unusable.
+
+        If the file is damaged, the action is tried once more on a new one; if that fails, the file is unusable.
+        """
         for is_last in (False, True):
             if not self._is_usable:
-                return
+                return None
             try:
                 self._connection = self._connection or self._connect()
                 return action(self._connection)
@@ -168,6 +181,7 @@ class EmbeddingCache:
                     LOG.warning("%s: damaged (%s); moved aside, so its texts are encoded again", self.path, error)
                     with suppress(OSError):
                         _move_aside(self.path)
+        return None
 
     def _connect(self) -> sqlite3.Connection:
         if not self.path.exists():

@@ -19,7 +19,7 @@ from retune.encoding.fingerprint import ModelFiles, Role, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
-from retune.encoding.workers import Batch, Forward, Processes
+from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
 
@@ -34,7 +34,10 @@ class Encoder:
     not depend on the other texts or their order, and the embedding cache can return it later.
 
     Attributes:
+        device: The device that the model runs on.
+        dtype: The number format of its weights.
         batching: Forms its batches.
+        pool: The processes that share the work if there are many texts; None: this process does it all.
         truncated: How many texts were cut to the maximum length so far, by role; repeated texts count repeatedly.
     """
 
@@ -56,12 +59,12 @@ class Encoder:
         """
         self.encoding = encoding
         self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
-        self.device = self._lazy.device
+        self.device, self.dtype = self._lazy.device, self._lazy.dtype
         self.batching = Batching(compute, self.device)
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._cache_settings = compute.cache
         self._files = files
-        self._processes: Processes | None = None
+        self.pool: WorkerPool | None = None
 
     @classmethod
     def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
@@ -77,7 +80,7 @@ class Encoder:
         encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
         if len(devices) > 1:
-            encoder._processes = Processes(partial(_load_forward, folder, compute, model.dtype), devices)
+            encoder.pool = WorkerPool(partial(_load_forward, folder, compute, model.dtype), devices)
         LOG.info("%s: encoding on %s in %s", folder, device.type, str(model.dtype).removeprefix("torch."))
         return encoder
 
@@ -107,20 +110,24 @@ class Encoder:
         """Return (documents, dim) float32 unit vectors; `ids` and errors as for queries."""
         return self._encode(Texts.of([self.encoding.document_prefix + text for text in texts], "documents", ids))
 
+    def tokenize(self, inputs: Sequence[str], role: Role) -> tuple[list[list[int]], list[bool]]:
+        """Return the token ids of each input, prompts and prefixes included, and whether it was cut."""
+        return self._tokenizer.tokenize(inputs, role)
+
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
         """Return the token ids of `query_inputs`, with the query suffix, which survives truncation."""
-        return self._tokenizer.tokenize(inputs, "queries")[0]
+        return self.tokenize(inputs, "queries")[0]
 
     def tokenize_documents(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of documents, with the document prefix."""
-        return self._tokenizer.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
+        return self.tokenize([self.encoding.document_prefix + text for text in texts], "documents")[0]
 
     def _encode(self, inputs: Texts) -> np.ndarray:
         """Encode each distinct text once."""
         embeddings = np.zeros((len(inputs.texts), self._dim(inputs.role)), dtype=np.float32)
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
         left = list(range(len(inputs.texts)))
-        with self._processes or nullcontext():
+        with self.pool or nullcontext():
             while left:  # repeats only after the device ran out of memory
                 left = self._encode_rows(inputs, left, embeddings, is_cut)
         if count := int(is_cut[inputs.rows].sum()):
@@ -137,7 +144,7 @@ class Encoder:
                 return []
             if cache:
                 cache.check_dim(self._model_dim)
-            token_ids, is_cut[missing] = self._tokenizer.tokenize([inputs.texts[row] for row in missing], inputs.role)
+            token_ids, is_cut[missing] = self.tokenize([inputs.texts[row] for row in missing], inputs.role)
             done: set[int] = set()
             for batch, vectors in self._run_batches(inputs, missing, token_ids):
                 embeddings[batch] = vectors
@@ -152,14 +159,14 @@ class Encoder:
         """Yield the rows of each batch and their vectors, until all are done or the device runs out of memory."""
         if not all(token_ids):
             raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
-        self.batching.measure(self._model[0])
+        self.batching.measure(self.model[0])
         batches = self.batching.batches([len(ids) for ids in token_ids])
         filled = (
             (self.batching.fill([token_ids[member] for member in members], length), length)
             for members, length in batches
         )
-        processes = self._processes if len(rows) >= MIN_TEXTS else None
-        done = processes.map(filled) if processes else map(self._forward_or_none, filled)
+        pool = self.pool if len(rows) >= MIN_TEXTS else None
+        done = pool.map(filled) if pool else map(self._forward_or_none, filled)
         with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
             for (members, length), vectors in zip(batches, done, strict=True):
                 if vectors is None:
@@ -177,7 +184,7 @@ class Encoder:
 
     def _key(self, files: ModelFiles, role: Role) -> str:
         budget = self.batching.token_budget
-        return fingerprint(files, self.encoding, role, dtype=self._lazy.dtype, device=self.device, token_budget=budget)
+        return fingerprint(files, self.encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
 
     def _dim(self, role: Role) -> int:
         """Return the dimensions of the vectors, from the cache if possible; otherwise the model is needed anyway."""
@@ -185,32 +192,34 @@ class Encoder:
             return self._model_dim
         return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
 
-    def _forward_or_none(self, batch: Batch) -> np.ndarray | None:
+    def _forward_or_none(self, batch: TokenBatch) -> np.ndarray | None:
         """Return the vectors of a batch; None if the device runs out of memory."""
         try:
-            return self._forward(*batch)
+            return self.forward(*batch)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return None
 
     @torch.inference_mode()
-    def _forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
-        self._model.eval()
+    def forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
+        """Return the vectors of one batch, (texts, dim) float32, after padding it to a length."""
+        self.model.eval()
         features = self._tokenizer.features(token_ids, length, self.device)
-        vectors = self._model(features)["sentence_embedding"].float()
+        vectors = self.model(features)["sentence_embedding"].float()
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
     @property
-    def _model(self) -> SentenceTransformer:
+    def model(self) -> SentenceTransformer:
+        """The model, which is loaded on first use."""
         return self._lazy.model
 
     @property
     def _model_dim(self) -> int:
-        return int(self._model.get_embedding_dimension() or 0)
+        return int(self.model.get_embedding_dimension() or 0)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return Tokenizer(self._model.tokenizer, self.encoding)
+        return Tokenizer(self.model.tokenizer, self.encoding)
 
 
 def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:

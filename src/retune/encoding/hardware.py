@@ -69,7 +69,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """
     if dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
-    return torch.bfloat16 if _has_fast_bfloat16(device) else torch.float32
+    return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
 
 
 def tune_memory(device: torch.device, num_kernels: int = FEW_KERNELS) -> None:
@@ -104,7 +104,8 @@ def release_memory(device: torch.device) -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether the hardware multiplies bfloat16 matrices fast."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":

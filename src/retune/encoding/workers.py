@@ -13,12 +13,12 @@ import torch
 
 from retune.core.errors import InputError
 
-Batch = tuple[list[list[int]], int]  # token ids, and the length they are padded to
-Forward = Callable[[Batch], np.ndarray | None]  # returns a batch's vectors; None: out of memory
+TokenBatch = tuple[list[list[int]], int]  # token ids, and the length they are padded to
+Forward = Callable[[TokenBatch], np.ndarray | None]  # returns a batch's vectors; None: out of memory
 AHEAD = 2  # batches queued per process
 
 
-class _Process:
+class _Worker:
     """The state of one process of the pool."""
 
     load: Callable[[str], Forward]
@@ -29,11 +29,15 @@ class _Process:
         return self.load(self.device)
 
 
-_process = _Process()
+_worker = _Worker()
 
 
-class Processes:
-    """A pool of processes, which start with the first batch and end with the `with` block."""
+class WorkerPool:
+    """A pool of processes, which start with the first batch and end with the `with` block.
+
+    Attributes:
+        load: Loads the model in each process.
+    """
 
     def __init__(self, load: Callable[[str], Forward], devices: Sequence[str]) -> None:
         """Describe the pool; no process starts yet.
@@ -42,16 +46,16 @@ class Processes:
             load: Loads the model; pickled, and called with the device in each process with its first batch.
             devices: Such as `cuda:0`: one process for each; a device may be listed twice.
         """
-        self._load, self._devices = load, list(devices)
+        self.load, self._devices = load, list(devices)
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> "WorkerPool":
         context = multiprocessing.get_context("spawn")  # CUDA cannot be used after a fork
         devices: Any = context.SimpleQueue()
         for device in self._devices:
             devices.put(device)
         self._pool = ProcessPoolExecutor(
-            len(self._devices), context, initializer=_start, initargs=(self._load, devices, torch.get_num_threads())
+            len(self._devices), context, initializer=_start, initargs=(self.load, devices, torch.get_num_threads())
         )
         return self
 
@@ -60,7 +64,7 @@ class Processes:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
 
-    def map(self, batches: Iterable[Batch]) -> Iterator[np.ndarray | None]:
+    def map(self, batches: Iterable[TokenBatch]) -> Iterator[np.ndarray | None]:
         """Yield the result of `Forward` for each batch, in order.
 
         Raises:
@@ -99,8 +103,8 @@ class Processes:
 def _start(load: Callable[[str], Forward], devices: Any, num_threads: int) -> None:
     """Take one of the devices; the model is loaded later, with the first batch, whose result can carry an error."""
     torch.set_num_threads(num_threads)
-    _process.load, _process.device = load, devices.get()
+    _worker.load, _worker.device = load, devices.get()
 
 
-def _run(batch: Batch) -> np.ndarray | None:
-    return _process.forward(batch)
+def _run(batch: TokenBatch) -> np.ndarray | None:
+    return _worker.forward(batch)

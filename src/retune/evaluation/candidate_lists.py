@@ -1,29 +1,29 @@
-"""Queries that come with a list of documents to put in order, instead of a corpus to search."""
+"""Candidate lists: each query ranks its judged documents instead of the corpus, as in a reranking task."""
 
 import numpy as np
 import pandas as pd
 
 from retune.core.records import Split
-from retune.retrieval.retriever import Found, Retriever
+from retune.retrieval.retriever import Ranking, Retriever
 
 
 def contested(split: Split) -> Split:
-    """Return the queries whose judged documents hold an irrelevant one: where all are relevant any order is right."""
+    """Return the queries with an irrelevant judged document; if all are relevant, any order is right."""
     irrelevant = split.qrels[split.qrels["relevance"] <= 0]
     is_kept = split.queries["query_id"].isin(irrelevant["query_id"])
     return Split(split.queries[is_kept].reset_index(drop=True), split.qrels, split.scores)
 
 
-def rank_candidates(retriever: Retriever, doc_ids: pd.Series, split: Split) -> Found:
-    """Rank each query's own judged documents, all of them; equal scores keep corpus order.
+def rank_candidates(retriever: Retriever, doc_ids: pd.Series, split: Split) -> Ranking:
+    """Rank all judged documents of each query; documents with equal scores keep corpus order.
 
     Args:
-        retriever: Scores pairs.
-        doc_ids: The corpus's ids in order of position.
-        split: The queries, in the retriever's order, and their judgments.
+        retriever: The retriever, which scores pairs.
+        doc_ids: The ids of the corpus, in the order of positions.
+        split: The queries, in the order of the retriever, and their judgments.
 
     Returns:
-        As many columns as the longest list has documents.
+        Rankings with one column for each document of the longest list.
     """
     rows = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(split.qrels["query_id"]))
     positions = pd.Index(doc_ids).get_indexer(pd.Index(split.qrels["doc_id"]))
@@ -37,6 +37,6 @@ def rank_candidates(retriever: Retriever, doc_ids: pd.Series, split: Split) -> F
     counts = np.bincount(rows, minlength=size)
     columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     shape = size, int(counts.max(initial=0))
-    found = Found(np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64))
-    found.scores[rows, columns], found.positions[rows, columns] = scores, positions
-    return found
+    ranking = Ranking(np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64))
+    ranking.scores[rows, columns], ranking.positions[rows, columns] = scores, positions
+    return ranking

@@ -1,4 +1,4 @@
-"""Measure a model on a data set's test split: what it finds, and how good that is."""
+"""Evaluate a model on a data set's test split: rank documents for each query, and score the rankings."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +14,20 @@ from retune.evaluation.exclusions import drop, read_excluded, same_ids, without
 from retune.evaluation.metrics import mean_scores, score_lists, score_ranking
 from retune.evaluation.pair_scores import pair_scores
 from retune.params.eval import Measuring
-from retune.retrieval.retriever import Found, Retriever, VectorRetriever, load_retriever
+from retune.retrieval.retriever import Ranking, Retriever, VectorRetriever, load_retriever
 from retune.retrieval.trec_runs import run_table
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What is known of one model on one data set.
+class Evaluation:
+    """The result of evaluating one model on one data set.
 
     Attributes:
-        per_query: `query_id` and a column per metric.
-        means: Of every metric; `search_recall` of an approximate search; of candidate lists `queries_left_out`.
-        run: What was found, as `run_table` returns it.
-        pair_scores: Cosines of relevant and of random pairs; empty for a model without vectors.
+        per_query: `query_id` and one column per metric.
+        means: The mean of every metric; also `search_recall` if the search is approximate, and `queries_left_out` if
+            candidate lists are ranked.
+        run: The documents retrieved for each query, as returned by `run_table`.
+        pair_scores: Cosine similarities of relevant and of random pairs; empty if the model has no vectors.
     """
 
     per_query: pd.DataFrame
@@ -35,71 +36,70 @@ class Cell:
     pair_scores: dict[str, Any]
 
 
-def measure(model: Path, dataset: Path, params: Measuring, compute: Compute, *, excluded: Path, seed: int) -> Cell:
-    """Rank the corpus, or each query's own candidates, for every test query, and score the ranking.
+def measure(
+    model: Path, dataset: Path, params: Measuring, compute: Compute, *, excluded: Path, seed: int
+) -> Evaluation:
+    """Rank the corpus, or each query's list of candidates, for every test query, and score the rankings.
 
     Args:
         model: A model directory, or that of BM25.
-        dataset: A data set's folder; its name is looked for in `judged_only`.
-        params: Cut-offs and how to rank.
-        compute: For encoding.
-        excluded: Folder of a user's lists of documents that a query may not find.
-        seed: Of random pairs and of the sample that measures a search.
+        dataset: A data set's folder; candidate lists are ranked if `judged_only` contains its name.
+        params: The cut-offs and the search.
+        compute: The hardware for encoding.
+        excluded: The folder of a user's tables of excluded documents.
+        seed: The seed of the random pairs, and of the sample on which the recall of a search is measured.
 
     Raises:
-        InputError: There is nothing to rank, or the model, the search, a cut-off or a list do not fit.
+        InputError: There is no query to rank for, or the model, the search, a cut-off or a table of excluded
+            documents does not fit the data set.
     """
     corpus, test = read_corpus(dataset), read_split(dataset, "test")
     if test.queries.empty:
         raise InputError(f"{dataset.name}: expected test queries, got none; give it some (convert.{dataset.name}.test)")
-    forbidden = read_excluded(excluded, dataset.name, test.queries["query_id"], corpus["doc_id"])
+    pairs = read_excluded(excluded, dataset.name, test.queries["query_id"], corpus["doc_id"])
     if params.exclude_same_id:
-        forbidden = pd.concat([forbidden, same_ids(test.queries["query_id"], corpus["doc_id"])]).drop_duplicates()
+        pairs = pd.concat([pairs, same_ids(test.queries["query_id"], corpus["doc_id"])]).drop_duplicates()
     is_listed = dataset.name in params.judged_only
-    asked = _with_lists(test, dataset.name, forbidden) if is_listed else test
+    asked = _with_lists(test, dataset.name, pairs) if is_listed else test
     retriever = load_retriever(model, corpus, asked.queries, compute, dims=params.dims)
     doc_ids = corpus["doc_id"]
     if is_listed:
-        found = rank_candidates(retriever, doc_ids, asked)
+        ranking = rank_candidates(retriever, doc_ids, asked)
     else:
-        found = _rank_corpus(retriever, doc_ids, asked.queries["query_id"], forbidden, params, seed)
-    judged = replace(asked, qrels=test.qrels)  # also what may not be found counts as relevant
-    per_query = (score_lists if is_listed else score_ranking)(found.positions, doc_ids, judged, params.ks)
+        ranking = _rank_corpus(retriever, doc_ids, asked.queries["query_id"], pairs, params, seed)
+    judged = replace(asked, qrels=test.qrels)  # an excluded document that is relevant counts as not found
+    per_query = (score_lists if is_listed else score_ranking)(ranking.positions, doc_ids, judged, params.ks)
     means = mean_scores(per_query)
-    if found.recall is not None:
-        means["search_recall"] = round(found.recall, DECIMALS)
+    if ranking.recall is not None:
+        means["search_recall"] = round(ranking.recall, DECIMALS)
     if is_listed:
         means["queries_left_out"] = len(test.queries) - len(asked.queries)
     cosines = pair_scores(retriever, doc_ids, judged, seed=seed) if isinstance(retriever, VectorRetriever) else {}
-    return Cell(
-        per_query,
-        means,
-        run_table(found.scores, found.positions, asked.queries["query_id"], doc_ids),
-        cosines,
-    )
+    run = run_table(ranking.scores, ranking.positions, asked.queries["query_id"], doc_ids)
+    return Evaluation(per_query, means, run, cosines)
 
 
 def _rank_corpus(
     retriever: Retriever,
     doc_ids: pd.Series,
     query_ids: pd.Series,
-    forbidden: pd.DataFrame,
+    excluded: pd.DataFrame,
     params: Measuring,
     seed: int,
-) -> Found:
-    """Find each query's documents up to the last cut-off, but for those it may not find."""
+) -> Ranking:
+    """Rank documents for each query down to the largest cut-off, without the excluded documents."""
     depth = max(params.ks)
-    most = int(forbidden["query_id"].value_counts().max()) if len(forbidden) else 0
-    found = retriever.top_k(depth + most, params.search, seed=seed)
-    return drop(found, forbidden, query_ids, doc_ids, depth) if most else found
+    most_excluded = int(excluded["query_id"].value_counts().max()) if len(excluded) else 0
+    ranking = retriever.top_k(depth + most_excluded, params.search, seed=seed)
+    return drop(ranking, excluded, query_ids, doc_ids, depth) if most_excluded else ranking
 
 
-def _with_lists(test: Split, dataset: str, forbidden: pd.DataFrame) -> Split:
-    """Return the queries that have a list with something to tell apart, and these lists as judgments."""
-    asked = contested(replace(test, qrels=without(test.qrels, forbidden)))
+def _with_lists(test: Split, dataset: str, excluded: pd.DataFrame) -> Split:
+    """Return the queries whose order of candidates can be right or wrong; their judgments are the candidate lists."""
+    asked = contested(replace(test, qrels=without(test.qrels, excluded)))
     if asked.queries.empty:
         raise InputError(
             f"params.yaml: eval.judged_only: expected data sets whose test queries have documents judged irrelevant "
-            f"(relevance 0), got {dataset!r} without; take it off"
+            f"(relevance 0), got {dataset!r}, which has none; remove it from the list"
         )
     return asked

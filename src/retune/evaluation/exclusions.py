@@ -1,4 +1,4 @@
-"""Documents that a query may not find: that of its own id, and those of a user's list."""
+"""Excluded documents, which a query never finds: the document with its id, and those in a user's table."""
 
 from pathlib import Path
 
@@ -7,25 +7,25 @@ import pandas as pd
 
 from retune.core.errors import InputError
 from retune.reading.user_tables import read_user_table
-from retune.retrieval.retriever import Found
+from retune.retrieval.retriever import Ranking
 
 COLUMNS = ["query_id", "doc_id"]
 
 
 def read_excluded(folder: Path, dataset: str, query_ids: pd.Series, doc_ids: pd.Series) -> pd.DataFrame:
-    """Read a user's lists for a data set's test queries, `<dataset>.csv` with a row for each pair.
+    """Read a user's table of excluded documents for a data set, `<dataset>.csv`, with one row per pair.
 
     Args:
-        folder: Of the lists; a data set without a file has none.
-        dataset: Its name.
-        query_ids: Of all its test queries.
-        doc_ids: Of its corpus.
+        folder: The folder of the tables; without a file, a data set has no excluded documents.
+        dataset: The name of the data set.
+        query_ids: The ids of all its test queries.
+        doc_ids: The ids of its corpus.
 
     Returns:
         `query_id`, `doc_id`, each pair once.
 
     Raises:
-        InputError: It is no CSV of these columns, or names a query or a document that there is not.
+        InputError: The file is not CSV with these columns, or contains an unknown query or document.
     """
     path = folder / f"{dataset}.csv"
     if not path.is_file():
@@ -44,9 +44,9 @@ def read_excluded(folder: Path, dataset: str, query_ids: pd.Series, doc_ids: pd.
 
 
 def same_ids(query_ids: pd.Series, doc_ids: pd.Series) -> pd.DataFrame:
-    """Return a pair for each query that has the id of a document."""
-    own = query_ids[query_ids.isin(doc_ids)]
-    return pd.DataFrame({"query_id": own, "doc_id": own})
+    """Return a pair of query and document for each id that both have."""
+    shared = query_ids[query_ids.isin(doc_ids)]
+    return pd.DataFrame({"query_id": shared, "doc_id": shared})
 
 
 def without(pairs: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
@@ -55,25 +55,25 @@ def without(pairs: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
     return pairs[~is_excluded]
 
 
-def drop(found: Found, excluded: pd.DataFrame, query_ids: pd.Series, doc_ids: pd.Series, depth: int) -> Found:
-    """Take the excluded documents out of rankings.
+def drop(ranking: Ranking, excluded: pd.DataFrame, query_ids: pd.Series, doc_ids: pd.Series, depth: int) -> Ranking:
+    """Remove the excluded documents from rankings.
 
     Args:
-        found: Rankings deep enough that `depth` documents are left.
-        excluded: `query_id`, `doc_id`; of queries and documents that there are.
-        query_ids: Of the rows of `found`.
-        doc_ids: Of the positions in it.
-        depth: Columns to keep.
+        ranking: The rankings, deep enough that `depth` documents remain.
+        excluded: `query_id`, `doc_id`, both known.
+        query_ids: The ids of the queries, in the order of the rows.
+        doc_ids: The ids of the corpus, in the order of positions.
+        depth: The number of columns to keep.
     """
     rows = pd.Index(query_ids).get_indexer(pd.Index(excluded["query_id"]))
     positions = pd.Index(doc_ids).get_indexer(pd.Index(excluded["doc_id"]))
     size = len(doc_ids)
-    keys = np.where(found.positions < 0, -1, found.positions + np.arange(len(query_ids))[:, None] * size)
+    keys = np.where(ranking.positions < 0, -1, ranking.positions + np.arange(len(query_ids))[:, None] * size)
     is_excluded = np.isin(keys, rows * size + positions)
-    order = np.argsort(is_excluded, axis=1, kind="stable")[:, :depth]  # those excluded go last
-    scores = np.where(is_excluded, -np.inf, found.scores).astype(np.float32)
-    return Found(
+    order = np.argsort(is_excluded, axis=1, kind="stable")[:, :depth]  # excluded documents last
+    scores = np.where(is_excluded, -np.inf, ranking.scores).astype(np.float32)
+    return Ranking(
         np.take_along_axis(scores, order, axis=1),
-        np.take_along_axis(np.where(is_excluded, -1, found.positions), order, axis=1),
-        found.recall,
+        np.take_along_axis(np.where(is_excluded, -1, ranking.positions), order, axis=1),
+        ranking.recall,
     )

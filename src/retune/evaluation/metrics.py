@@ -10,15 +10,15 @@ from retune.core.records import DECIMALS, Split
 
 METRICS = ("ndcg", "map", "recall", "precision", "mrr", "hit")
 METRIC_KEY = re.compile(rf"({'|'.join(METRICS)})_at_([1-9][0-9]*)")
-UNCUT = ("map", "mrr")  # also without a cut-off, of whole candidate lists
-BLOCK = 2**20  # ranks looked at together
+UNCUT = ("map", "mrr")  # for candidate lists, also computed without a cut-off
+BLOCK = 2**20  # ranks compared at once, to limit memory
 
 
 def parse_metric(key: str) -> tuple[str, int]:
     """Split a metric key such as `ndcg_at_10` into name and cut-off.
 
     Raises:
-        InputError: Not a metric key.
+        InputError: It is not a metric key.
     """
     match = METRIC_KEY.fullmatch(key)
     if match is None:
@@ -29,19 +29,24 @@ def parse_metric(key: str) -> tuple[str, int]:
 def score_ranking(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: list[int]) -> pd.DataFrame:
     """Score a ranking against the judgments.
 
-    With g_i the grade at rank i (0 unless relevant) and R the relevant documents of the query:
-    ndcg: sum of g_i / log2(i + 1) over that of the ideal order; map: precision at each relevant rank up to k,
-    summed, over R; recall: relevant found over R; precision: relevant found over k; mrr: 1 / first relevant
-    rank; hit: 1 if any is found.
+    Let g_i be the grade of the document at rank i (0 unless it is relevant), and R the number of the query's relevant
+    documents. Up to rank k,
+
+    - ndcg is the sum of g_i / log2(i + 1), divided by the same sum for the ideal order;
+    - map is the sum of the precision at each rank with a relevant document, divided by R;
+    - recall is the number of relevant documents, divided by R;
+    - precision is the number of relevant documents, divided by k;
+    - mrr is 1 / (the first rank with a relevant document), or 0;
+    - hit is 1 if there is a relevant document, or 0.
 
     Args:
-        ranking: Document positions, closest first, (queries, depth); -1 where a row ends early.
-        doc_ids: The corpus's ids in order of position.
-        split: The queries, in the ranking's order, and their judgments.
-        ks: Cut-offs.
+        ranking: Positions of documents, best first, (queries, depth); -1 after the last document of a row.
+        doc_ids: The ids of the corpus, in the order of positions.
+        split: The queries, in the order of the rows, and their judgments.
+        ks: The cut-offs.
 
     Returns:
-        One row a query: `query_id` and a column per metric and k, such as `ndcg_at_10`.
+        One row per query: `query_id` and one column per metric and k, such as `ndcg_at_10`.
 
     Raises:
         InputError: A query has no relevant document.
@@ -76,7 +81,7 @@ def score_ranking(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: lis
 
 
 def score_lists(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: list[int]) -> pd.DataFrame:
-    """Score rankings of whole candidate lists: as `score_ranking`, and `map` and `mrr` without a cut-off."""
+    """Score rankings of whole candidate lists as `score_ranking` does, and add `map` and `mrr` without a cut-off."""
     depth = max(1, ranking.shape[1])
     whole = score_ranking(ranking, doc_ids, split, [depth])
     uncut = {name: whole[f"{name}_at_{depth}"] for name in UNCUT}
@@ -84,24 +89,24 @@ def score_lists(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: list[
 
 
 def mean_scores(scores: pd.DataFrame) -> dict[str, float]:
-    """Average per-query scores, to five decimals."""
+    """Return the mean of each metric over the queries, rounded to five decimals."""
     return {
         str(name): round(float(values.mean()), DECIMALS) for name, values in scores.drop(columns="query_id").items()
     }
 
 
 def _relevant(doc_ids: pd.Series, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return row of the query, position of the document (-1 outside the corpus) and grade, sorted by row."""
+    """Return each judgment's query row, document position (-1 outside the corpus) and grade, sorted by row."""
     relevant = split.qrels[split.qrels["relevance"] > 0].drop_duplicates(["query_id", "doc_id"], keep="last")
     row = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(relevant["query_id"]))
     position = pd.Index(doc_ids).get_indexer(pd.Index(relevant["doc_id"]))
     order = np.argsort(row, kind="stable")
-    order = order[np.count_nonzero(row < 0) :]  # judgments of queries that are not asked come first
+    order = order[np.count_nonzero(row < 0) :]  # judgments of queries outside the split come first
     return row[order], position[order], relevant["relevance"].to_numpy()[order]
 
 
 def _hits(ranking: np.ndarray, row: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which relevant documents are found and at which rank, from 0; sorted by row, then rank."""
+    """Return which judgments are found, and at which rank, counted from 0; sorted by row, then by rank."""
     hits, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     block = max(1, BLOCK // max(1, ranking.shape[1]))
     for start in range(0, len(row), block):
@@ -116,11 +121,11 @@ def _hits(ranking: np.ndarray, row: np.ndarray, position: np.ndarray) -> tuple[n
 
 
 def _numbers(row: np.ndarray) -> np.ndarray:
-    """Count the members of each row from 0; rows are sorted."""
+    """Number the members of each row from 0; `row` is sorted."""
     return np.arange(len(row)) - np.searchsorted(row, row)
 
 
 def _discounted_gain(row: np.ndarray, rank: np.ndarray, grade: np.ndarray, k: int, size: int) -> np.ndarray:
-    """Sum grades over the logarithm of their rank, (size,)."""
+    """Return each query's sum of grades divided by the logarithm of their rank, (size,)."""
     is_top = rank < k
     return np.bincount(row[is_top], grade[is_top] / np.log2(rank[is_top] + 2), minlength=size)

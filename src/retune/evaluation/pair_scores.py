@@ -1,33 +1,34 @@
-"""How close a model puts queries to their relevant documents, and to any: the floor that tuning may raise."""
+"""Cosine similarities of queries with relevant and with random documents; tuning may raise the latter."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retune.core.records import DECIMALS, Split
+from retune.core.distributions import histogram, percentiles, rounded
+from retune.core.records import Split
 from retune.core.seeds import generator
 from retune.retrieval.retriever import VectorRetriever
 
-RANDOM_PAIRS = 10  # of a query
+RANDOM_PAIRS = 10  # per query
 PERCENTILES = (5, 50, 95)
-BIN = 0.025  # of a cosine; the same bins for every model, so that shares compare
+BIN = 0.025  # width of a bin of the histogram, the same for every model, so that shares can be compared
 
 
 def pair_scores(retriever: VectorRetriever, doc_ids: pd.Series, split: Split, *, seed: int) -> dict[str, Any]:
-    """Return the cosines of queries with relevant documents, and with ten drawn at random, as numbers for Git.
+    """Summarise the cosine similarities of queries with their relevant documents, and with ten random documents.
 
     A query's random documents depend on the seed, its id and the corpus, never on the model.
 
     Args:
-        retriever: Has the vectors.
-        doc_ids: The corpus's ids in order of position.
-        split: The queries, in the retriever's order, and their judgments.
-        seed: Of the draws.
+        retriever: The retriever with the vectors.
+        doc_ids: The ids of the corpus, in the order of positions.
+        split: The queries, in the order of the retriever, and their judgments.
+        seed: The seed of the random documents.
 
     Returns:
-        `positives` and `random_pairs`, each with `mean`, `p5`, `p50` and `p95`, empty without a pair; `histogram`:
-        rows of `score`, the middle of a bin, and the shares of `positives` and `random_pairs` in it.
+        `positives` and `random_pairs`, each with `mean`, `p5`, `p50` and `p95`, or empty if there is no pair; and
+        `histogram`, a row per bin: `score`, its middle, and the shares of `positives` and `random_pairs` in it.
     """
     relevant = split.qrels[split.qrels["relevance"] > 0]
     rows = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(relevant["query_id"]))
@@ -36,41 +37,49 @@ def pair_scores(retriever: VectorRetriever, doc_ids: pd.Series, split: Split, *,
     rows, positions = rows[is_known], positions[is_known]
     scores = {
         "positives": retriever.score(rows, positions),
-        "random_pairs": retriever.score(*_at_random(split.queries["query_id"], rows, positions, len(doc_ids), seed)),
+        "random_pairs": retriever.score(*random_pairs(split.queries["query_id"], rows, positions, len(doc_ids), seed)),
     }
     return {name: _summary(values) for name, values in scores.items()} | {"histogram": _histogram(scores)}
 
 
-def _at_random(
+def random_pairs(
     query_ids: pd.Series, rows: np.ndarray, positions: np.ndarray, num_documents: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw documents for each query but its relevant ones, (rows, positions); fewer in a small corpus."""
+    """Draw ten documents for each query that are not relevant to it, or fewer if the corpus is small.
+
+    Args:
+        query_ids: The ids of the queries; each is the name of a random generator.
+        rows: The row of the query in each relevant pair, (pairs,).
+        positions: The position of the document in each relevant pair, (pairs,).
+        num_documents: The size of the corpus.
+        seed: The seed of all draws.
+
+    Returns:
+        The row of the query and the position of the document in each random pair.
+    """
     order = np.argsort(rows, kind="stable")
     relevant = np.split(positions[order], np.searchsorted(rows[order], np.arange(1, len(query_ids))))
-    drawn = []
-    for query_id, own in zip(query_ids, relevant, strict=True):
+    samples = []
+    for query_id, to_avoid in zip(query_ids, relevant, strict=True):
         rng = generator(seed, f"random documents of {query_id}")
-        size = min(RANDOM_PAIRS + len(own), num_documents)
-        one = rng.choice(num_documents, size=size, replace=False)
-        drawn.append(one[~np.isin(one, own)][:RANDOM_PAIRS])
-    return np.repeat(np.arange(len(drawn)), [len(one) for one in drawn]), np.concatenate(drawn)
+        size = min(RANDOM_PAIRS + len(to_avoid), num_documents)
+        sample = rng.choice(num_documents, size=size, replace=False)
+        samples.append(sample[~np.isin(sample, to_avoid)][:RANDOM_PAIRS])
+    return np.repeat(np.arange(len(samples)), [len(sample) for sample in samples]), np.concatenate(samples)
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
-    numbers = {"mean": values.mean(dtype=np.float64)}
-    numbers |= {f"p{percent}": np.percentile(values, percent) for percent in PERCENTILES}
-    return {name: round(float(number), DECIMALS) for name, number in numbers.items()}
+    return rounded({"mean": float(values.mean(dtype=np.float64))} | percentiles(values, PERCENTILES))
 
 
 def _histogram(scores: dict[str, np.ndarray]) -> list[dict[str, float]]:
-    """Return the shares of scores in each bin, from the lowest that holds one to the highest."""
+    """Return a histogram from the lowest bin that contains a score to the highest."""
     bins = {name: np.floor(values / BIN).astype(np.int64) for name, values in scores.items()}
-    every = np.concatenate(list(bins.values()))
-    rows = []
-    for number in range(every.min(), every.max() + 1) if len(every) else ():
-        shares = {name: float((of == number).sum() / max(len(of), 1)) for name, of in bins.items()}
-        row = {"score": (number + 0.5) * BIN} | shares
-        rows.append({name: round(value, DECIMALS) for name, value in row.items()})
-    return rows
+    used = np.concatenate(list(bins.values()))
+    if not len(used):
+        return []
+    first, size = used.min(), used.max() - used.min() + 1
+    counts = {name: np.bincount(numbers - first, minlength=size) for name, numbers in bins.items()}
+    return histogram((first + np.arange(size) + 0.5) * BIN, counts)

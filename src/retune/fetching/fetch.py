@@ -96,7 +96,7 @@ def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
 def _locate(params: Fetch, where: str) -> Path:
     """Return a local folder with the model, downloading it if necessary."""
     if params.package is not None:
-        return _package_folder(params.package, where)
+        return package_folder(params.package, where)
     if params.path is not None:
         folder = Path(params.path)
         if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
@@ -111,7 +111,8 @@ def _locate(params: Fetch, where: str) -> Path:
         raise InputError(f"{where}: {params.repo} at {params.revision} could not be downloaded: {reason}") from None
 
 
-def _package_folder(package: str, where: str) -> Path:
+def package_folder(package: str, where: str) -> Path:
+    """Return the only folder with weights in an installed package."""
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{where}.package: expected an installed package, got {package!r}; install it with pip")

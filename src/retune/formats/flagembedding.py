@@ -81,7 +81,7 @@ def _documents(row: dict[str, Any], key: str, query_id: str, relevance: int, whe
     if (ids := row.get(f"{key}_ids")) is None:
         yield from judge(query_id, texts, relevance, place, scores)
     else:
-        yield from judge_ids(query_id, (texts_in(ids, f"{place}_ids"), texts), relevance, place, scores)
+        yield from judge_ids(query_id, texts_in(ids, f"{place}_ids"), texts, relevance, place, scores)
 
 
 def _grades(row: dict[str, Any], where: str) -> Iterable[int]:

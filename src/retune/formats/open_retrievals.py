@@ -14,7 +14,7 @@ from pydantic import model_validator
 from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.source_records import Judgment, Query, Record, titled
-from retune.reading.tables import Row, read_split_rows, unread_tables
+from retune.reading.tables import TableRow, read_split_rows, unread_tables
 from retune.reading.values import columns_in, number_in, text_in, texts_in
 
 
@@ -57,7 +57,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         yield from _judged(row, query_id, str(params.document_key), relevance, label)
 
 
-def _positives(row: Row, params: Params) -> Iterator[Record]:
+def _positives(row: TableRow, params: Params) -> Iterator[Record]:
     """Yield the query of a pair or triplet and its judged documents."""
     columns_in(row.values, [params.query_key], row.where)
     yield Query(row.name, row.values[params.query_key], row.where, row.split)
@@ -66,7 +66,7 @@ def _positives(row: Row, params: Params) -> Iterator[Record]:
             yield from _judged(row, row.name, key, relevance, None)
 
 
-def _judged(row: Row, query_id: str, key: str, relevance: int, score: float | None) -> Iterator[Record]:
+def _judged(row: TableRow, query_id: str, key: str, relevance: int, score: float | None) -> Iterator[Record]:
     """Yield the documents at a key and their judgments."""
     columns_in(row.values, [key], row.where)
     value: Any = row.values[key]

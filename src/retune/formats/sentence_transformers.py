@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.source_records import Dropped, Query, Record, judge
-from retune.reading.tables import Row, read_split_rows, unread_tables
+from retune.reading.tables import TableRow, read_split_rows, unread_tables
 from retune.reading.values import number_in, numbers_in, shown, text_in
 
 LABELS = ("label", "labels", "score", "scores")
@@ -58,7 +58,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             yield from _labelled(row, columns, query_id, params.relevant_from)
 
 
-def _columns(row: Row) -> Columns:
+def _columns(row: TableRow) -> Columns:
     """Determine the columns of a split from its first row."""
     names = [name for name in row.values if name not in LABELS]
     labels = [name for name in row.values if name in LABELS]
@@ -68,7 +68,7 @@ def _columns(row: Row) -> Columns:
     return Columns(names[0], names[1:], labels[0] if labels else None)
 
 
-def _check_columns(row: Row, columns: Columns, params: Params) -> None:
+def _check_columns(row: TableRow, columns: Columns, params: Params) -> None:
     """Check that a row has no other columns than the first row, and that labels and `relevant_from` agree."""
     known = [columns.query, *columns.documents, *([columns.label] if columns.label else [])]
     if unknown := [name for name in row.values if name not in known]:
@@ -85,7 +85,7 @@ def _check_columns(row: Row, columns: Columns, params: Params) -> None:
         )
 
 
-def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
+def _tuple(row: TableRow, columns: Columns, query_id: str) -> Iterator[Record]:
     """Yield the documents of a pair, triplet or longer tuple, and their scores if there are any."""
     place = f"{row.where}: {columns.label}"
     scores = numbers_in(row.values.get(columns.label), place) if columns.label else None
@@ -102,7 +102,7 @@ def _tuple(row: Row, columns: Columns, query_id: str) -> Iterator[Record]:
         yield from judge(query_id, [text], int(position == 0), f"{row.where}: {shown(name)}", score)
 
 
-def _labelled(row: Row, columns: Columns, query_id: str, relevant_from: float) -> Iterator[Record]:
+def _labelled(row: TableRow, columns: Columns, query_id: str, relevant_from: float) -> Iterator[Record]:
     """Yield the document or documents of a row with labels."""
     documents, label = row.values.get(columns.documents[0]), row.values.get(columns.label or "")
     if len(columns.documents) > 1:

@@ -16,7 +16,7 @@ from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.raw_files import SPLIT_NAMES, split_named
 from retune.reading.source_records import Dropped, Query, Record, judge, judge_ids
-from retune.reading.tables import Row, read_split_rows, unread_tables
+from retune.reading.tables import TableRow, read_split_rows, unread_tables
 from retune.reading.values import columns_in, number_in, texts_in
 
 
@@ -63,7 +63,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         yield from _documents(row, first.query_id, params)
 
 
-def _query(row: Row, params: Params) -> Query:
+def _query(row: TableRow, params: Params) -> Query:
     split = row.split
     if params.split is not None:
         value = row.values[params.split]
@@ -86,38 +86,37 @@ def _query(row: Row, params: Params) -> Query:
     )
 
 
-def _optional(row: Row, name: str | None) -> Any:
+def _optional(row: TableRow, name: str | None) -> Any:
     """Return the value in a column, or None if it is missing: "" in CSV, NaN in JSON written by pandas."""
     value = None if name is None else row.values[name]
     return None if value == "" or value != value else value
 
 
-def _documents(row: Row, query_id: str, params: Params) -> Iterator[Record]:
+def _documents(row: TableRow, query_id: str, params: Params) -> Iterator[Record]:
     """Yield the documents of a row and their judgments."""
     scores, relevance = None, 1
     if params.score is not None:
         scores = [number_in(row.values[params.score], f"{row.where}: {params.score}")]
         relevance = int(params.relevant_from is None or scores[0] >= params.relevant_from)
     ids = None if params.positive_id is None else row.values[params.positive_id]
-    yield from _judged(row, query_id, params.positive, relevance, (ids, scores))
+    yield from _judged(row, query_id, params.positive, relevance, ids, scores)
     for name in params.negatives:
         if row.values[name] == "":
             yield Dropped("empty negative")
         else:
-            yield from _judged(row, query_id, name, 0, (None, None))
+            yield from _judged(row, query_id, name, 0)
 
 
 def _judged(
-    row: Row, query_id: str, column: str, relevance: int, ids_and_scores: tuple[Any, list[float] | None]
+    row: TableRow, query_id: str, column: str, relevance: int, ids: Any = None, scores: list[float] | None = None
 ) -> Iterator[Record]:
-    """Yield the documents in one column of a row and their judgments."""
-    ids, scores = ids_and_scores
+    """Yield the documents in one column of a row and their judgments; `ids` and `scores` as in `judge_ids`."""
     value, place = row.values[column], f"{row.where}: {column}"
     if isinstance(value, dict) and ids is not None:
         raise InputError(f"{place}: expected texts because positive_id names their ids, got an object with ids")
     if isinstance(value, dict):
-        yield from judge_ids(query_id, (list(value), list(value.values())), relevance, place, scores)
+        yield from judge_ids(query_id, list(value), list(value.values()), relevance, place, scores)
     elif ids is not None:
-        yield from judge_ids(query_id, (texts_in(ids, place), texts_in(value, place)), relevance, place, scores)
+        yield from judge_ids(query_id, texts_in(ids, place), texts_in(value, place), relevance, place, scores)
     else:
         yield from judge(query_id, texts_in(value, place), relevance, place, scores)

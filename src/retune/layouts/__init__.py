@@ -1,1 +1,1 @@
-"""How do other tools want a data set? One module per layout, which defines `LACKS` and `write`."""
+"""Which layouts do other tools expect? One module per layout; each defines `LACKS` and `write`."""

@@ -1,7 +1,7 @@
-"""Write a data set or a mined set in a layout that other tools read; each layout is a module beside this one.
+"""Write a data set or a mined set in a layout that other tools read.
 
-A layout's `LACKS` names what it has no place for. Its `write` fills a folder and returns the numbers of other things
-left out. The format of the same name reads the layout back.
+Each layout is a module: its `LACKS` names what the layout has no place for, and its `write` fills a folder and returns
+the numbers of other things left out. The format of the same name reads the layout back.
 """
 
 import importlib

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retune.core.distributions import percentiles, rounded
+from retune.core.records import DECIMALS
 from retune.mining.candidates import UNRANKED
-from retune.mining.inputs import Inputs, flatten
+from retune.mining.inputs import MiningInputs, flatten
 from retune.mining.outcome import Outcome
 from retune.mining.score_distribution import score_distribution
 from retune.params.mine import Mine
@@ -15,7 +17,7 @@ PERCENTILES = (5, 50, 95)
 SUSPECTS = 20
 
 
-def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
+def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
     """Return the negatives most likely to be false: those that score furthest above their query's lowest positive.
 
     Returns:
@@ -42,7 +44,7 @@ def suspects(inputs: Inputs, outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
+def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
     """Return counts, shares, percentiles and the distribution of scores, without any texts."""
     negatives = outcome.negatives
     per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
@@ -65,16 +67,16 @@ def audit(inputs: Inputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
         "outside_limits": dict(outcome.outside),
         "search_recall": outcome.recall,
         "texts_truncated": dict(outcome.truncated),
-        "positive_score": _percentiles(outcome.positives),
-        "negative_score": _percentiles(negatives.score),
-        "random_score": _percentiles(outcome.random_pairs),
-        "negative_rank": _percentiles(ranks),
+        "positive_score": rounded(percentiles(outcome.positives, PERCENTILES)),
+        "negative_score": rounded(percentiles(negatives.score, PERCENTILES)),
+        "random_score": rounded(percentiles(outcome.random_pairs, PERCENTILES)),
+        "negative_rank": rounded(percentiles(ranks, PERCENTILES)),
         "score_distribution": score_distribution(outcome.positives, negatives.score, outcome.random_pairs),
         "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
     }
 
 
-def _lowest_positives(inputs: Inputs, outcome: Outcome) -> np.ndarray:
+def _lowest_positives(inputs: MiningInputs, outcome: Outcome) -> np.ndarray:
     """Return the position of each query's lowest-scoring positive, by row."""
     rows, positions = flatten(inputs.positives)
     order = np.lexsort((outcome.positives, rows))
@@ -82,10 +84,4 @@ def _lowest_positives(inputs: Inputs, outcome: Outcome) -> np.ndarray:
 
 
 def _share(marks: np.ndarray) -> float | None:
-    return round(float(marks.mean()), 5) if len(marks) else None
-
-
-def _percentiles(values: np.ndarray) -> dict[str, float]:
-    if not len(values):
-        return {}
-    return {f"p{percent}": round(float(np.percentile(values, percent)), 5) for percent in PERCENTILES}
+    return round(float(marks.mean()), DECIMALS) if len(marks) else None

@@ -9,7 +9,7 @@ UNRANKED = -1
 
 
 @dataclass(frozen=True)
-class Candidates:
+class NegativeCandidates:
     """Pairs of a query and a document that may become its negative; all arrays are (pairs,).
 
     Attributes:
@@ -29,24 +29,24 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.query)
 
-    def take(self, chosen: np.ndarray) -> "Candidates":
+    def take(self, chosen: np.ndarray) -> "NegativeCandidates":
         """Return the candidates at given positions, or those where a mask is true."""
-        return Candidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return NegativeCandidates(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @classmethod
-    def of(cls, query: np.ndarray, document: np.ndarray, rank: np.ndarray | None = None) -> "Candidates":
+    def of(cls, query: np.ndarray, document: np.ndarray, rank: np.ndarray | None = None) -> "NegativeCandidates":
         """Return candidates without scores; their keys keep the given order."""
         pairs = len(query)
         rank = np.full(pairs, UNRANKED) if rank is None else rank
         return cls(query, document, rank, np.zeros(pairs, np.float32), np.arange(pairs, dtype=float))
 
     @classmethod
-    def join(cls, pieces: Sequence["Candidates"]) -> "Candidates":
+    def join(cls, pieces: Sequence["NegativeCandidates"]) -> "NegativeCandidates":
         """Concatenate several sets of candidates."""
         return cls(*(np.concatenate([getattr(piece, field.name) for piece in pieces]) for field in fields(cls)))
 
 
-def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: int) -> Candidates:
+def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: int) -> NegativeCandidates:
     """Return the documents whose best rank in any ranking is in [first, stop), each once.
 
     Args:
@@ -59,7 +59,7 @@ def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: i
     ranks = [np.broadcast_to(np.arange(head.shape[1]), head.shape) for head in heads]
     document, rank = np.concatenate(heads, axis=1).ravel(), np.concatenate(ranks, axis=1).ravel()
     query = np.repeat(rows, sum(head.shape[1] for head in heads))
-    candidates = Candidates.of(query, document, rank).take(document >= 0)
+    candidates = NegativeCandidates.of(query, document, rank).take(document >= 0)
     if len(rankings) > 1:  # each document at its best rank
         candidates = candidates.take(np.lexsort((candidates.rank, candidates.document, candidates.query)))
         is_repeat = (np.diff(candidates.query) == 0) & (np.diff(candidates.document) == 0)
@@ -69,7 +69,7 @@ def ranked(rankings: Sequence[np.ndarray], rows: np.ndarray, first: int, stop: i
 
 def at_random(
     rows: np.ndarray, rngs: Mapping[int, np.random.Generator], heads: np.ndarray, *, size: int, num_documents: int
-) -> Candidates:
+) -> NegativeCandidates:
     """Draw documents from the whole corpus, except those at the head of the query's ranking.
 
     Args:
@@ -83,4 +83,4 @@ def at_random(
     for row, head in zip(rows.tolist(), heads, strict=True):
         sample = rngs[row].choice(num_documents, size=min(size, num_documents), replace=False)
         samples.append(sample[~np.isin(sample, head)])
-    return Candidates.of(np.repeat(rows, [len(sample) for sample in samples]), np.concatenate(samples))
+    return NegativeCandidates.of(np.repeat(rows, [len(sample) for sample in samples]), np.concatenate(samples))

@@ -123,7 +123,7 @@ class CrossEncoderScorer:
 
     def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their scores, until all are done or the device runs out of memory."""
-        tokens = self._tokenize([pairs[row] for row in rows])
+        tokens = self.tokenize([pairs[row] for row in rows])
         for members, length in self.batching.batches([len(features["input_ids"]) for features in tokens]):
             self.batching.measure(self._model)
             scores = self._forward_or_none([tokens[member] for member in members], length)
@@ -133,7 +133,7 @@ class CrossEncoderScorer:
             _check_finite(scores, [pairs[row] for row in batch])
             yield batch, scores
 
-    def _tokenize(self, pairs: list[Pair]) -> list[Tokens]:
+    def tokenize(self, pairs: list[Pair]) -> list[Tokens]:
         """Tokenise pairs; a pair that is too long loses tokens at the end of its longer text."""
         chunks = (pairs[start : start + TOKENIZER_CHUNK] for start in range(0, len(pairs), TOKENIZER_CHUNK))
         return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
@@ -164,13 +164,13 @@ class CrossEncoderScorer:
     def _forward_or_none(self, tokens: list[Tokens], length: int) -> np.ndarray | None:
         """Return the scores of a batch, after filling it up; None if the device runs out of memory."""
         try:
-            return self._forward(self.batching.fill(tokens, length), length)[: len(tokens)]
+            return self.forward(self.batching.fill(tokens, length), length)[: len(tokens)]
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return None
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[Tokens], length: int) -> np.ndarray:
+    def forward(self, tokens: list[Tokens], length: int) -> np.ndarray:
         """Return (pairs, 1) scores."""
         features = self._model.tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
         logits = self._model(features.to(self._lazy.device))["scores"].float()

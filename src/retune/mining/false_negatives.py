@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from retune.mining.candidates import Candidates
-from retune.mining.inputs import Inputs, flatten
+from retune.mining.candidates import NegativeCandidates
+from retune.mining.inputs import MiningInputs, flatten
 from retune.text.near_duplicates import NearDuplicates, shingles
 from retune.text.words import normal_form, words
 
@@ -21,7 +21,7 @@ class FalseNegatives:
     (`near_duplicate`). Texts are the same if their `normal_form` is.
     """
 
-    def __init__(self, inputs: Inputs, near_duplicate: float | None) -> None:
+    def __init__(self, inputs: MiningInputs, near_duplicate: float | None) -> None:
         """Prepare the rules.
 
         Args:
@@ -52,15 +52,15 @@ class FalseNegatives:
             }
         )
 
-    def reject(self, candidates: Candidates, rejected: Counter[str], *, near: bool) -> Candidates:
+    def reject(self, candidates: NegativeCandidates, rejected: Counter[str], *, near: bool) -> NegativeCandidates:
         """Return the candidates that no rule rejects.
 
         Args:
-            candidates: Candidates of any queries.
+            candidates: NegativeCandidates of any queries.
             rejected: Counts candidates by the first rule that rejects them; updated in place.
             near: Whether near-duplicates are rejected too.
         """
-        rules: dict[str, Callable[[Candidates], np.ndarray]] = {
+        rules: dict[str, Callable[[NegativeCandidates], np.ndarray]] = {
             "positive": lambda pairs: self._is_in(self._positive, pairs.query, pairs.document),
             "positive_of_equal_query": lambda pairs: self._is_of_text(self._of_text, pairs, pairs.document),
             "text_of_positive": lambda pairs: self._is_of_text(
@@ -93,7 +93,7 @@ class FalseNegatives:
         indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.asarray(keys[indices] == wanted)
 
-    def _is_of_text(self, keys: np.ndarray, pairs: Candidates, numbers: np.ndarray) -> np.ndarray:
+    def _is_of_text(self, keys: np.ndarray, pairs: NegativeCandidates, numbers: np.ndarray) -> np.ndarray:
         """Mark the pairs whose number belongs to the text of their query."""
         return self._is_in(keys, self._query_codes[pairs.query], numbers)
 

@@ -3,13 +3,13 @@
 import numpy as np
 
 from retune.core.errors import InputError
-from retune.mining.inputs import Inputs, flatten
+from retune.mining.inputs import MiningInputs, flatten
 
 
 class GivenScores:
     """Looks up the score that a person or a teacher model gave a judged pair."""
 
-    def __init__(self, inputs: Inputs, dataset: str) -> None:
+    def __init__(self, inputs: MiningInputs, dataset: str) -> None:
         """Take the scores of a data set.
 
         Raises:

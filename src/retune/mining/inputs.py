@@ -19,7 +19,7 @@ from retune.retrieval.cosines import pair_cosines
 
 
 @dataclass(frozen=True)
-class Inputs:
+class MiningInputs:
     """The queries that negatives are mined for, and the documents they are mined from.
 
     Attributes:
@@ -54,7 +54,7 @@ class Inputs:
 class PairScores:
     """Scores pairs of a query and a document with the scorer of the recipe."""
 
-    def __init__(self, inputs: Inputs, model: "Vectors | CrossEncoderScorer") -> None:
+    def __init__(self, inputs: MiningInputs, model: "Vectors | CrossEncoderScorer") -> None:
         """Take an encoder's vectors, or a cross-encoder."""
         self._inputs, self._model = inputs, model
 
@@ -74,7 +74,7 @@ class PairScores:
 class Vectors:
     """One encoder's vectors of the queries and the documents, computed on first use."""
 
-    def __init__(self, inputs: Inputs, encoder: Encoder) -> None:
+    def __init__(self, inputs: MiningInputs, encoder: Encoder) -> None:
         self._inputs, self._encoder = inputs, encoder
 
     @cached_property
@@ -95,7 +95,7 @@ class Vectors:
         return pair_cosines(self.queries, self.documents, rows, positions)
 
 
-def read_inputs(dataset: Path, pool: Path, params: Mine) -> Inputs:
+def read_inputs(dataset: Path, pool: Path, params: Mine) -> MiningInputs:
     """Read a recipe's data set and pool; if the folders are the same, the pool is the data set's corpus."""
     corpus, train = read_corpus(dataset), read_split(dataset, "train")
     return gather(corpus, train, None if pool == dataset else read_corpus(pool), params)
@@ -111,7 +111,7 @@ def load_models(ranker: Path, scorer: Path, compute: Compute) -> tuple[Encoder, 
     return encoder, Encoder.load(scorer, compute)
 
 
-def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> Inputs:
+def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> MiningInputs:
     """Turn a recipe's tables into rows and positions.
 
     Documents from another data set's pool are named `<pool>:<doc_id>`, so that equal ids do not clash.
@@ -148,7 +148,7 @@ def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params
         [_positions(of.get(query_id, []), places) for query_id in queries["query_id"]] for of in (relevant, irrelevant)
     )
     left_out = len(train.queries) - len(queries)
-    return Inputs(queries, documents, num_ranked, positives, judged, left_out, train.scores)
+    return MiningInputs(queries, documents, num_ranked, positives, judged, left_out, train.scores)
 
 
 def _documents(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> tuple[pd.DataFrame, int]:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,13 @@ from retune.core.errors import InputError
 from retune.core.records import Mined
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
-from retune.mining.candidates import Candidates, at_random, ranked
+from retune.mining.candidates import NegativeCandidates, at_random, ranked
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.false_negatives import FalseNegatives
 from retune.mining.given_scores import GivenScores
-from retune.mining.inputs import Inputs, PairScores, Vectors, flatten
-from retune.mining.outcome import JUDGED, RANDOM, Outcome, check_outcome
+from retune.mining.inputs import MiningInputs, PairScores, Vectors, flatten
+from retune.mining.offers import NOTHING, Offer
+from retune.mining.outcome import Outcome, check_outcome
 from retune.mining.rankings import Rankings
 from retune.mining.selection import sampling_keys, take_first, within_limits
 from retune.params.mine import Mine
@@ -30,13 +31,12 @@ CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
 SPARE = 4  # random documents drawn for each one wanted: some are positives or over a limit
 MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough
 RANDOM_PAIRS = 1000
-NOTHING = Candidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 Rngs = Mapping[int, np.random.Generator]
 
 
 def mine(
-    inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
+    inputs: MiningInputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, *, seed: int
 ) -> tuple[Mined, Outcome]:
     """Rank the pool for every query, and take negatives from ranges of ranks, within limits.
 
@@ -65,25 +65,16 @@ def mine(
             taken.append(miner.mine_block(block))
             progress.update(len(block))
     check_outcome(miner.outcome, params, len(rows))
-    negatives = Candidates.join(taken)
+    negatives = NegativeCandidates.join(taken)
     miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
     return _mined(inputs, miner.outcome, params.dataset), miner.outcome
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """Candidates from one origin: a range, the judgments, or random documents."""
-
-    origin: str
-    candidates: Candidates
-    is_drawn: bool = False  # at random, and in that order
 
 
 class _Miner:
     """Mines one block of queries after another."""
 
     def __init__(
-        self, inputs: Inputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
+        self, inputs: MiningInputs, ranker: Encoder, scorer: Encoder | CrossEncoderScorer, params: Mine, seed: int
     ) -> None:
         self.inputs, self.params, self.seed = inputs, params, seed
         vectors = Vectors(inputs, ranker)
@@ -107,14 +98,14 @@ class _Miner:
             if not isinstance(model, CrossEncoderScorer):
                 self.outcome.truncated.update(model.truncated)
 
-    def mine_block(self, rows: np.ndarray) -> Candidates:
+    def mine_block(self, rows: np.ndarray) -> NegativeCandidates:
         """Return the negatives of some queries."""
         ids, params = self.inputs.queries["query_id"], self.params
         rngs = {row: generator(self.seed, ids[row]) for row in rows.tolist()}
         taken = NOTHING
         if params.negatives_from in ("given", "scored") or (params.negatives_from == "mined" and params.keep_judged):
             queries, documents = flatten([self.inputs.judged[row] for row in rows])
-            offer = _Offer(JUDGED, Candidates.of(rows[queries], documents))
+            offer = Offer.judged(NegativeCandidates.of(rows[queries], documents))
             taken = self._take(offer, self._missing(taken), taken, rngs)
         if params.negatives_from == "mined":
             taken = self._take_ranges(rows, taken, rngs)
@@ -122,10 +113,10 @@ class _Miner:
         self.outcome.short += [str(ids[row]) for row in short]
         if params.shortage == "random":
             heads = np.zeros((len(short), 0), dtype=np.int64)
-            taken = self._take_random(RANDOM, short, heads, self._missing(taken), taken, rngs)
+            taken = self._take_random(Offer.filler(), short, heads, self._missing(taken), taken, rngs)
         return taken
 
-    def _take_ranges(self, rows: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+    def _take_ranges(self, rows: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
         """Add each range's share of the negatives still missing."""
         rankings = self.rankings.of(rows)
         counts = np.array([self.params.counts(missing) for missing in range(self.params.negatives + 1)])
@@ -133,15 +124,22 @@ class _Miner:
         for number, (first, stop, _) in enumerate(self.params.parts):
             if stop is None:
                 heads = np.concatenate([ranking[:, :first] for ranking in rankings], axis=1)
-                taken = self._take_random(f"[{first}, end)", rows, heads, wanted[:, number], taken, rngs)
+                offer = Offer.tail(first, self.params.limits)
+                taken = self._take_random(offer, rows, heads, wanted[:, number], taken, rngs)
             else:
-                offer = _Offer(f"[{first}, {stop})", ranked(rankings, rows, first, stop))
+                offer = Offer.slice(first, stop, ranked(rankings, rows, first, stop), self.params.limits)
                 taken = self._take(offer, wanted[:, number], taken, rngs)
         return taken
 
     def _take_random(
-        self, origin: str, rows: np.ndarray, heads: np.ndarray, wanted: np.ndarray, taken: Candidates, rngs: Rngs
-    ) -> Candidates:
+        self,
+        offer: Offer,
+        rows: np.ndarray,
+        heads: np.ndarray,
+        wanted: np.ndarray,
+        taken: NegativeCandidates,
+        rngs: Rngs,
+    ) -> NegativeCandidates:
         """Add random documents: from a small sample, then from a large one for queries that still lack some."""
         for size in (SPARE * (self.params.negatives + SPARE), MAX_DRAWN):
             is_short = wanted[rows] > 0
@@ -151,36 +149,35 @@ class _Miner:
             size += heads.shape[1]
             drawn = at_random(rows, rngs, heads, size=size, num_documents=self.inputs.num_ranked)
             before = len(taken)
-            taken = self._take(_Offer(origin, drawn, is_drawn=True), wanted, taken, rngs)
+            taken = self._take(replace(offer, candidates=drawn), wanted, taken, rngs)
             wanted = wanted - np.bincount(taken.query[before:], minlength=len(wanted))
         return taken
 
-    def _take(self, offer: _Offer, wanted: np.ndarray, taken: Candidates, rngs: Rngs) -> Candidates:
+    def _take(self, offer: Offer, wanted: np.ndarray, taken: NegativeCandidates, rngs: Rngs) -> NegativeCandidates:
         """Add the candidates of an offer that rules, limits and sampling select.
 
         Where neither limits nor sampling need scores, only the selected candidates are scored: cross-encoders are slow.
         """
         outcome, params = self.outcome, self.params
-        limits = None if offer.origin in (JUDGED, RANDOM) else params.limits  # none for these two
-        is_scored = limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
-        rejected = Counter[str]() if offer.origin == RANDOM else outcome.rejected  # most random ones are spare
+        is_scored = offer.limits is not None or (params.sampling != "uniform" and not offer.is_drawn)
+        rejected = outcome.rejected if offer.counts_rejected else Counter[str]()
         left = offer.candidates.take(wanted[offer.candidates.query] > 0)
-        left = self.rules.reject(left, rejected, near=offer.origin != JUDGED)
-        if offer.origin not in (JUDGED, RANDOM):
+        left = self.rules.reject(left, rejected, near=offer.rejects_near_duplicates)
+        if offer.counts_candidates:
             outcome.num_candidates += len(left)
         if is_scored:
             left = replace(left, score=self.score(left.query, left.document))
-        if limits is not None:
-            left = within_limits(left, outcome.lowest_positive, limits, outcome.outside)
+        if offer.limits is not None:
+            left = within_limits(left, outcome.lowest_positive, offer.limits, outcome.outside)
         if not offer.is_drawn:
             left = replace(left, key=sampling_keys(left, params, rngs))
         new = take_first(left, self.rules.text_codes, wanted, taken)
         if not is_scored:
             new = replace(new, score=self.score(new.query, new.document))
         outcome.origins[offer.origin] += len(new)
-        return Candidates.join([taken, new])
+        return NegativeCandidates.join([taken, new])
 
-    def _missing(self, taken: Candidates) -> np.ndarray:
+    def _missing(self, taken: NegativeCandidates) -> np.ndarray:
         """Return how many negatives each query still lacks, by row."""
         return self.params.negatives - np.bincount(taken.query, minlength=len(self.inputs.queries))
 
@@ -191,7 +188,7 @@ def _block_size(params: Mine, device: str) -> int:
     return max(1, min(tile, CANDIDATES_A_BLOCK // max(1, params.depth)))
 
 
-def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _random_pairs(inputs: MiningInputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows of queries and positions of documents that are not their positives."""
     rng = generator(seed, "random pairs")
     rows = rng.integers(len(inputs.queries), size=RANDOM_PAIRS)
@@ -201,7 +198,7 @@ def _random_pairs(inputs: Inputs, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scoring(
-    inputs: Inputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
+    inputs: MiningInputs, vectors: Vectors, ranker: Encoder, scorer: Encoder | CrossEncoderScorer
 ) -> Vectors | CrossEncoderScorer:
     if scorer is ranker:
         return vectors
@@ -212,7 +209,7 @@ def _starts(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.cumsum([0, *(len(array) for array in arrays)])[:-1]
 
 
-def _check_ranges(inputs: Inputs, params: Mine) -> None:
+def _check_ranges(inputs: MiningInputs, params: Mine) -> None:
     if params.negatives_from != "mined":
         return
     for first, stop, _ in params.parts:
@@ -225,7 +222,7 @@ def _check_ranges(inputs: Inputs, params: Mine) -> None:
             LOG.warning("range [%d, %d) is cut to the %d documents of the pool", first, stop, inputs.num_ranked)
 
 
-def _mined(inputs: Inputs, outcome: Outcome, dataset: str) -> Mined:
+def _mined(inputs: MiningInputs, outcome: Outcome, dataset: str) -> Mined:
     """Return positives and negatives together, with their texts."""
     ids = inputs.documents["doc_id"].to_numpy()
     negatives = outcome.negatives

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retune.core.errors import InputError
-from retune.mining.candidates import Candidates
+from retune.mining.candidates import NegativeCandidates
 from retune.params.mine import Mine
 
 LOG = logging.getLogger(__name__)
 
-JUDGED, RANDOM = "judged", "random"  # the origins of negatives that come from no range
 MANY = 0.9  # a larger share of candidates outside the limits gives a warning
 
 
@@ -34,7 +33,7 @@ class Outcome:
         short: The ids of queries with fewer negatives than wanted, before random ones are added.
     """
 
-    negatives: Candidates
+    negatives: NegativeCandidates
     positives: np.ndarray
     lowest_positive: np.ndarray
     random_pairs: np.ndarray

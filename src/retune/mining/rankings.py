@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from retune.mining.inputs import Inputs, Vectors
+from retune.mining.inputs import MiningInputs, Vectors
 from retune.params.mine import Mine
 from retune.params.search import Graph, InvertedLists
 from retune.retrieval.bm25 import Bm25
@@ -19,7 +19,9 @@ class Rankings:
         recall: The recall of the vector search; None if the search is exact.
     """
 
-    def __init__(self, inputs: Inputs, vectors: Vectors, params: Mine, *, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, inputs: MiningInputs, vectors: Vectors, params: Mine, *, device: torch.device, seed: int
+    ) -> None:
         """Index the documents.
 
         Args:

@@ -5,18 +5,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from retune.mining.candidates import Candidates
+from retune.mining.candidates import NegativeCandidates
 from retune.params.mine import Limits, Mine
 
 
-def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]) -> Candidates:
+def within_limits(
+    candidates: NegativeCandidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]
+) -> NegativeCandidates:
     """Return the candidates whose scores are within the limits.
 
     `percent_of_positive` is TopK-PercPos and `absolute_margin` is TopK-MarginPos of NV-Retriever (arXiv:2407.15831);
     the former is changed so that it also works for positives with scores below 0.
 
     Args:
-        candidates: Candidates with scores.
+        candidates: NegativeCandidates with scores.
         positive: The lowest score of each query's positives, by row of the query.
         limits: The limits; those that are None are ignored.
         rejected: Counts candidates by the first limit that rejects them; updated in place.
@@ -39,14 +41,14 @@ def within_limits(candidates: Candidates, positive: np.ndarray, limits: Limits, 
     return candidates
 
 
-def sampling_keys(candidates: Candidates, params: Mine, rngs: Mapping[int, np.random.Generator]) -> np.ndarray:
+def sampling_keys(candidates: NegativeCandidates, params: Mine, rngs: Mapping[int, np.random.Generator]) -> np.ndarray:
     """Return keys that sort each query's candidates in the order of sampling, (pairs,).
 
     Sampling by score draws without replacement, with weights exp(score / temperature), by the Gumbel-top-k trick
     (Kool et al., arXiv:1903.06059).
 
     Args:
-        candidates: Candidates with scores; those of a query are contiguous.
+        candidates: NegativeCandidates with scores; those of a query are contiguous.
         params: The recipe, which says how to sample.
         rngs: A generator for each query, by its row, used for that query's candidates only.
     """
@@ -63,11 +65,13 @@ def sampling_keys(candidates: Candidates, params: Mine, rngs: Mapping[int, np.ra
     return np.concatenate(keys) - candidates.score / params.sampling_temperature
 
 
-def take_first(candidates: Candidates, texts: np.ndarray, wanted: np.ndarray, taken: Candidates) -> Candidates:
+def take_first(
+    candidates: NegativeCandidates, texts: np.ndarray, wanted: np.ndarray, taken: NegativeCandidates
+) -> NegativeCandidates:
     """Return each query's first candidates by key, without repeating a text.
 
     Args:
-        candidates: Candidates with keys; equal keys keep their order.
+        candidates: NegativeCandidates with keys; equal keys keep their order.
         texts: A code for each document's text, by position; equal texts have equal codes.
         wanted: How many to take, by row of the query.
         taken: The candidates already taken, whose texts are not taken again.

@@ -72,7 +72,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def holds_array(path: Path) -> bool:
-    """Return whether the first character begins a JSON array; published file names do not tell arrays from lines."""
+    """Return whether the file begins with a JSON array, which the names of published files do not show."""
     with errors_by_line(path, lambda: 1), open_bytes(existing_file(path)) as file:
         start: bytes = file.peek(512)  # type: ignore[attr-defined]  # all that `open_bytes` returns has it
     return start.removeprefix(BOM).lstrip().startswith(b"[")

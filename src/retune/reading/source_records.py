@@ -106,7 +106,8 @@ def judge(
 
 def judge_ids(
     query_id: str,
-    documents: tuple[Sequence[Any], Sequence[Any]],
+    ids: Sequence[Any],
+    texts: Sequence[Any],
     relevance: int,
     where: str,
     scores: Sequence[float] | None = None,
@@ -115,7 +116,8 @@ def judge_ids(
 
     Args:
         query_id: The query.
-        documents: The ids and the texts.
+        ids: The ids of the documents.
+        texts: Their texts, in the same order.
         relevance: The relevance of all of these documents.
         where: File and line, for messages.
         scores: One score per text, or None.
@@ -123,7 +125,6 @@ def judge_ids(
     Raises:
         InputError: The numbers of ids, texts and scores differ.
     """
-    ids, texts = documents
     if len(ids) != len(texts) or (scores is not None and len(scores) != len(texts)):
         raise InputError(
             f"{where}: expected an id (and score, if any) for each of {len(texts)} texts, got {len(ids)} ids"

@@ -34,7 +34,7 @@ HEADER_NAMES = {
 """Column names, in lower case, by which the header of a qrels file or of a file of ids and texts is recognised."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row of a table.
 
     Attributes:
@@ -50,13 +50,13 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
 
-def read_split_rows(raw: Path) -> Iterator[Row]:
+def read_split_rows(raw: Path) -> Iterator[TableRow]:
     """Yield the rows of a table that is one file, or one file per split."""
     files = split_files(raw, *SUFFIXES)
     for split, path in files:
         prefix = f"{path.name.split('.')[0]}-" if len(files) > 1 else ""
         for number, (where, values) in enumerate(read_rows(path), start=1):
-            yield Row(f"{prefix}q{number}", split, where, values)
+            yield TableRow(f"{prefix}q{number}", split, where, values)
 
 
 def unread_tables(raw: Path) -> Dropped:

@@ -17,7 +17,7 @@ from retune.retrieval.cosines import pair_cosines
 from retune.retrieval.index import build_index, check_recall, recall
 
 
-class Found(NamedTuple):
+class Ranking(NamedTuple):
     """The documents found for each query, best first.
 
     Attributes:
@@ -57,7 +57,7 @@ class VectorRetriever:
         self.queries = _cut(encoder.encode_queries(texts, prompts, ids=query_ids), dims, query_ids)
         self._device = encoder.device
 
-    def top_k(self, k: int, search: Search, *, seed: int) -> Found:
+    def top_k(self, k: int, search: Search, *, seed: int) -> Ranking:
         """Return the `k` closest documents of each query, or all documents if there are fewer.
 
         Args:
@@ -69,7 +69,7 @@ class VectorRetriever:
             InputError: The settings do not fit the corpus, or the index misses too many neighbours.
         """
         find = build_index(self.documents, search, self._device)
-        found = Found(*find(self.queries, k))
+        found = Ranking(*find(self.queries, k))
         if not isinstance(search, InvertedLists | Graph):
             return found
         share = recall(find, self.queries, self.documents, k, seed=seed, device=self._device)
@@ -89,9 +89,9 @@ class WordRetriever:
         self._bm25 = Bm25(document_texts(corpus))
         self._queries = [str(text) for text in queries["text"]]
 
-    def top_k(self, k: int, search: Search, *, seed: int) -> Found:
+    def top_k(self, k: int, search: Search, *, seed: int) -> Ranking:
         """Return the `k` best documents of each query that share a word with it; `search` and `seed` are not used."""
-        return Found(*self._bm25.top_k(self._queries, k))
+        return Ranking(*self._bm25.top_k(self._queries, k))
 
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the score of each pair of a query and a document, (pairs,) float32; 0 if they share no word."""
