@@ -13,7 +13,6 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from peft import PeftModel
@@ -26,42 +25,14 @@ from retune.core.errors import InputError
 from retune.core.records import Mined, Split, write_mined
 from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model
-from retune.training import arguments, dev_scoring, finetune, trainer
+from retune.training import arguments, dev_scoring, finetune
 from retune.training.adapters import copy_whole
 from retune.training.dev_scoring import evaluate
-from retune.training.keeping import checkpoints, save
-from retune.training.keeping.checkpoints import newest_checkpoint, scratch_directory
+from retune.training.keeping import keeper, save
 from tests.support.parameters import COMPUTE, FINETUNE
 from tests.support.repository import REPOSITORY, WORDS
 from tests.support.training_task import corpus, mined, params, split, task
-
-LORA = {
-    "method": "lora",
-    "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "load_in_4bit": False, "target_modules": ["query", "value"]},
-}
-
-
-def train(base: Path, folder: Path, name: str = "model", **changes: object) -> pd.DataFrame:
-    """Run, and return the history."""
-    finetune.finetune(task(base, folder, **changes), folder / name, folder / f"{name}.tsv")
-    assert not list(folder.glob(".*"))  # no scratch is left
-    return pd.read_csv(folder / f"{name}.tsv", sep="\t")
-
-
-def dev_score(model: Path) -> float:
-    return float(evaluate(Encoder.load(model, COMPUTE), corpus(), split(), [3])["ndcg_at_3"].mean())
-
-
-def same_bytes(first: Path, second: Path) -> None:
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert Path("model.safetensors") in files
-    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
-    for file in files:
-        written = (first / file).read_bytes()
-        if file.name == "model-card.md":
-            for mark in ("# ", "/"):
-                written = written.replace(f"{mark}{first.name}".encode(), f"{mark}{second.name}".encode())
-        assert written == (second / file).read_bytes(), file
+from tests.support.trainings import LORA, check_resumed_after_kill, dev_score, same_bytes, scripted, train
 
 
 def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
@@ -72,22 +43,6 @@ def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -
     dev_scores = history["dev_ndcg_at_3"].dropna()
     assert dev_scores.index.tolist() == [2, 5, 8, 11]
     assert dev_score(tmp_path / "model") == pytest.approx(dev_scores.max(), abs=1e-5)
-
-
-def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch.Tensor]:
-    """Let dev scores be those given; return a list that fills with the weights scored."""
-    weights: list[torch.Tensor] = []
-    following = iter(scores)
-
-    def scorer(*args: object) -> object:
-        def score(model: SentenceTransformer) -> float:
-            weights.append(next(iter(model.parameters())).detach().clone())
-            return next(following)
-
-        return score
-
-    monkeypatch.setattr(finetune, "dev_scorer", scorer)
-    return weights
 
 
 @pytest.mark.parametrize(
@@ -135,7 +90,7 @@ def test_copies_made_for_dev_scores_do_not_pile_up(
         copies.append(weakref.ref(whole))
         return whole
 
-    monkeypatch.setattr(trainer, "copy_whole", copied)
+    monkeypatch.setattr(keeper, "copy_whole", copied)
     gc.disable()  # as good as: large models are few objects, so that it seldom looks for them
     try:
         train(tiny_model, tmp_path, epochs=4)
@@ -212,10 +167,6 @@ def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model
     assert (tmp_path / "first" / weights).read_bytes() != (tmp_path / "other" / weights).read_bytes()
 
 
-class KilledError(Exception):
-    """Stands for a signal, in the process."""
-
-
 @pytest.mark.parametrize(
     ("step", "changes"),
     [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (3, {"trainer": {"gradient_accumulation_steps": 2}})],
@@ -223,31 +174,7 @@ class KilledError(Exception):
 def test_killed_run_is_taken_up_with_the_same_bytes(
     step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
-    options = {"evaluate_steps": 2, **changes, "dropout": 0.1}
-    train(tiny_model, tmp_path, "undisturbed", **options)
-    killed = task(tiny_model, tmp_path, **options)
-    report = trainer.Progress.on_log
-
-    def kill(self: object, args: object, state: object, *rest: object, **options: object) -> None:
-        if state.global_step == step:
-            raise KilledError
-        report(self, args, state, *rest, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(trainer.Progress, "on_log", kill)
-        finetune.finetune(killed, tmp_path / "model", tmp_path / "model.tsv")
-    assert (tmp_path / ".model.training").exists() == (step > 1)
-    assert not (tmp_path / "model").exists()
-    steps: list[int] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            trainer.Progress, "on_log", lambda self, args, state, *rest, **options: steps.append(state.global_step)
-        )
-        train(tiny_model, tmp_path, **options)
-    assert steps[0] == step  # not from the beginning
-    same_bytes(tmp_path / "undisturbed", tmp_path / "model")
-    assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 @pytest.mark.parametrize("changes", [{}, LORA])
@@ -263,7 +190,7 @@ def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / 'src')]!r}\n"
-        "from pathlib import Path; from tests.training.test_finetune import train\n"
+        "from pathlib import Path; from tests.support.trainings import train\n"
         f"train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -278,41 +205,6 @@ def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     train(tiny_model, tmp_path, **options)
     assert "resuming from" in caplog.text
     same_bytes(tmp_path / "undisturbed", tmp_path / "model")
-
-
-def test_state_of_another_configuration_is_never_taken_up(tmp_path: Path) -> None:
-    for key in ("a" * 64, "b" * 64):
-        with pytest.raises(KilledError), scratch_directory(tmp_path / "model", key) as scratch:
-            assert newest_checkpoint(scratch) is None
-            whole = scratch / checkpoints.CHECKPOINTS / "checkpoint-3"
-            whole.mkdir(parents=True)
-            (whole / checkpoints.STATE).write_text("{}")
-            raise KilledError
-    assert [path.name for path in (tmp_path / ".model.training").iterdir()] == ["b" * 16]
-
-
-def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    for step, state in ((9, "{}"), (10, "{}"), (11, '{"global'), (12, None)):
-        folder = tmp_path / checkpoints.CHECKPOINTS / f"checkpoint-{step}"
-        folder.mkdir(parents=True)
-        if state is not None:
-            (folder / checkpoints.STATE).write_text(state)
-    found = newest_checkpoint(tmp_path)
-    assert found is not None
-    assert found.name == "checkpoint-10"
-    assert sorted(path.name for path in found.parent.iterdir()) == ["checkpoint-10", "checkpoint-9"]
-
-
-def test_key_differs_with_parameters_data_and_base(tiny_model: Path, tmp_path: Path) -> None:
-    plain = task(tiny_model, tmp_path / "a")
-    keys = [finetune._key(each) for each in (plain, task(tiny_model, tmp_path / "b"))]
-    assert keys[0] == keys[1]
-    keys.append(finetune._key(task(tiny_model, tmp_path / "a", learning_rate=1e-3)))
-    keys.append(finetune._key(task(tiny_model, tmp_path / "a", seed=9)))
-    keys.append(finetune._key(task(tiny_model, tmp_path / "b", dev=Split(split().queries.iloc[:5], split().qrels))))
-    (plain.mined / "more").write_text("x")
-    keys.append(finetune._key(plain))
-    assert len(set(keys)) == 5
 
 
 def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny_model: Path, tmp_path: Path) -> None:
@@ -402,7 +294,7 @@ def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path
 def test_killed_lora_run_is_taken_up_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_killed_run_is_taken_up_with_the_same_bytes(4, LORA, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **LORA)
 
 
 def test_target_modules_that_do_not_exist_are_named_with_those_that_do(tiny_model: Path, tmp_path: Path) -> None:

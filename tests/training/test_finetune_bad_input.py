@@ -26,7 +26,7 @@ from retune.training.batches.plan import Plan
 from retune.training.processes.trainer import TRAINED
 from tests.support.decoders import KINDS, save_decoder
 from tests.support.training_task import mined, params, task
-from tests.training.test_finetune import LORA, same_bytes, train
+from tests.support.trainings import LORA, same_bytes, train
 
 
 def fetch_from(folder: Path, values: dict[str, object], out: Path) -> None:

@@ -21,7 +21,7 @@ from retune.training.trainer import Collator
 from tests.support.decoders import KINDS, fetch_decoder
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, mined, params, task
-from tests.training.test_finetune import dev_score, same_bytes, train
+from tests.support.trainings import dev_score, same_bytes, train
 
 INSTRUCTION = "solve the graph: "
 LORA = {
@@ -100,7 +100,7 @@ def test_adapter_is_merged_into_the_base_as_saved_where_training_holds_it_in_4_b
                 values.copy_(values.round(decimals=2))
     coarse = copy_whole(model)[0].model.state_dict()
     assert any(not torch.allclose(values, expected[name]) for name, values in coarse.items())
-    monkeypatch.setattr(adapters, "_is_in_4bit", lambda transformer: True)
+    monkeypatch.setattr(adapters, "is_in_4bit", lambda transformer: True)
     state = torch.random.get_rng_state()
     whole = copy_whole(model)
     assert torch.equal(torch.random.get_rng_state(), state)

@@ -10,8 +10,9 @@ import pytest
 from retune.training import finetune
 from retune.training.batches.plan import Plan
 from retune.training.guide import Guide
+from retune.training.keeping.checkpoints import training_key
+from tests.support.examples import batches, numbered
 from tests.support.training_task import mined, params, task
-from tests.training.batches.test_plan import batches, made
 
 
 class Angles:
@@ -44,10 +45,10 @@ def test_documents_closer_than_the_positive_less_the_margin_are_left_out() -> No
 
 def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "retune")
-    examples = made([(0, 30), (10, 20), (90, 80)])  # angles of queries and of their positives
+    examples = numbered([(0, 30), (10, 20), (90, 80)])  # angles of queries and of their positives
     options = params(batch_size=3, hard_negatives=0)
     plan, guided = Plan(examples, options, seed=0), Plan(examples, options, seed=0)
-    guided.guide_by(Guide(Angles(), guided.queries, guided.documents, 0.0))
+    guided = guided.guided_by(Guide(Angles(), guided.queries, guided.documents, 0.0))
     before, after = plan.batch(0), guided.batch(0)
     for name in ("queries", "documents", "groups", "scores"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
@@ -66,14 +67,14 @@ def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.Log
 
 
 def test_mined_negatives_stay_and_random_documents_do_not() -> None:
-    examples = made([(0, 30), (90, 80)], negatives=[5, 10, 85])
+    examples = numbered([(0, 30), (90, 80)], negatives=[5, 10, 85])
     options = params(batch_size=2, hard_negatives=3, random_negatives=5, in_batch_negatives=False)
     plan = Plan(examples, options, seed=0)
-    plan.guide_by(Guide(Angles(), plan.queries, plan.documents, 0.0))
+    plan = plan.guided_by(Guide(Angles(), plan.queries, plan.documents, 0.0))
     batch = batches(plan)[0]
     assert np.take_along_axis(batch.is_compared, batch.groups, axis=1).all()
     few = Plan(examples, params(batch_size=2, hard_negatives=0, random_negatives=5, in_batch_negatives=False), seed=0)
-    few.guide_by(Guide(Angles(), few.queries, few.documents, 0.0))
+    few = few.guided_by(Guide(Angles(), few.queries, few.documents, 0.0))
     batch = few.batch(0)
     row = batch.queries.tolist().index(0)
     compared = {few.documents[at] for at in batch.documents[batch.is_compared[row]]}
@@ -100,7 +101,7 @@ def test_key_holds_the_guide_if_it_is_used(tiny_model: Path, tmp_path: Path) -> 
     (other / "more").write_text("x")
     for margin, is_same in ((None, True), (0.1, False)):
         run = task(tiny_model, tmp_path, guide_margin=margin)
-        assert (finetune._key(run) == finetune._key(replace(run, guide=other))) == is_same
+        assert (training_key(run) == training_key(replace(run, guide=other))) == is_same
 
 
 @pytest.mark.parametrize(

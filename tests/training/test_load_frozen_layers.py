@@ -10,10 +10,9 @@ from retune.core.errors import InputError
 from retune.models.directory import load_model
 from retune.training.load import freeze_layers
 from tests.support.decoders import KINDS, fetch_decoder
+from tests.support.encoders import random_encoder
 from tests.support.training_task import params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, train
-from tests.training.test_packing import encoder
+from tests.support.trainings import LORA, check_resumed_after_kill, train
 
 
 def trained_weights(base: Path, model: Path) -> set[str]:
@@ -64,22 +63,20 @@ def test_lower_layers_of_a_decoder_stay(
 def test_killed_run_is_taken_up_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
-        3, {"frozen_layers": 1}, tiny_model, tmp_path, monkeypatch
-    )
+    check_resumed_after_kill(3, tiny_model, tmp_path, monkeypatch, frozen_layers=1)
 
 
 @pytest.mark.parametrize("kind", ["mpnet", "deberta-v2"])
 def test_position_weights_that_all_layers_read_stay_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
     options = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]} if kind == "deberta-v2" else {}
-    model = encoder(kind, tiny_model, tmp_path / kind, **options)
+    model = random_encoder(kind, tiny_model, tmp_path / kind, **options)
     freeze_layers(model, 1)
     trained = {name for name, values in model.named_parameters() if values.requires_grad and "pooler" not in name}
     assert trained == {name for name, _ in model.named_parameters() if "encoder.layer.1." in name}
 
 
 def test_weights_that_a_model_never_trains_are_left_alone(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path / "bert")
+    model = random_encoder("bert", tiny_model, tmp_path / "bert")
     fixed = model[0].model.embeddings.position_embeddings.weight.requires_grad_(False)
     freeze_layers(model, 1)
     assert not fixed.requires_grad
@@ -87,7 +84,7 @@ def test_weights_that_a_model_never_trains_are_left_alone(tiny_model: Path, tmp_
 
 
 def test_layers_that_share_all_weights_cannot_be_frozen(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("albert", tiny_model, tmp_path / "albert", embedding_size=16)
+    model = random_encoder("albert", tiny_model, tmp_path / "albert", embedding_size=16)
     with pytest.raises(InputError, match="frozen_layers: expected 0, as the model has no list of its layers, got 1"):
         freeze_layers(model, 1)
 

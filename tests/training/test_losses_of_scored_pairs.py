@@ -22,9 +22,9 @@ from retune.training import finetune
 from retune.training.batches.plan import Plan
 from retune.training.losses import RankingLoss, cosent
 from tests.support.conversion import convert_raw
+from tests.support.loss_batch import DOCUMENTS, QUERIES, features, gradients
 from tests.support.parameters import COMPUTE, recipe
 from tests.support.training_task import corpus, params, split, task
-from tests.training.test_losses import DOCUMENTS, QUERIES, features, gradients
 
 COSENT = {"loss": "cosent", "hard_negatives": 0, "in_batch_negatives": False}
 

@@ -12,7 +12,7 @@ from retune.training import finetune
 from retune.training.load import load_for_training
 from retune.training.memory import is_out_of_memory, memory_advice, peak_gb
 from tests.support.training_task import params, task
-from tests.training.test_finetune import LORA, train
+from tests.support.trainings import LORA, train
 
 CPU_ERROR = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
 

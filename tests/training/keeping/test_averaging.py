@@ -10,8 +10,7 @@ from retune.models.directory import load_model
 from retune.training.keeping.averaging import RunningMean, move_towards
 from retune.training.keeping.checkpoints import CHECKPOINTS
 from tests.support.training_task import first_weights, params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, scripted, train
+from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
 
 def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
@@ -40,7 +39,7 @@ def test_killed_run_keeps_the_share_of_its_first_base(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"averaging": {"base_weight": 0.5}, "checkpoint": "last"}
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
@@ -71,7 +70,7 @@ def test_killed_run_averages_as_if_it_had_not_been(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"averaging": {"from_epoch": 1}, "checkpoint": "last"}
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, changes, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> None:

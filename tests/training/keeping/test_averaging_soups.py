@@ -10,8 +10,7 @@ from retune.models.directory import load_model
 from retune.training.batches.plan import Plan
 from retune.training.keeping.averaging import epoch_of_model
 from tests.support.training_task import first_weights, params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, scripted, train
+from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
 SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
@@ -63,9 +62,7 @@ def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
 def test_killed_soup_is_taken_up_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
-        step, SOUP | {"evaluate_steps": None}, tiny_model, tmp_path, monkeypatch
-    )
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **SOUP | {"evaluate_steps": None})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from retune.models.directory import load_model
 from retune.params.fetch import Fetch
 from retune.training import finetune
 from tests.support.training_task import mined, task
-from tests.training.test_finetune import LORA, scripted
+from tests.support.trainings import LORA, scripted
 
 WORDS_DATA = Origin("data", "words", "CC-BY-4.0", "made | for a test", "any")
 

@@ -30,7 +30,7 @@ from retune.training.dev_scoring import evaluate
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
 from tests.support.training_task import corpus, mined, params, split, task
-from tests.training.test_finetune import same_bytes
+from tests.support.trainings import same_bytes
 
 PROMPT, SUFFIX = "<instruct>Find the text that begins so.", "\n<response>"
 ICL = {

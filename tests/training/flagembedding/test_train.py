@@ -20,9 +20,10 @@ from retune.core.records import write_mined
 from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model
 from retune.training import finetune
+from retune.training.keeping.checkpoints import training_key
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, mined, params, split, task
-from tests.training.test_finetune import LORA, dev_score, same_bytes, train
+from tests.support.trainings import LORA, dev_score, same_bytes, train
 
 ENGINE = {"engine": "flagembedding"}
 
@@ -97,7 +98,7 @@ def test_directory_gives_plain_sentence_transformers_the_vectors_of_flagembeddin
 def test_run_writes_the_same_bytes_again_also_after_it_was_killed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         if name == "second":  # what a killed run leaves
-            key = finetune._key(task(tiny_model, tmp_path, seed=seed, dropout=0.1, **ENGINE))
+            key = training_key(task(tiny_model, tmp_path, seed=seed, dropout=0.1, **ENGINE))
             shutil.copytree(tmp_path / "first", tmp_path / ".second.training" / key[:16] / "kept")
             (tmp_path / ".second.training" / key[:16] / "train.jsonl").write_text("{}")
         train(tiny_model, tmp_path, name, seed=seed, dropout=0.1, **ENGINE)
