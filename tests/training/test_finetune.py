@@ -1,4 +1,4 @@
-"""What a run writes: the model kept, its history, the same bytes again, also after it was killed."""
+"""Training: which model is written, its history, and the same bytes each time, even after a kill."""
 
 import gc
 import json
@@ -35,7 +35,7 @@ from tests.support.training_task import corpus, mined, params, split, task
 from tests.support.trainings import LORA, check_resumed_after_kill, dev_score, same_bytes, scripted, train
 
 
-def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, epochs=4)
     assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3"]
     assert history["global_step"].tolist() == list(range(1, 13))  # 24 rows, 8 a step, 4 epochs
@@ -99,7 +99,7 @@ def test_copies_made_for_dev_scores_do_not_pile_up(
     assert alive == [0, 0, 0, 0]
 
 
-def test_dev_corpus_is_what_is_named_and_some_at_random() -> None:
+def test_dev_corpus_has_the_documents_needed_and_some_at_random() -> None:
     documents = corpus()
     is_named = documents["doc_id"].isin(["d3", "d20"]).to_numpy()
     drawn, others = (dev_scoring.sample_dev_corpus(documents, is_named, 5, seed=seed) for seed in (1, 2))
@@ -120,21 +120,23 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
         lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
     )
     few = Split(split().queries.iloc[:2], split().qrels.iloc[:2])
-    run = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
+    training = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
     examples = mined()
-    write_mined(run.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
-    finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+    write_mined(training.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
+    finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     assert sizes == [8 + 3] * 2
 
 
-def test_run_ends_once_patience_does(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_after_as_many_dev_scores_without_a_new_best_as_patience_says(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = scripted(monkeypatch, [0.1, 0.3, 0.2, 0.3])
     history = train(tiny_model, tmp_path, epochs=9, patience=2)
     assert history["dev_ndcg_at_3"].dropna().tolist() == [0.1, 0.3, 0.2, 0.3]
     assert torch.equal(next(iter(load_model(tmp_path / "model", "cpu").parameters())), weights[1])
 
 
-def test_patience_that_ends_between_epochs_scores_once(
+def test_early_stopping_within_an_epoch_scores_once(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.3, 0.2])
@@ -143,12 +145,12 @@ def test_patience_that_ends_between_epochs_scores_once(
 
 
 @pytest.mark.parametrize("options", [{"checkpoint": 3}, {"checkpoint": 1, "patience": 1}])
-def test_epoch_that_may_not_come_cannot_be_kept(options: dict[str, object]) -> None:
+def test_checkpoint_of_an_epoch_that_may_not_come_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="checkpoint: expected best, last, or .only without patience. an epoch"):
         params(**options)
 
 
-def test_run_in_bfloat16_keeps_what_it_trained(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_in_bfloat16_writes_the_model_it_scored(tiny_model: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_model, base)
     settings = json.loads((base / "retune.json").read_text())
@@ -158,7 +160,7 @@ def test_run_in_bfloat16_keeps_what_it_trained(tiny_model: Path, tmp_path: Path)
         assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)
 
 
-def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         train(tiny_model, tmp_path, name, seed=seed, dropout=0.1)
     same_bytes(tmp_path / "first", tmp_path / "second")
@@ -171,14 +173,14 @@ def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model
     ("step", "changes"),
     [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (3, {"trainer": {"gradient_accumulation_steps": 2}})],
 )
-def test_killed_run_is_taken_up_with_the_same_bytes(
+def test_killed_training_resumes_with_the_same_bytes(
     step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 @pytest.mark.parametrize("changes", [{}, LORA])
-def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
+def test_training_killed_by_a_signal_resumes_with_the_same_bytes(
     changes: dict[str, object],
     tiny_model: Path,
     tmp_path: Path,
@@ -215,7 +217,7 @@ def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_directory_that_gives_other_vectors_is_refused(
+def test_tuned_model_that_gives_other_vectors_when_reloaded_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = save.load_model
@@ -238,7 +240,7 @@ def test_method_none_copies_the_base(tiny_model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.tsv").read_text() == "global_step\tloss\tlr\tdev_ndcg_at_3\n"
 
 
-def test_loss_that_is_not_finite_names_step_and_queries_and_leaves_what_was_there(
+def test_loss_that_is_not_finite_is_an_error_with_step_and_queries_and_changes_no_output(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
@@ -291,13 +293,13 @@ def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path
         torch.testing.assert_close(values, whole[name])
 
 
-def test_killed_lora_run_is_taken_up_with_the_same_bytes(
+def test_killed_lora_training_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **LORA)
 
 
-def test_target_modules_that_do_not_exist_are_named_with_those_that_do(tiny_model: Path, tmp_path: Path) -> None:
+def test_unknown_target_modules_are_an_error_that_lists_the_known_ones(tiny_model: Path, tmp_path: Path) -> None:
     lora = LORA["lora"] | {"target_modules": ["query", "q_proj"]}
     with pytest.raises(InputError, match="lora.target_modules: expected .*\\(dense, key, query, value\\), got q_proj"):
         train(tiny_model, tmp_path, method="lora", lora=lora)
@@ -317,7 +319,7 @@ def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> No
         ({"lr_scheduler_type": "steep"}, "trainer: .*steep"),
     ],
 )
-def test_training_argument_that_cannot_pass_is_named(
+def test_training_argument_that_retune_sets_or_does_not_know_is_refused(
     argument: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -333,9 +335,7 @@ def test_reporter_that_is_not_installed_is_named(
         train(tiny_model, tmp_path)
 
 
-def test_reporter_is_told_of_steps_and_dev_scores(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reporter_gets_losses_and_dev_scores(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[dict[str, float]] = []
 
     class Reporter(TrainerCallback):
@@ -350,7 +350,9 @@ def test_reporter_is_told_of_steps_and_dev_scores(
     assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
 
 
-def test_log_tells_how_far_a_run_is(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_shows_progress_with_each_dev_score(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "retune")
     history = train(tiny_model, tmp_path)
     lines = [line for line in caplog.messages if line.startswith("step ")]
@@ -366,7 +368,7 @@ def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:
         train(tiny_model, tmp_path, dev=empty)
 
 
-def test_directory_that_loses_the_query_prompt_is_refused(
+def test_tuned_model_that_loses_the_query_prompt_when_reloaded_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = save.load_model

@@ -1,4 +1,4 @@
-"""The loss: its value and gradients beside those of plain sentence-transformers."""
+"""The loss and its gradients, compared with those of plain sentence-transformers."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Packed rows: the loss and gradients of padded batches, for each kind of encoder that takes them."""
+"""Packed rows give the loss and gradients of padded batches, for each kind of encoder that supports them."""
 
 from pathlib import Path
 from unittest import mock
@@ -70,7 +70,7 @@ def test_dropout_falls_on_attention_too(tiny_model: Path, tmp_path: Path) -> Non
     assert loss_and_gradients(model, tiny_model)[0] == pytest.approx(without, rel=1e-6)
 
 
-def test_attention_code_is_the_model_s_own_again_after_a_step(tiny_model: Path, tmp_path: Path) -> None:
+def test_attention_implementation_is_restored_after_a_step(tiny_model: Path, tmp_path: Path) -> None:
     model = random_encoder("bert", tiny_model, tmp_path)
     loss_and_gradients(model, tiny_model)
     assert model[0].model.config._attn_implementation == "eager" != PACKED
@@ -112,9 +112,9 @@ def test_models_of_another_kind_are_padded(tiny_model: Path, tmp_path: Path) -> 
         {"trainer": {"gradient_checkpointing": True}},  # it runs layers again in backward
     ],
 )
-def test_runs_that_cannot_pack_pad(changes: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
+def test_trainings_that_cannot_pack_pad(changes: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
     assert config_to_pack(random_encoder("bert", tiny_model, tmp_path), params(**changes)) is None
 
 
-def test_run_with_gradient_checkpointing_trains(tiny_model: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_trains(tiny_model: Path, tmp_path: Path) -> None:
     assert len(train(tiny_model, tmp_path, epochs=1, trainer={"gradient_checkpointing": True}))

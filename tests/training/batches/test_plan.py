@@ -1,4 +1,4 @@
-"""Batches: every pair once an epoch, negatives drawn anew, no document that answers a query among its negatives."""
+"""Every pair comes once per epoch, negatives are drawn anew, and no answer of a query is among its negatives."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_queries_of_equal_text_share_their_positives_and_equal_texts_are_one_doc
     assert compared == {"q0": 1, "q1": 1, "q2": 2}
 
 
-def test_negatives_are_drawn_anew_each_epoch_whatever_else_is_trained_on() -> None:
+def test_negatives_are_drawn_anew_each_epoch_regardless_of_the_other_queries() -> None:
     negatives = list(range(20, 40))
     options = params(batch_size=2, hard_negatives=3)
     many = Plan(numbered([(n, n) for n in range(8)], negatives), options, seed=5)
@@ -69,7 +69,7 @@ def test_negatives_are_drawn_anew_each_epoch_whatever_else_is_trained_on() -> No
     assert drawn(many, 0) == first
 
 
-def test_epochs_and_seeds_shuffle_otherwise_and_repeat() -> None:
+def test_order_differs_between_epochs_and_seeds_and_repeats_with_the_same() -> None:
     examples = numbered([(n, n) for n in range(20)])
     orders = [
         [query for batch in batches(Plan(examples, params(batch_size=8, hard_negatives=0), seed=seed), epoch)
@@ -81,7 +81,7 @@ def test_epochs_and_seeds_shuffle_otherwise_and_repeat() -> None:
     assert orders[0] != orders[3]
 
 
-def test_without_in_batch_negatives_a_query_sees_its_own_and_the_random_ones() -> None:
+def test_without_in_batch_negatives_a_query_has_its_mined_and_the_random_ones() -> None:
     options = {"batch_size": 4, "in_batch_negatives": False}
     examples = numbered([(n, n) for n in range(4)], negatives=[10, 11])
     own = Plan(examples, params(**options, hard_negatives=2), seed=0).batch(0)
@@ -147,14 +147,14 @@ def test_fewer_examples_than_one_batch_are_refused(examples: Mined, options: dic
         Plan(examples, params(hard_negatives=0, **options), seed=0)
 
 
-def test_scores_that_are_not_as_many_as_documents_are_refused() -> None:
+def test_missing_scores_of_documents_are_refused() -> None:
     examples = numbered([(0, 0), (1, 1)], negatives=[10, 11])
     examples.examples.at[1, "negative_scores"] = [0.1]
     with pytest.raises(InputError, match="q1: expected a score for each of 2 negative_ids, got 1; mine again"):
         Plan(examples, params(), seed=0)
 
 
-def test_pairs_of_equal_scores_teach_cosent_nothing() -> None:
+def test_cosent_refuses_pairs_of_equal_scores() -> None:
     examples = mined()
     examples.examples["negative_scores"] = examples.examples["positive_scores"].map(lambda scores: scores * 2)
     options = params(loss="cosent", hard_negatives=0, in_batch_negatives=False)

@@ -36,7 +36,7 @@ def test_killed_training_resumes_unless_code_that_it_runs_was_edited(
     assert first_step_again(tiny_model, tmp_path, monkeypatch) == (3 if resumes else 1)
 
 
-def test_state_of_another_configuration_is_never_taken_up(tmp_path: Path) -> None:
+def test_checkpoint_of_another_configuration_is_never_resumed(tmp_path: Path) -> None:
     for key in ("a" * 64, "b" * 64):
         with pytest.raises(KilledError), scratch_directory(tmp_path / "model", key) as scratch:
             assert newest_checkpoint(scratch) is None
@@ -47,7 +47,7 @@ def test_state_of_another_configuration_is_never_taken_up(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / ".model.training").iterdir()] == ["b" * 16]
 
 
-def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+def test_incomplete_checkpoint_is_skipped_and_deleted(tmp_path: Path) -> None:
     for step, state in ((9, "{}"), (10, "{}"), (11, '{"global'), (12, None)):
         folder = tmp_path / checkpoints.CHECKPOINTS / f"checkpoint-{step}"
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Several processes of a run, on a CPU: the loss, gradients and history of one, and what becomes of errors."""
+"""Several processes on a CPU have the loss, gradients and history of one; their errors are one line."""
 
 import os
 import signal
@@ -111,7 +111,7 @@ def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
         finetune.finetune(task, out, history)
 
 
-def test_killed_processes_are_taken_up_with_the_same_bytes(
+def test_killed_processes_resume_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, forks: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
@@ -199,7 +199,7 @@ def test_fewer_gpus_than_processes_is_an_error(gpus: list[str]) -> None:
         ),
     ],
 )
-def test_sharding_without_what_it_needs_is_an_error(
+def test_sharding_without_its_requirements_is_an_error(
     device: torch.device, changes: dict[str, object], message: str, gpus: list[str]
 ) -> None:
     with pytest.raises(InputError, match=message):

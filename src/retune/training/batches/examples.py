@@ -164,6 +164,8 @@ def _without_answers(negatives: Sequence[ScoredDocuments], answers: Sequence[np.
 def _documents_of_sources(
     positives: Sequence[ScoredDocuments], negatives: Sequence[ScoredDocuments], sources: np.ndarray, num_sources: int
 ) -> list[np.ndarray]:
-    named = [np.concatenate([own.positions, other.positions]) for own, other in zip(positives, negatives, strict=True)]
+    named = [
+        np.concatenate([first.positions, second.positions]) for first, second in zip(positives, negatives, strict=True)
+    ]
     members = ([named[row] for row in np.flatnonzero(sources == source)] for source in range(num_sources))
     return [np.unique(np.concatenate(positions)) for positions in members]

@@ -84,7 +84,7 @@ class Plan:
         return TrainingBatch(queries, documents, columns, is_compared, scores)
 
     def guided_by(self, guide: Guide) -> "Plan":
-        """Return a plan that masks documents which a guide model takes for answers; log their share at first."""
+        """Return a plan that masks what a guide model takes for answers, and log its share in the first batches."""
         guided = copy.copy(self)
         guided._guide = guide
         before = self._num_comparisons()

@@ -1,4 +1,4 @@
-"""What FlagEmbedding does not support, or would treat differently: one clear message each."""
+"""Refuse whatever FlagEmbedding does not support or would treat differently."""
 
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 

@@ -35,7 +35,7 @@ def train_with_flagembedding(prepared: Prepared) -> list[HistoryRow]:
     """
     check_requirements(prepared)
     scratch, args, params = prepared.scratch, prepared.args, prepared.task.params
-    shutil.rmtree(scratch)  # it cannot resume, as its batches depend on all random numbers drawn before
+    shutil.rmtree(scratch)  # FlagEmbedding cannot resume, as its batches depend on all random numbers drawn before
     dataset = make_dataset(prepared)
     trainer = make_trainer(prepared, dataset)
     trainer.remove_callback(ProgressCallback)
