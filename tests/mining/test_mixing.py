@@ -19,9 +19,9 @@ from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.synthesize import Synthesize
-from retune.training.batches.plan import Batch, Plan
+from retune.training.batches.plan import Plan, TrainingBatch
+from tests.support.examples import batches, numbered
 from tests.support.training_task import params
-from tests.training.batches.test_plan import batches, made
 
 
 def entry(**changes: object) -> Mix:
@@ -30,8 +30,8 @@ def entry(**changes: object) -> Mix:
 
 
 def other(size: int, negatives: list[int] | None = None) -> Mined:
-    """Examples whose ids are those of `made`, and whose texts are not."""
-    examples = made([(n, n) for n in range(size)], negatives)
+    """Examples whose ids are those of `numbered`, and whose texts are not."""
+    examples = numbered([(n, n) for n in range(size)], negatives)
     return replace(
         examples,
         examples=examples.examples.assign(source="others"),
@@ -41,14 +41,14 @@ def other(size: int, negatives: list[int] | None = None) -> Mined:
 
 
 def one_and_other(first: int, second: int, **changes: object) -> Mined:
-    return mix(made([(n, n) for n in range(first)]), other(second), entry(**changes))
+    return mix(numbered([(n, n) for n in range(first)]), other(second), entry(**changes))
 
 
 def pairs_seen(plan: Plan, epoch: int = 0) -> Counter[str]:
     return Counter(plan.query_ids[query] for batch in batches(plan, epoch) for query in batch.queries.tolist())
 
 
-def sources_of(plan: Plan, batch: Batch) -> set[str]:
+def sources_of(plan: Plan, batch: TrainingBatch) -> set[str]:
     return {plan.query_ids[query].split("/")[0] for query in batch.queries.tolist()}
 
 
@@ -81,7 +81,7 @@ def test_same_sets_make_the_same_bytes_and_exporting_tells_that_weights_are_lost
 def test_weights_of_mixtures_of_mixtures_multiply() -> None:
     inner = one_and_other(2, 1, first_weight=2.0, second_weight=0.5)
     names = {"first": "inner", "second": "plain", "first_weight": 0.5, "second_weight": 3.0}
-    mixture = mix(inner, made([(0, 0), (1, 1)], [7]), Mix.parse("mix.y", names))
+    mixture = mix(inner, numbered([(0, 0), (1, 1)], [7]), Mix.parse("mix.y", names))
     found = counts(mixture)
     distribution = found.pop("score_distribution")
     assert sum(row["positives"] for row in distribution) == pytest.approx(1.0, abs=1e-4)
@@ -97,7 +97,7 @@ def test_weights_of_mixtures_of_mixtures_multiply() -> None:
 
 
 def test_document_of_both_is_one_and_no_negative_of_a_query_it_answers() -> None:
-    first, second = made([(0, 0), (1, 1)], [2, 3]), made([(0, 0), (1, 2)], [1, 3])  # q0 and d0 are in both
+    first, second = numbered([(0, 0), (1, 1)], [2, 3]), numbered([(0, 0), (1, 2)], [1, 3])  # q0 and d0 are in both
     plan = Plan(mix(first, second, entry()), params(batch_size=2, hard_negatives=1), seed=0)
     assert sorted(plan.documents) == ["text 0", "text 1", "text 2", "text 3"]
     own = plan.query_ids.index("one/q1")  # query 1 has answer 1 in one set and 2 in the other
@@ -174,7 +174,7 @@ def test_batch_of_a_mixture_is_known_from_its_number() -> None:
 
 
 def test_batches_of_one_source_are_cut_from_one_shuffle() -> None:
-    plan = Plan(made([(n, n) for n in range(10)]), params(batch_size=4, hard_negatives=0), seed=7)
+    plan = Plan(numbered([(n, n) for n in range(10)]), params(batch_size=4, hard_negatives=0), seed=7)
     for epoch in (0, 1):
         expected = np.random.default_rng([7, epoch]).permutation(10).tolist()
         assert [query for batch in batches(plan, epoch) for query in batch.queries.tolist()] == expected
@@ -186,9 +186,13 @@ def test_batches_of_one_source_are_cut_from_one_shuffle() -> None:
         (
             one_and_other(9, 3),
             {"trainer": {"dataloader_drop_last": True}},
-            "two/others: .* 2 documents and 4 pairs for a batch, got 3 and 3",
+            "two/others: expected at least 2 documents and 4 pairs for a batch, got 3 and 3",
         ),
-        (one_and_other(9, 4, second_weight=0.1), {}, "two/others: .* 2 documents and 4 pairs for a batch, got 4 and 0"),
+        (
+            one_and_other(9, 4, second_weight=0.1),
+            {},
+            "two/others: expected at least 2 documents and 4 pairs for a batch, got 4 and 0",
+        ),
         (
             one_and_other(9, 4),
             {"random_negatives": 5},

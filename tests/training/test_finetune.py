@@ -1,4 +1,4 @@
-"""What a run writes: the model kept, its history, the same bytes again, also after it was killed."""
+"""Training: which model is written, its history, and the same bytes each time, even after a kill."""
 
 import gc
 import json
@@ -13,7 +13,6 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from peft import PeftModel
@@ -26,45 +25,17 @@ from retune.core.errors import InputError
 from retune.core.records import Mined, Split, write_mined
 from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model
-from retune.training import arguments, dev_scoring, finetune, trainer
+from retune.training import arguments, dev_scoring, finetune
 from retune.training.adapters import copy_whole
 from retune.training.dev_scoring import evaluate
-from retune.training.keeping import checkpoints, save
-from retune.training.keeping.checkpoints import newest_checkpoint, scratch_directory
+from retune.training.keeping import keeper, save
 from tests.support.parameters import COMPUTE, FINETUNE
 from tests.support.repository import REPOSITORY, WORDS
 from tests.support.training_task import corpus, mined, params, split, task
-
-LORA = {
-    "method": "lora",
-    "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "load_in_4bit": False, "target_modules": ["query", "value"]},
-}
+from tests.support.trainings import LORA, check_resumed_after_kill, dev_score, same_bytes, scripted, train
 
 
-def train(base: Path, folder: Path, name: str = "model", **changes: object) -> pd.DataFrame:
-    """Run, and return the history."""
-    finetune.finetune(task(base, folder, **changes), folder / name, folder / f"{name}.tsv")
-    assert not list(folder.glob(".*"))  # no scratch is left
-    return pd.read_csv(folder / f"{name}.tsv", sep="\t")
-
-
-def dev_score(model: Path) -> float:
-    return float(evaluate(Encoder.load(model, COMPUTE), corpus(), split(), [3])["ndcg_at_3"].mean())
-
-
-def same_bytes(first: Path, second: Path) -> None:
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert Path("model.safetensors") in files
-    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
-    for file in files:
-        written = (first / file).read_bytes()
-        if file.name == "model-card.md":
-            for mark in ("# ", "/"):
-                written = written.replace(f"{mark}{first.name}".encode(), f"{mark}{second.name}".encode())
-        assert written == (second / file).read_bytes(), file
-
-
-def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, epochs=4)
     assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3"]
     assert history["global_step"].tolist() == list(range(1, 13))  # 24 rows, 8 a step, 4 epochs
@@ -72,22 +43,6 @@ def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -
     dev_scores = history["dev_ndcg_at_3"].dropna()
     assert dev_scores.index.tolist() == [2, 5, 8, 11]
     assert dev_score(tmp_path / "model") == pytest.approx(dev_scores.max(), abs=1e-5)
-
-
-def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[torch.Tensor]:
-    """Let dev scores be those given; return a list that fills with the weights scored."""
-    weights: list[torch.Tensor] = []
-    following = iter(scores)
-
-    def scorer(*args: object) -> object:
-        def score(model: SentenceTransformer) -> float:
-            weights.append(next(iter(model.parameters())).detach().clone())
-            return next(following)
-
-        return score
-
-    monkeypatch.setattr(finetune, "dev_scorer", scorer)
-    return weights
 
 
 @pytest.mark.parametrize(
@@ -135,7 +90,7 @@ def test_copies_made_for_dev_scores_do_not_pile_up(
         copies.append(weakref.ref(whole))
         return whole
 
-    monkeypatch.setattr(trainer, "copy_whole", copied)
+    monkeypatch.setattr(keeper, "copy_whole", copied)
     gc.disable()  # as good as: large models are few objects, so that it seldom looks for them
     try:
         train(tiny_model, tmp_path, epochs=4)
@@ -144,7 +99,7 @@ def test_copies_made_for_dev_scores_do_not_pile_up(
     assert alive == [0, 0, 0, 0]
 
 
-def test_dev_corpus_is_what_is_named_and_some_at_random() -> None:
+def test_dev_corpus_has_the_documents_needed_and_some_at_random() -> None:
     documents = corpus()
     is_named = documents["doc_id"].isin(["d3", "d20"]).to_numpy()
     drawn, others = (dev_scoring.sample_dev_corpus(documents, is_named, 5, seed=seed) for seed in (1, 2))
@@ -165,21 +120,23 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
         lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
     )
     few = Split(split().queries.iloc[:2], split().qrels.iloc[:2])
-    run = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
+    training = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)
     examples = mined()
-    write_mined(run.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
-    finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+    write_mined(training.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
+    finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     assert sizes == [8 + 3] * 2
 
 
-def test_run_ends_once_patience_does(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_after_as_many_dev_scores_without_a_new_best_as_patience_says(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = scripted(monkeypatch, [0.1, 0.3, 0.2, 0.3])
     history = train(tiny_model, tmp_path, epochs=9, patience=2)
     assert history["dev_ndcg_at_3"].dropna().tolist() == [0.1, 0.3, 0.2, 0.3]
     assert torch.equal(next(iter(load_model(tmp_path / "model", "cpu").parameters())), weights[1])
 
 
-def test_patience_that_ends_between_epochs_scores_once(
+def test_early_stopping_within_an_epoch_scores_once(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.3, 0.2])
@@ -188,12 +145,12 @@ def test_patience_that_ends_between_epochs_scores_once(
 
 
 @pytest.mark.parametrize("options", [{"checkpoint": 3}, {"checkpoint": 1, "patience": 1}])
-def test_epoch_that_may_not_come_cannot_be_kept(options: dict[str, object]) -> None:
+def test_checkpoint_of_an_epoch_that_may_not_come_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="checkpoint: expected best, last, or .only without patience. an epoch"):
         params(**options)
 
 
-def test_run_in_bfloat16_keeps_what_it_trained(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_in_bfloat16_writes_the_model_it_scored(tiny_model: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_model, base)
     settings = json.loads((base / "retune.json").read_text())
@@ -203,7 +160,7 @@ def test_run_in_bfloat16_keeps_what_it_trained(tiny_model: Path, tmp_path: Path)
         assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)
 
 
-def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         train(tiny_model, tmp_path, name, seed=seed, dropout=0.1)
     same_bytes(tmp_path / "first", tmp_path / "second")
@@ -212,46 +169,18 @@ def test_run_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model
     assert (tmp_path / "first" / weights).read_bytes() != (tmp_path / "other" / weights).read_bytes()
 
 
-class KilledError(Exception):
-    """Stands for a signal, in the process."""
-
-
 @pytest.mark.parametrize(
     ("step", "changes"),
     [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (3, {"trainer": {"gradient_accumulation_steps": 2}})],
 )
-def test_killed_run_is_taken_up_with_the_same_bytes(
+def test_killed_training_resumes_with_the_same_bytes(
     step: int, changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
-    options = {"evaluate_steps": 2, **changes, "dropout": 0.1}
-    train(tiny_model, tmp_path, "undisturbed", **options)
-    killed = task(tiny_model, tmp_path, **options)
-    report = trainer.Progress.on_log
-
-    def kill(self: object, args: object, state: object, *rest: object, **options: object) -> None:
-        if state.global_step == step:
-            raise KilledError
-        report(self, args, state, *rest, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(trainer.Progress, "on_log", kill)
-        finetune.finetune(killed, tmp_path / "model", tmp_path / "model.tsv")
-    assert (tmp_path / ".model.training").exists() == (step > 1)
-    assert not (tmp_path / "model").exists()
-    steps: list[int] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            trainer.Progress, "on_log", lambda self, args, state, *rest, **options: steps.append(state.global_step)
-        )
-        train(tiny_model, tmp_path, **options)
-    assert steps[0] == step  # not from the beginning
-    same_bytes(tmp_path / "undisturbed", tmp_path / "model")
-    assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 @pytest.mark.parametrize("changes", [{}, LORA])
-def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
+def test_training_killed_by_a_signal_resumes_with_the_same_bytes(
     changes: dict[str, object],
     tiny_model: Path,
     tmp_path: Path,
@@ -263,7 +192,7 @@ def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / 'src')]!r}\n"
-        "from pathlib import Path; from tests.training.test_finetune import train\n"
+        "from pathlib import Path; from tests.support.trainings import train\n"
         f"train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -280,41 +209,6 @@ def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     same_bytes(tmp_path / "undisturbed", tmp_path / "model")
 
 
-def test_state_of_another_configuration_is_never_taken_up(tmp_path: Path) -> None:
-    for key in ("a" * 64, "b" * 64):
-        with pytest.raises(KilledError), scratch_directory(tmp_path / "model", key) as scratch:
-            assert newest_checkpoint(scratch) is None
-            whole = scratch / checkpoints.CHECKPOINTS / "checkpoint-3"
-            whole.mkdir(parents=True)
-            (whole / checkpoints.STATE).write_text("{}")
-            raise KilledError
-    assert [path.name for path in (tmp_path / ".model.training").iterdir()] == ["b" * 16]
-
-
-def test_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    for step, state in ((9, "{}"), (10, "{}"), (11, '{"global'), (12, None)):
-        folder = tmp_path / checkpoints.CHECKPOINTS / f"checkpoint-{step}"
-        folder.mkdir(parents=True)
-        if state is not None:
-            (folder / checkpoints.STATE).write_text(state)
-    found = newest_checkpoint(tmp_path)
-    assert found is not None
-    assert found.name == "checkpoint-10"
-    assert sorted(path.name for path in found.parent.iterdir()) == ["checkpoint-10", "checkpoint-9"]
-
-
-def test_key_differs_with_parameters_data_and_base(tiny_model: Path, tmp_path: Path) -> None:
-    plain = task(tiny_model, tmp_path / "a")
-    keys = [finetune._key(each) for each in (plain, task(tiny_model, tmp_path / "b"))]
-    assert keys[0] == keys[1]
-    keys.append(finetune._key(task(tiny_model, tmp_path / "a", learning_rate=1e-3)))
-    keys.append(finetune._key(task(tiny_model, tmp_path / "a", seed=9)))
-    keys.append(finetune._key(task(tiny_model, tmp_path / "b", dev=Split(split().queries.iloc[:5], split().qrels))))
-    (plain.mined / "more").write_text("x")
-    keys.append(finetune._key(plain))
-    assert len(set(keys)) == 5
-
-
 def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny_model: Path, tmp_path: Path) -> None:
     train(tiny_model, tmp_path)
     texts = corpus()["text"].tolist()
@@ -323,7 +217,7 @@ def test_tuned_directory_gives_plain_sentence_transformers_the_same_vectors(tiny
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_directory_that_gives_other_vectors_is_refused(
+def test_tuned_model_that_gives_other_vectors_when_reloaded_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = save.load_model
@@ -346,7 +240,7 @@ def test_method_none_copies_the_base(tiny_model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.tsv").read_text() == "global_step\tloss\tlr\tdev_ndcg_at_3\n"
 
 
-def test_loss_that_is_not_finite_names_step_and_queries_and_leaves_what_was_there(
+def test_loss_that_is_not_finite_is_an_error_with_step_and_queries_and_changes_no_output(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
@@ -399,13 +293,13 @@ def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path
         torch.testing.assert_close(values, whole[name])
 
 
-def test_killed_lora_run_is_taken_up_with_the_same_bytes(
+def test_killed_lora_training_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_killed_run_is_taken_up_with_the_same_bytes(4, LORA, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **LORA)
 
 
-def test_target_modules_that_do_not_exist_are_named_with_those_that_do(tiny_model: Path, tmp_path: Path) -> None:
+def test_unknown_target_modules_are_an_error_that_lists_the_known_ones(tiny_model: Path, tmp_path: Path) -> None:
     lora = LORA["lora"] | {"target_modules": ["query", "q_proj"]}
     with pytest.raises(InputError, match="lora.target_modules: expected .*\\(dense, key, query, value\\), got q_proj"):
         train(tiny_model, tmp_path, method="lora", lora=lora)
@@ -425,7 +319,7 @@ def test_training_arguments_pass_through(tiny_model: Path, tmp_path: Path) -> No
         ({"lr_scheduler_type": "steep"}, "trainer: .*steep"),
     ],
 )
-def test_training_argument_that_cannot_pass_is_named(
+def test_training_argument_that_retune_sets_or_does_not_know_is_refused(
     argument: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -441,9 +335,7 @@ def test_reporter_that_is_not_installed_is_named(
         train(tiny_model, tmp_path)
 
 
-def test_reporter_is_told_of_steps_and_dev_scores(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reporter_gets_losses_and_dev_scores(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[dict[str, float]] = []
 
     class Reporter(TrainerCallback):
@@ -458,7 +350,9 @@ def test_reporter_is_told_of_steps_and_dev_scores(
     assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
 
 
-def test_log_tells_how_far_a_run_is(tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_shows_progress_with_each_dev_score(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "retune")
     history = train(tiny_model, tmp_path)
     lines = [line for line in caplog.messages if line.startswith("step ")]
@@ -474,7 +368,7 @@ def test_empty_dev_split_is_refused(tiny_model: Path, tmp_path: Path) -> None:
         train(tiny_model, tmp_path, dev=empty)
 
 
-def test_directory_that_loses_the_query_prompt_is_refused(
+def test_tuned_model_that_loses_the_query_prompt_when_reloaded_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = save.load_model

@@ -1,4 +1,4 @@
-"""Bases, data and arguments that cannot be trained with: one clear line each; a run that breaks keeps what was good."""
+"""Unsuitable bases, data and arguments each get one clear line; a failed training keeps its last good checkpoint."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ from retune.training.batches.plan import Plan
 from retune.training.processes.trainer import TRAINED
 from tests.support.decoders import KINDS, save_decoder
 from tests.support.training_task import mined, params, task
-from tests.training.test_finetune import LORA, same_bytes, train
+from tests.support.trainings import LORA, same_bytes, train
 
 
 def fetch_from(folder: Path, values: dict[str, object], out: Path) -> None:
@@ -51,12 +51,12 @@ def test_decoder_is_not_pooled_over_tokens_that_have_not_seen_the_text(
     assert not (tmp_path / "out").exists()
 
 
-def test_encoder_may_be_pooled_as_it_likes(tiny_model: Path) -> None:
+def test_encoder_may_have_any_pooling(tiny_model: Path) -> None:
     for pooling in ("mean", "cls"):
         check_pooling(load_model(tiny_model, "cpu"), pooling, "fetch.x")
 
 
-def test_padding_token_is_named_where_there_is_none(
+def test_tokenizer_without_a_padding_token_gets_its_end_token(
     tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
 ) -> None:
     save_decoder("mistral", tiny_transformer, tmp_path / "decoder")
@@ -131,12 +131,12 @@ def test_queries_compared_with_nothing_are_counted(
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
-def test_run_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
+def test_training_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
     broken: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
     train(tiny_model, tmp_path, "undisturbed")
-    run = task(tiny_model, tmp_path)
+    training = task(tiny_model, tmp_path)
     forward = finetune.RankingLoss.forward
     steps: list[int] = []
 
@@ -157,11 +157,11 @@ def test_run_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
     )
     with monkeypatch.context() as patch, pytest.raises(InputError, match=expected):
         patch.setattr(finetune.RankingLoss, "forward", fail)
-        finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+        finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     checkpoints = sorted(tmp_path.glob(".model.training/*/checkpoints/checkpoint-*"))
     assert checkpoints[-1].name == "checkpoint-4"
     assert all(values.isfinite().all() for values in load_file(checkpoints[-1] / TRAINED).values())
-    finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+    finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     same_bytes(tmp_path / "undisturbed", tmp_path / "model")
 
 

@@ -21,7 +21,7 @@ from retune.training.trainer import Collator
 from tests.support.decoders import KINDS, fetch_decoder
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, mined, params, task
-from tests.training.test_finetune import dev_score, same_bytes, train
+from tests.support.trainings import dev_score, same_bytes, train
 
 INSTRUCTION = "solve the graph: "
 LORA = {
@@ -85,7 +85,7 @@ def test_prompt_of_a_query_comes_before_the_instruction_in_training_as_in_encodi
         assert ids.tolist() == tokenizer(f"plot a file {INSTRUCTION}{plan.queries[query][0]}")["input_ids"]
 
 
-def test_adapter_is_merged_into_the_base_as_saved_where_training_holds_it_in_4_bits(
+def test_adapter_of_a_base_in_4_bits_is_merged_into_the_saved_base(
     decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_for_training(task(decoder, tmp_path, **LORA), CPU, torch.float32)
@@ -100,7 +100,7 @@ def test_adapter_is_merged_into_the_base_as_saved_where_training_holds_it_in_4_b
                 values.copy_(values.round(decimals=2))
     coarse = copy_whole(model)[0].model.state_dict()
     assert any(not torch.allclose(values, expected[name]) for name, values in coarse.items())
-    monkeypatch.setattr(adapters, "_is_in_4bit", lambda transformer: True)
+    monkeypatch.setattr(adapters, "is_in_4bit", lambda transformer: True)
     state = torch.random.get_rng_state()
     whole = copy_whole(model)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -121,18 +121,18 @@ def test_4_bits_are_refused_without_cuda_and_without_the_package(
         load_for_training(task(decoder, tmp_path, **lora), torch.device("cuda"), torch.bfloat16)
 
 
-def test_target_module_of_another_architecture_is_named_with_those_there_are(decoder: Path, tmp_path: Path) -> None:
+def test_unknown_target_module_is_an_error_that_lists_the_known_ones(decoder: Path, tmp_path: Path) -> None:
     lora = LORA["lora"] | {"target_modules": ["query"]}
     with pytest.raises(InputError, match="expected all-linear or names of linear layers .down_proj, .*, got query"):
         train(decoder, tmp_path, method="lora", lora=lora)
 
 
 def test_text_without_tokens_is_named(decoder: Path, tmp_path: Path) -> None:
-    run = task(decoder, tmp_path)
+    training = task(decoder, tmp_path)
     examples = mined()
     examples.documents.loc[3, "text"] = ""
-    write_mined(run.mined, Mined(examples.examples, examples.queries, examples.documents))
+    write_mined(training.mined, Mined(examples.examples, examples.queries, examples.documents))
     with pytest.raises(
         InputError, match="training: expected texts with tokens, got a document without any, ''; remove it"
     ):
-        finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+        finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")

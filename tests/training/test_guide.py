@@ -1,4 +1,4 @@
-"""A guide: which documents of a batch it leaves out, worked out by hand, and that it leaves the rest alone."""
+"""The guide masks the documents computed by hand, and no others."""
 
 import shutil
 from dataclasses import replace
@@ -10,8 +10,9 @@ import pytest
 from retune.training import finetune
 from retune.training.batches.plan import Plan
 from retune.training.guide import Guide
+from retune.training.keeping.checkpoints import training_key
+from tests.support.examples import batches, numbered
 from tests.support.training_task import mined, params, task
-from tests.training.batches.test_plan import batches, made
 
 
 class Angles:
@@ -26,7 +27,7 @@ class Angles:
         return self.encode_documents(texts)
 
 
-def test_documents_closer_than_the_positive_less_the_margin_are_left_out() -> None:
+def test_documents_closer_than_the_positive_less_the_margin_are_masked() -> None:
     queries = [("query 0", None), ("query 90", None)]
     documents = ["text 30", "text 20", "text 40", "text 75"]
     groups = np.array([[0, 2], [3, 1]])  # query 0: positive at 30 degrees, negative at 40; query 90: at 75, and 20
@@ -42,12 +43,12 @@ def test_documents_closer_than_the_positive_less_the_margin_are_left_out() -> No
     assert allowed.tolist() == [[True, False, True, False], [False, True, False, True]]
 
 
-def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_plan_masks_the_documents_that_the_guide_masks_and_no_others(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "retune")
-    examples = made([(0, 30), (10, 20), (90, 80)])  # angles of queries and of their positives
+    examples = numbered([(0, 30), (10, 20), (90, 80)])  # angles of queries and of their positives
     options = params(batch_size=3, hard_negatives=0)
     plan, guided = Plan(examples, options, seed=0), Plan(examples, options, seed=0)
-    guided.guide_by(Guide(Angles(), guided.queries, guided.documents, 0.0))
+    guided = guided.guided_by(Guide(Angles(), guided.queries, guided.documents, 0.0))
     before, after = plan.batch(0), guided.batch(0)
     for name in ("queries", "documents", "groups", "scores"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
@@ -65,48 +66,48 @@ def test_plan_leaves_out_what_the_guide_does_and_nothing_else(caplog: pytest.Log
     assert "the guide masks 16.67% of 6 comparisons with other documents" in caplog.text
 
 
-def test_mined_negatives_stay_and_random_documents_do_not() -> None:
-    examples = made([(0, 30), (90, 80)], negatives=[5, 10, 85])
+def test_guide_masks_random_negatives_and_never_mined_ones() -> None:
+    examples = numbered([(0, 30), (90, 80)], negatives=[5, 10, 85])
     options = params(batch_size=2, hard_negatives=3, random_negatives=5, in_batch_negatives=False)
     plan = Plan(examples, options, seed=0)
-    plan.guide_by(Guide(Angles(), plan.queries, plan.documents, 0.0))
+    plan = plan.guided_by(Guide(Angles(), plan.queries, plan.documents, 0.0))
     batch = batches(plan)[0]
     assert np.take_along_axis(batch.is_compared, batch.groups, axis=1).all()
     few = Plan(examples, params(batch_size=2, hard_negatives=0, random_negatives=5, in_batch_negatives=False), seed=0)
-    few.guide_by(Guide(Angles(), few.queries, few.documents, 0.0))
+    few = few.guided_by(Guide(Angles(), few.queries, few.documents, 0.0))
     batch = few.batch(0)
     row = batch.queries.tolist().index(0)
     compared = {few.documents[at] for at in batch.documents[batch.is_compared[row]]}
     assert compared == {"text 30", "text 80", "text 85"}  # not 5 and 10
 
 
-def test_run_without_a_margin_reads_no_guide_and_one_with_it_learns_otherwise(
+def test_guide_is_read_and_changes_the_training_only_with_a_margin(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "retune")
     histories = []
     for name, margin, guide in (("off", None, tmp_path / "nowhere"), ("none", None, tiny_model), ("on", 0.1, tiny_model)):  # fmt: skip
-        run = replace(task(tiny_model, tmp_path, guide_margin=margin), guide=guide)
-        finetune.finetune(run, tmp_path / name, tmp_path / f"{name}.tsv")
+        training = replace(task(tiny_model, tmp_path, guide_margin=margin), guide=guide)
+        finetune.finetune(training, tmp_path / name, tmp_path / f"{name}.tsv")
         histories.append((tmp_path / f"{name}.tsv").read_bytes())
         assert ("the guide masks" in caplog.text) == (name == "on")
     assert histories[0] == histories[1] != histories[2]
     assert (tmp_path / "off/model.safetensors").read_bytes() == (tmp_path / "none/model.safetensors").read_bytes()
 
 
-def test_key_holds_the_guide_if_it_is_used(tiny_model: Path, tmp_path: Path) -> None:
+def test_key_depends_on_the_guide_if_it_is_used(tiny_model: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_model, other)
     (other / "more").write_text("x")
     for margin, is_same in ((None, True), (0.1, False)):
-        run = task(tiny_model, tmp_path, guide_margin=margin)
-        assert (finetune._key(run) == finetune._key(replace(run, guide=other))) == is_same
+        training = task(tiny_model, tmp_path, guide_margin=margin)
+        assert (training_key(training) == training_key(replace(training, guide=other))) == is_same
 
 
 @pytest.mark.parametrize(
     "changes", [{"loss": "margin_mse"}, {"in_batch_negatives": False}, {"loss": "kl", "teacher_temperature": 1.0}]
 )
-def test_margin_without_documents_to_leave_out_is_refused(changes: dict[str, object]) -> None:
+def test_margin_without_documents_to_mask_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(
         ValueError, match="guide_margin: expected none unless loss is infonce and there are in-batch or random neg"
     ):

@@ -1,4 +1,4 @@
-"""Frozen layers stay, to the bit, those of the base; the others are trained, whatever else a run does."""
+"""Frozen layers keep the bits of the base, and all others are trained, with every other option."""
 
 from pathlib import Path
 
@@ -10,10 +10,9 @@ from retune.core.errors import InputError
 from retune.models.directory import load_model
 from retune.training.load import freeze_layers
 from tests.support.decoders import KINDS, fetch_decoder
+from tests.support.encoders import random_encoder
 from tests.support.training_task import params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, train
-from tests.training.test_packing import encoder
+from tests.support.trainings import LORA, check_resumed_after_kill, train
 
 
 def trained_weights(base: Path, model: Path) -> set[str]:
@@ -52,7 +51,7 @@ def test_layers_above_the_frozen_ones_are_all_that_is_trained(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lower_layers_of_a_decoder_stay(
+def test_lower_layers_of_a_decoder_are_frozen(
     kind: str, tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
 ) -> None:
     encoding = encoding_values | {"pooling": "lasttoken"}
@@ -61,25 +60,23 @@ def test_lower_layers_of_a_decoder_stay(
     assert trained_weights(base, tmp_path / "model") == upper_weights(base, "layers")
 
 
-def test_killed_run_is_taken_up_with_the_same_bytes(
+def test_killed_training_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
-        3, {"frozen_layers": 1}, tiny_model, tmp_path, monkeypatch
-    )
+    check_resumed_after_kill(3, tiny_model, tmp_path, monkeypatch, frozen_layers=1)
 
 
 @pytest.mark.parametrize("kind", ["mpnet", "deberta-v2"])
-def test_position_weights_that_all_layers_read_stay_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+def test_position_weights_that_all_layers_read_are_frozen_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
     options = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]} if kind == "deberta-v2" else {}
-    model = encoder(kind, tiny_model, tmp_path / kind, **options)
+    model = random_encoder(kind, tiny_model, tmp_path / kind, **options)
     freeze_layers(model, 1)
     trained = {name for name, values in model.named_parameters() if values.requires_grad and "pooler" not in name}
     assert trained == {name for name, _ in model.named_parameters() if "encoder.layer.1." in name}
 
 
 def test_weights_that_a_model_never_trains_are_left_alone(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path / "bert")
+    model = random_encoder("bert", tiny_model, tmp_path / "bert")
     fixed = model[0].model.embeddings.position_embeddings.weight.requires_grad_(False)
     freeze_layers(model, 1)
     assert not fixed.requires_grad
@@ -87,12 +84,12 @@ def test_weights_that_a_model_never_trains_are_left_alone(tiny_model: Path, tmp_
 
 
 def test_layers_that_share_all_weights_cannot_be_frozen(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("albert", tiny_model, tmp_path / "albert", embedding_size=16)
+    model = random_encoder("albert", tiny_model, tmp_path / "albert", embedding_size=16)
     with pytest.raises(InputError, match="frozen_layers: expected 0, as the model has no list of its layers, got 1"):
         freeze_layers(model, 1)
 
 
-def test_a_layer_must_be_left_to_train(tiny_model: Path, tmp_path: Path) -> None:
+def test_at_least_one_layer_must_be_trained(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="frozen_layers: expected fewer than the model's 2 layers, got 2"):
         train(tiny_model, tmp_path, frozen_layers=2)
     assert not (tmp_path / "model").exists()

@@ -1,4 +1,4 @@
-"""The loss: its value and gradients beside those of plain sentence-transformers."""
+"""The loss and its gradients, compared with those of plain sentence-transformers."""
 
 import math
 from pathlib import Path
@@ -8,24 +8,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from retune.encoding.encoder import Encoder
-from retune.encoding.tokenizing import pad
-from retune.models.directory import load_model, read_encoding
+from retune.models.directory import load_model
 from retune.training.losses import RankingLoss, kl_divergence, margin_mse
-from tests.support.parameters import COMPUTE
+from tests.support.loss_batch import DOCUMENTS, EVERYTHING, GROUPS, QUERIES, SCORES, features, gradients
 from tests.support.training_task import params
-
-QUERIES = ["sum of a matrix", "graph", "sort"]
-DOCUMENTS = ["path path path path path", "node of the graph edge", "array", "prime factor"]
-EVERYTHING = torch.ones(3, 4, dtype=torch.bool)
-GROUPS = torch.tensor([[0, 3], [1, 3], [2, 3]])
-SCORES = torch.tensor([[0.9, 0.2], [0.4, 0.5], [0.7, 0.1]])
-
-
-def features(model: SentenceTransformer, tiny_model: Path) -> list[dict[str, torch.Tensor]]:
-    encoder = Encoder(model, read_encoding(tiny_model), COMPUTE)
-    ids = [encoder.tokenize_documents(texts) for texts in (QUERIES, DOCUMENTS)]
-    return [pad(encoder.tokenizer, column, max(map(len, column)), torch.device("cpu")) for column in ids]
 
 
 def results(
@@ -39,14 +25,10 @@ def results(
     return value.item(), gradients(model)
 
 
-def gradients(model: SentenceTransformer) -> torch.Tensor:
-    return torch.cat([value.grad.flatten() for value in model.parameters() if value.grad is not None])
-
-
 def test_loss_of_identical_vectors_is_log_of_the_documents(tiny_model: Path) -> None:
     loss = RankingLoss(load_model(tiny_model, "cpu"), params(), token_budget=512)
     labels = {"groups": GROUPS, "is_compared": EVERYTHING}
-    assert loss._loss(torch.ones(3, 32), torch.ones(4, 32), labels).item() == pytest.approx(math.log(4), abs=1e-5)
+    assert loss.of_vectors(torch.ones(3, 32), torch.ones(4, 32), labels).item() == pytest.approx(math.log(4), abs=1e-5)
 
 
 def test_loss_and_gradients_equal_the_plain_loss(tiny_model: Path) -> None:
@@ -67,8 +49,8 @@ def test_gradient_caching_gives_the_same_gradients_a_token_batch_at_a_time(
 ) -> None:
     value, expected = results(tiny_model)
     calls = []
-    forward = RankingLoss._forward
-    monkeypatch.setattr(RankingLoss, "_forward", lambda self, *inputs: calls.append(1) or forward(self, *inputs))
+    forward = SentenceTransformer.forward
+    monkeypatch.setattr(SentenceTransformer, "forward", lambda self, *inputs: calls.append(1) or forward(self, *inputs))
     results(tiny_model)
     once = len(calls)
     cached, actual = results(tiny_model, gradient_caching=True)

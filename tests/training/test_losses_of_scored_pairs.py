@@ -1,4 +1,4 @@
-"""Scores of a data set's own: pairs compared by CoSENT, and a teacher's for KL and MarginMSE."""
+"""Scores that come with a data set: of pairs for CoSENT, and of a teacher for KL and MarginMSE."""
 
 import json
 import math
@@ -22,9 +22,9 @@ from retune.training import finetune
 from retune.training.batches.plan import Plan
 from retune.training.losses import RankingLoss, cosent
 from tests.support.conversion import convert_raw
+from tests.support.loss_batch import DOCUMENTS, QUERIES, features, gradients
 from tests.support.parameters import COMPUTE, recipe
 from tests.support.training_task import corpus, params, split, task
-from tests.training.test_losses import DOCUMENTS, QUERIES, features, gradients
 
 COSENT = {"loss": "cosent", "hard_negatives": 0, "in_batch_negatives": False}
 
@@ -168,18 +168,18 @@ def test_positives_alone_are_scored_pairs(tiny_model: Path, tmp_path: Path) -> N
     assert sorted(triples(Plan(mined, params(**COSENT, batch_size=4), seed=0))) == expected
 
 
-def test_run_learns_the_order_of_scored_pairs(tiny_model: Path, tmp_path: Path) -> None:
-    run = task(tiny_model, tmp_path, **COSENT, epochs=6)
+def test_training_learns_the_order_of_scored_pairs(tiny_model: Path, tmp_path: Path) -> None:
+    training = task(tiny_model, tmp_path, **COSENT, epochs=6)
     own, documents = split(), corpus()
     ids = documents["doc_id"].tolist()
     far = own.qrels.assign(doc_id=[ids[(row + 5) % len(ids)] for row in range(len(ids))], relevance=0)
     qrels = pd.concat([own.qrels, far], ignore_index=True)
     train = Split(own.queries, qrels, qrels.assign(score=qrels["relevance"] * 0.8 + 0.1))
     splits = {"train": train, "dev": own, "test": empty_split()}
-    write_dataset(run.dev, Dataset(documents, splits))
-    mined, _ = scored(run.dev, tiny_model)
-    write_mined(run.mined, mined)
-    finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+    write_dataset(training.dev, Dataset(documents, splits))
+    mined, _ = scored(training.dev, tiny_model)
+    write_mined(training.mined, mined)
+    finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     losses = np.loadtxt(tmp_path / "model.tsv", skiprows=1, usecols=1, delimiter="\t")
     assert len(losses) == 6 * 6  # 48 triples, 8 a batch
     assert losses[-6:].mean() < 0.5 * losses[:6].mean()

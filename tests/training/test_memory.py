@@ -1,4 +1,4 @@
-"""Out of memory is told with numbers; a run says what it used and what it had."""
+"""Memory: the error when there is too little, and the lines of the log about settings, speed and memory."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from retune.training import finetune
 from retune.training.load import load_for_training
 from retune.training.memory import is_out_of_memory, memory_advice, peak_gb
 from tests.support.training_task import params, task
-from tests.training.test_finetune import LORA, train
+from tests.support.trainings import LORA, train
 
 CPU_ERROR = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
 
@@ -59,7 +59,7 @@ def test_lora_trains_as_many_parameters_as_the_advice_says(tiny_model: Path, tmp
     assert f"({12 * num_trained / 2**30:.2g} GB with method: lora" in said
 
 
-def test_run_tells_what_it_uses_and_what_it_took(
+def test_log_has_the_settings_and_the_speed_and_memory(
     tiny_model: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -86,7 +86,7 @@ def test_run_tells_what_it_uses_and_what_it_took(
     assert 0 < memory <= math.ceil(100 * peak_gb(torch.device("cpu"))) / 100
 
 
-def test_attention_is_chosen_or_told_why_not(tiny_model: Path, tmp_path: Path) -> None:
+def test_attention_is_as_chosen_or_refused_with_the_reason(tiny_model: Path, tmp_path: Path) -> None:
     for attention, expected in (("auto", "eager"), ("sdpa", "sdpa"), ("eager", "eager")):
         model = load_for_training(task(tiny_model, tmp_path, attention=attention), torch.device("cpu"), torch.float32)
         assert model[0].model.config._attn_implementation == expected

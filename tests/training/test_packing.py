@@ -1,4 +1,4 @@
-"""Packed rows: the loss and gradients of padded batches, for each kind of encoder that takes them."""
+"""Packed rows give the loss and gradients of padded batches, for each kind of encoder that supports them."""
 
 from pathlib import Path
 from unittest import mock
@@ -6,37 +6,13 @@ from unittest import mock
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import AutoConfig, AutoModel
 
 from retune.training.losses import RankingLoss
 from retune.training.packing import PACKED, config_to_pack, packed_batches
+from tests.support.encoders import random_encoder
+from tests.support.loss_batch import EVERYTHING, GROUPS, features, gradients
 from tests.support.training_task import params
-from tests.training.test_finetune import train
-from tests.training.test_losses import EVERYTHING, GROUPS, features, gradients
-
-SIZES = {
-    "vocab_size": 96,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 66,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
-
-
-def encoder(kind: str, tiny_model: Path, folder: Path, pooling: str = "mean", **changes: object) -> SentenceTransformer:
-    """Make a random encoder of a kind, with the tiny model's tokenizer."""
-    tokenizer = SentenceTransformer(str(tiny_model), device="cpu").tokenizer
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **SIZES | {"pad_token_id": tokenizer.pad_token_id} | changes)
-    AutoModel.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    transformer = Transformer(str(folder), model_kwargs={"attn_implementation": "eager"})
-    return SentenceTransformer(modules=[transformer, Pooling(32, pooling)], device="cpu").train()
+from tests.support.trainings import train
 
 
 def loss_and_gradients(model: SentenceTransformer, tiny_model: Path, **changes: object) -> tuple[float, torch.Tensor]:
@@ -52,7 +28,7 @@ def loss_and_gradients(model: SentenceTransformer, tiny_model: Path, **changes: 
 def test_packed_rows_give_the_loss_and_gradients_of_padded_batches(
     kind: str, pooling: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    model = encoder(kind, tiny_model, tmp_path, pooling)
+    model = random_encoder(kind, tiny_model, tmp_path, pooling)
     assert config_to_pack(model, params())
     expected, gradient = loss_and_gradients(model, tiny_model, attention="eager")
     with mock.patch("retune.training.packing.ATTENTION_STEP", 4):  # two groups in a row, one of them without padding
@@ -63,7 +39,7 @@ def test_packed_rows_give_the_loss_and_gradients_of_padded_batches(
 
 @pytest.mark.parametrize("changes", [{"gradient_caching": True}, {"matryoshka_dims": [32, 8]}])
 def test_packed_rows_go_with_the_other_options(changes: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path)
+    model = random_encoder("bert", tiny_model, tmp_path)
     expected, gradient = loss_and_gradients(model, tiny_model, attention="eager", **changes)
     packed, actual = loss_and_gradients(model, tiny_model, **changes)
     assert packed == pytest.approx(expected, rel=1e-6)
@@ -71,7 +47,7 @@ def test_packed_rows_go_with_the_other_options(changes: dict[str, object], tiny_
 
 
 def test_rows_are_padded_in_attention_alone(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path)
+    model = random_encoder("bert", tiny_model, tmp_path)
     shapes = []
     model[0].model.embeddings.register_forward_hook(
         lambda module, inputs, options, output: shapes.append(tuple(output.shape[:2])), with_kwargs=True
@@ -86,7 +62,7 @@ def test_rows_are_padded_in_attention_alone(tiny_model: Path, tmp_path: Path) ->
 
 
 def test_dropout_falls_on_attention_too(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
+    model = random_encoder("bert", tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
     first, second = (loss_and_gradients(model, tiny_model)[0] for _ in range(2))
     assert first != second
     model.eval()
@@ -94,8 +70,8 @@ def test_dropout_falls_on_attention_too(tiny_model: Path, tmp_path: Path) -> Non
     assert loss_and_gradients(model, tiny_model)[0] == pytest.approx(without, rel=1e-6)
 
 
-def test_attention_code_is_the_model_s_own_again_after_a_step(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("bert", tiny_model, tmp_path)
+def test_attention_implementation_is_restored_after_a_step(tiny_model: Path, tmp_path: Path) -> None:
+    model = random_encoder("bert", tiny_model, tmp_path)
     loss_and_gradients(model, tiny_model)
     assert model[0].model.config._attn_implementation == "eager" != PACKED
 
@@ -106,7 +82,7 @@ def test_texts_fill_rows_longest_first_up_to_the_budget() -> None:
 
 
 def test_padding_token_in_a_text_has_the_position_that_the_model_gives_it(tiny_model: Path, tmp_path: Path) -> None:
-    model = encoder("xlm-roberta", tiny_model, tmp_path)
+    model = random_encoder("xlm-roberta", tiny_model, tmp_path)
     column = features(model, tiny_model)[0]
     column["input_ids"][0, 2] = model.tokenizer.pad_token_id
     values = [
@@ -119,9 +95,9 @@ def test_padding_token_in_a_text_has_the_position_that_the_model_gives_it(tiny_m
 
 
 def test_models_of_another_kind_are_padded(tiny_model: Path, tmp_path: Path) -> None:
-    decoder = encoder("bert", tiny_model, tmp_path / "decoder", is_decoder=True)
+    decoder = random_encoder("bert", tiny_model, tmp_path / "decoder", is_decoder=True)
     static = SentenceTransformer(modules=[torch.nn.Identity()], device="cpu")
-    model = encoder("bert", tiny_model, tmp_path / "encoder")
+    model = random_encoder("bert", tiny_model, tmp_path / "encoder")
     unpooled = SentenceTransformer(modules=[model[0]], device="cpu")
     for other in (decoder, static, unpooled):
         assert config_to_pack(other, params()) is None
@@ -136,9 +112,9 @@ def test_models_of_another_kind_are_padded(tiny_model: Path, tmp_path: Path) -> 
         {"trainer": {"gradient_checkpointing": True}},  # it runs layers again in backward
     ],
 )
-def test_runs_that_cannot_pack_pad(changes: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
-    assert config_to_pack(encoder("bert", tiny_model, tmp_path), params(**changes)) is None
+def test_trainings_that_cannot_pack_pad(changes: dict[str, object], tiny_model: Path, tmp_path: Path) -> None:
+    assert config_to_pack(random_encoder("bert", tiny_model, tmp_path), params(**changes)) is None
 
 
-def test_run_with_gradient_checkpointing_trains(tiny_model: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_trains(tiny_model: Path, tmp_path: Path) -> None:
     assert len(train(tiny_model, tmp_path, epochs=1, trainer={"gradient_checkpointing": True}))

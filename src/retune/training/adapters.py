@@ -72,7 +72,7 @@ def copy_whole(model: SentenceTransformer) -> SentenceTransformer:
 def _merged(adapted: PeftModel) -> Any:
     """Return a copy of a transformer with its adapter merged; a base in 4 bits is first reloaded in full precision."""
     base: Any = adapted.get_base_model()
-    if not _is_in_4bit(base):
+    if not is_in_4bit(base):
         return copy.deepcopy(adapted).merge_and_unload()
     saved = type(base).from_pretrained(base.name_or_path, local_files_only=True, dtype="auto").to(base.device)
     config = copy.deepcopy(adapted.peft_config["default"])  # peft writes the path of the base into it
@@ -81,7 +81,8 @@ def _merged(adapted: PeftModel) -> Any:
     return unquantised.merge_and_unload()
 
 
-def _is_in_4bit(transformer: Any) -> bool:
+def is_in_4bit(transformer: Any) -> bool:
+    """Return whether a transformer was loaded in 4 bits."""
     return bool(getattr(transformer, "is_loaded_in_4bit", False))
 
 

@@ -1,6 +1,6 @@
 """Dev scores: rank the dev split with a model in training, as `eval` would do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,31 @@ from retune.core.errors import InputError
 from retune.core.records import Mined, Split, document_texts, read_corpus, read_split
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
+from retune.encoding.hardware import release_memory
 from retune.evaluation.metrics import mean_scores, parse_metric, score_ranking
 from retune.models.encoding_settings import Encoding
 from retune.retrieval.exact import top_k
+from retune.training.keeping.keeper import Keeper
 from retune.training.spec import Task
+
+
+class DevEvaluator:
+    """Scores a model in training on the dev split, and has the keeper save it if it is to be kept."""
+
+    def __init__(self, score: Callable[[SentenceTransformer], float], keeper: Keeper) -> None:
+        """Take a function that scores a model, such as that of `dev_scorer`, and the keeper."""
+        self._score, self._keeper = score, keeper
+
+    def __call__(self, model: SentenceTransformer, *, epoch: float, step: int, earlier: Sequence[float]) -> float:
+        """Return the dev score of a model after a step; `earlier` are all dev scores before it."""
+        candidate = self._keeper.candidate(model, epoch, step)
+        score = self._score(candidate)
+        if self._keeper.is_kept(score, epoch, earlier):
+            self._keeper.save(model, candidate)
+        device = candidate.device
+        del candidate
+        release_memory(device)
+        return score
 
 
 def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:

@@ -34,6 +34,11 @@ def read_log(log_history: Iterable[Mapping[str, Any]]) -> list[HistoryRow]:
     return rows
 
 
+def dev_scores(rows: Iterable[HistoryRow]) -> list[float]:
+    """Return all dev scores, in order."""
+    return [row.dev for row in rows if row.dev is not None]
+
+
 def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:
     """Write one row per step, with the dev score after that step if there is one, as tab-separated values."""
     steps: dict[int, dict[str, object]] = {}

@@ -38,7 +38,7 @@ class RankingLoss(torch.nn.Module):
 
         Args:
             features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length).
-            labels: `groups`, `is_compared` and `scores` of a `Batch`.
+            labels: `groups`, `is_compared` and `scores` of a `TrainingBatch`.
         """
         columns = list(features)
         rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
@@ -50,9 +50,12 @@ class RankingLoss(torch.nn.Module):
         with torch.autocast(vectors.device.type, enabled=False):
             queries, documents = torch.split(vectors.float(), [len(column["input_ids"]) for column in columns])
             dims = self.params.matryoshka_dims or [vectors.shape[1]]
-            return torch.stack([self._loss(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
+            return torch.stack([self.of_vectors(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
 
-    def _loss(self, queries: torch.Tensor, documents: torch.Tensor, labels: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def of_vectors(
+        self, queries: torch.Tensor, documents: torch.Tensor, labels: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the mean loss of the queries, given the vectors of queries and documents, (texts, dim)."""
         normalize = torch.nn.functional.normalize
         logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
         if self.params.loss == "infonce":

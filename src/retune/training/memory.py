@@ -2,10 +2,13 @@
 
 import resource
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from sentence_transformers import SentenceTransformer
 
+from retune.core.errors import InputError
 from retune.encoding.compute import MIN_TOKEN_BUDGET
 from retune.params.finetune import Finetune
 
@@ -25,6 +28,17 @@ def peak_gb(device: torch.device) -> float:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is a lack of memory; on a CPU, torch raises a plain RuntimeError for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def advice_if_out_of_memory(advice: Callable[[], str]) -> Iterator[None]:
+    """Raise an InputError with a line of advice if the `with` block runs out of memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(advice()) from None
 
 
 def memory_advice(model: SentenceTransformer, params: Finetune, token_budget: int) -> str:

@@ -2,14 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,14 +17,13 @@ from transformers import ProgressCallback, TrainerCallback
 from retune.core.errors import InputError
 from retune.core.local_settings import read_local_settings
 from retune.encoding.encoder import query_inputs
-from retune.encoding.hardware import release_memory
 from retune.encoding.tokenizing import Tokenizer, pad
 from retune.models.encoding_settings import Encoding
 from retune.params.finetune import Finetune
-from retune.training.adapters import copy_whole
 from retune.training.batches.plan import Plan
-from retune.training.history import DEV, HistoryRow, read_log
-from retune.training.keeping.averaging import RestartFromBase, RunningMean, epoch_of_model, move_towards
+from retune.training.dev_scoring import DevEvaluator
+from retune.training.history import DEV, HistoryRow, dev_scores, read_log
+from retune.training.keeping.averaging import RestartFromBase
 from retune.training.processes.group import from_main
 from retune.training.processes.trainer import ProcessTrainer
 from retune.training.progress import Progress
@@ -39,13 +36,13 @@ SHOWN = 5  # ids in a message
 class Trainer(ProcessTrainer):
     """Trains on the batches of a plan; each row of its data set is the number of a batch."""
 
-    def __init__(self, *, plan: Plan, params: Finetune, **options: Any) -> None:
-        """Take the plan, and the options of the library's trainer except its data."""
+    def __init__(self, *, plan: Plan, params: Finetune, dev_evaluator: DevEvaluator, **options: Any) -> None:
+        """Take the plan, and the options of the library's trainer except its data and evaluator."""
         numbers = Dataset.from_dict({"batch": list(range(params.all_epochs * plan.num_batches))})
         super().__init__(params, train_dataset=numbers, **options)
-        self._num_batches = plan.num_batches
+        self._num_batches, self._dev_evaluator = plan.num_batches, dev_evaluator
         self.remove_callback(ProgressCallback)
-        for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), _Schedule(params)):
+        for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), Schedule(params)):
             self.add_callback(callback)
         self._num_models = params.averages.models
         if self._num_models > 1:
@@ -65,12 +62,16 @@ class Trainer(ProcessTrainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score the model in the main process, while the others wait."""
-        model, evaluator, state = self.whole_model(), cast(Any, self.evaluator), self.state
-        scores: dict[str, float] = from_main(lambda: evaluator(model, epoch=state.epoch, steps=state.global_step))
-        metrics = {f"eval_{name}": value for name, value in scores.items()}
+        model = self.whole_model()
+        metrics = {DEV: from_main(lambda: self._dev_score(model))}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _dev_score(self, model: Any) -> float:
+        """Return the dev score of the model with all of its weights; the main process only."""
+        epoch, earlier = self.state.epoch, dev_scores(self.history_rows())
+        return self._dev_evaluator(model, epoch=epoch, step=self.state.global_step, earlier=earlier)
 
     def history_rows(self) -> list[HistoryRow]:
         """Return all steps and dev scores so far, including those from before resuming."""
@@ -118,45 +119,6 @@ class Collator(SentenceTransformerDataCollator):
         return inputs
 
 
-class DevEvaluator(BaseEvaluator):
-    """Scores the model on the dev split, and keeps the model to be written."""
-
-    def __init__(
-        self,
-        score: Callable[[SentenceTransformer], float],
-        keep: Callable[[SentenceTransformer, SentenceTransformer], None],
-        params: Finetune,
-        base: SentenceTransformer,
-        mean: RunningMean,
-    ) -> None:
-        """Take a function that scores a model, one that keeps it, the parameters, the base, and the running mean."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._score, self._keep, self._params, self._mean = score, keep, params, mean
-        self._base = (
-            {name: values.clone() for name, values in base.state_dict().items()} if params.averages.base_weight else {}
-        )
-        self.trainer: Any = None  # which has history_rows()
-
-    def __call__(
-        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
-    ) -> dict[str, float]:
-        """Return the dev score."""
-        earlier = [row.dev for row in self.trainer.history_rows() if row.dev is not None]
-        whole = copy_whole(model).to(self.trainer.args.device)
-        first = self._params.averages.from_epoch
-        if first is not None and epoch_of_model(epoch, self._params.epochs) >= first:
-            self._mean.add(whole, steps)
-        if self._base:
-            move_towards(whole, self._base, self._params.averages.base_weight)
-        score = self._score(whole)
-        checkpoint = self._params.checkpoint
-        if checkpoint in ("last", epoch) or (checkpoint == "best" and score > max(earlier, default=float("-inf"))):
-            self._keep(model, whole)
-        del whole
-        release_memory(self.trainer.args.device)
-        return {"dev": score}
-
-
 class _EpochSampler(BatchSampler):
     """Yields the numbers of an epoch's batches, one by one."""
 
@@ -176,7 +138,7 @@ class _EpochSampler(BatchSampler):
         yield from ([number] for number in range(first, first + self._num_batches))
 
 
-class _Schedule(TrainerCallback):
+class Schedule(TrainerCallback):
     """Decides when to score the model, save a checkpoint and stop early."""
 
     def __init__(self, params: Finetune) -> None:
@@ -185,17 +147,20 @@ class _Schedule(TrainerCallback):
         self._saved_at = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Score and save after a step within an epoch, if it is time to."""
         if not _ends_epoch(args, state):
             every = self._params.evaluate_steps
             control.should_evaluate = every is not None and state.global_step % every == 0
             control.should_save = self._is_due()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Score the model after an epoch."""
         if _ends_epoch(args, state):  # false if early stopping ended the epoch
             control.should_evaluate = True
             control.should_save = self._is_due()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop if the last dev scores are no new best."""
         scores = [entry[DEV] for entry in state.log_history if DEV in entry]
         control.should_save = control.should_save or self._is_due()
         since_best = len(scores) - 1 - scores.index(max(scores))

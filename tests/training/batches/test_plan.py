@@ -1,43 +1,15 @@
-"""Batches: every pair once an epoch, negatives drawn anew, no document that answers a query among its negatives."""
+"""Every pair comes once per epoch, negatives are drawn anew, and no answer of a query is among its negatives."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retune.core.errors import InputError
 from retune.core.records import Mined
-from retune.training.batches.plan import Batch, Plan
+from retune.training.batches.plan import Plan
+from tests.support.examples import batches, numbered
 from tests.support.training_task import mined, params
-
-
-def made(pairs: list[tuple[int, int]], negatives: list[int] | None = None) -> Mined:
-    """Examples of (query, document) numbers; all queries have the same negatives."""
-    answers: dict[int, list[int]] = {}
-    for query, document in pairs:
-        answers.setdefault(query, []).append(document)
-    names = sorted({document for _, document in pairs} | set(negatives or []))
-    examples = pd.DataFrame(
-        {
-            "query_id": [f"q{query}" for query in answers],
-            "positive_ids": [[f"d{document}" for document in own] for own in answers.values()],
-            "negative_ids": [[f"d{document}" for document in negatives or []] for _ in answers],
-            "positive_scores": [[1.0] * len(own) for own in answers.values()],
-            "negative_scores": [[0.5] * len(negatives or []) for _ in answers],
-            "source": "made",
-        }
-    )
-    queries = pd.DataFrame({"query_id": examples["query_id"], "text": [f"query {query}" for query in answers]})
-    documents = pd.DataFrame({"doc_id": [f"d{name}" for name in names], "title": None})
-    return Mined(
-        examples, queries.assign(prompt=None, answer=None), documents.assign(text=[f"text {name}" for name in names])
-    )
-
-
-def batches(plan: Plan, epoch: int = 0) -> list[Batch]:
-    return [plan.batch(epoch * plan.num_batches + number) for number in range(plan.num_batches)]
-
 
 pairs_of_numbers = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=60, unique=True)
 
@@ -48,7 +20,7 @@ def test_every_pair_is_seen_once_an_epoch_and_no_answer_is_a_negative(
 ) -> None:
     sizes = {"batch_size": min(batch_size, len(pairs)), "random_negatives": min(random_negatives, 2)}
     options = {**sizes, "hard_negatives": 1}
-    plan = Plan(made(pairs, negatives=[20, 21]), params(**options, in_batch_negatives=in_batch), seed=1)
+    plan = Plan(numbered(pairs, negatives=[20, 21]), params(**options, in_batch_negatives=in_batch), seed=1)
     seen = []
     for batch in batches(plan):
         assert len(set(batch.documents.tolist())) == len(batch.documents)
@@ -65,7 +37,7 @@ def test_every_pair_is_seen_once_an_epoch_and_no_answer_is_a_negative(
 
 
 def test_queries_of_equal_text_share_their_positives_and_equal_texts_are_one_document() -> None:
-    examples = made([(0, 0), (1, 1), (2, 2)])
+    examples = numbered([(0, 0), (1, 1), (2, 2)])
     examples.queries.loc[1, "text"] = examples.queries.loc[0, "text"]
     examples.documents.loc[2, "text"] = examples.documents.loc[1, "text"]  # d2 is d1: it answers query 0 as well
     plan = Plan(examples, params(batch_size=3, hard_negatives=0), seed=0)
@@ -77,11 +49,11 @@ def test_queries_of_equal_text_share_their_positives_and_equal_texts_are_one_doc
     assert compared == {"q0": 1, "q1": 1, "q2": 2}
 
 
-def test_negatives_are_drawn_anew_each_epoch_whatever_else_is_trained_on() -> None:
+def test_negatives_are_drawn_anew_each_epoch_regardless_of_the_other_queries() -> None:
     negatives = list(range(20, 40))
     options = params(batch_size=2, hard_negatives=3)
-    many = Plan(made([(n, n) for n in range(8)], negatives), options, seed=5)
-    few = Plan(made([(n, n) for n in range(2)], negatives), options, seed=5)
+    many = Plan(numbered([(n, n) for n in range(8)], negatives), options, seed=5)
+    few = Plan(numbered([(n, n) for n in range(2)], negatives), options, seed=5)
 
     def drawn(plan: Plan, epoch: int) -> dict[str, list[str]]:
         return {
@@ -97,8 +69,8 @@ def test_negatives_are_drawn_anew_each_epoch_whatever_else_is_trained_on() -> No
     assert drawn(many, 0) == first
 
 
-def test_epochs_and_seeds_shuffle_otherwise_and_repeat() -> None:
-    examples = made([(n, n) for n in range(20)])
+def test_order_differs_between_epochs_and_seeds_and_repeats_with_the_same() -> None:
+    examples = numbered([(n, n) for n in range(20)])
     orders = [
         [query for batch in batches(Plan(examples, params(batch_size=8, hard_negatives=0), seed=seed), epoch)
          for query in batch.queries.tolist()]
@@ -109,9 +81,9 @@ def test_epochs_and_seeds_shuffle_otherwise_and_repeat() -> None:
     assert orders[0] != orders[3]
 
 
-def test_without_in_batch_negatives_a_query_sees_its_own_and_the_random_ones() -> None:
+def test_without_in_batch_negatives_a_query_has_its_mined_and_the_random_ones() -> None:
     options = {"batch_size": 4, "in_batch_negatives": False}
-    examples = made([(n, n) for n in range(4)], negatives=[10, 11])
+    examples = numbered([(n, n) for n in range(4)], negatives=[10, 11])
     own = Plan(examples, params(**options, hard_negatives=2), seed=0).batch(0)
     assert own.is_compared.sum(axis=1).tolist() == [3, 3, 3, 3]
     assert all(own.is_compared[row, columns].all() for row, columns in enumerate(own.groups))
@@ -120,7 +92,7 @@ def test_without_in_batch_negatives_a_query_sees_its_own_and_the_random_ones() -
 
 
 def test_mined_negative_that_answers_by_its_text_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    examples = made([(0, 0), (1, 1)], negatives=[10, 11])
+    examples = numbered([(0, 0), (1, 1)], negatives=[10, 11])
     examples.documents.loc[2, "text"] = examples.documents.loc[0, "text"]  # d10 is d0
     plan = Plan(examples, params(batch_size=2, hard_negatives=1), seed=0)
     assert "1 mined negatives left out: they have the text of a positive of their query" in caplog.text
@@ -144,7 +116,7 @@ def test_fewer_mined_negatives_than_asked_for_is_refused() -> None:
 
 
 def test_scores_are_those_of_the_group() -> None:
-    examples = made([(0, 0), (1, 1)], negatives=[10, 11, 12])
+    examples = numbered([(0, 0), (1, 1)], negatives=[10, 11, 12])
     examples.examples["negative_scores"] = [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]
     plan = Plan(examples, params(batch_size=2, hard_negatives=2), seed=0)
     batch = plan.batch(0)
@@ -156,7 +128,7 @@ def test_scores_are_those_of_the_group() -> None:
 
 
 def test_last_batch_is_dropped_if_the_library_s_argument_says_so() -> None:
-    examples = made([(n, n) for n in range(10)])
+    examples = numbered([(n, n) for n in range(10)])
     options = params(batch_size=4, hard_negatives=0, trainer={"dataloader_drop_last": True})
     plan = Plan(examples, options, seed=0)
     assert [len(batch.queries) for batch in batches(plan)] == [4, 4]
@@ -166,8 +138,8 @@ def test_last_batch_is_dropped_if_the_library_s_argument_says_so() -> None:
 @pytest.mark.parametrize(
     ("examples", "options", "found"),
     [
-        (made([(0, 0)]), {}, "got 1 and 1"),
-        (made([(0, 0), (1, 1)]), {}, "got 2 and 2"),
+        (numbered([(0, 0)]), {}, "got 1 and 1"),
+        (numbered([(0, 0), (1, 1)]), {}, "got 2 and 2"),
     ],
 )
 def test_fewer_examples_than_one_batch_are_refused(examples: Mined, options: dict[str, object], found: str) -> None:
@@ -175,14 +147,14 @@ def test_fewer_examples_than_one_batch_are_refused(examples: Mined, options: dic
         Plan(examples, params(hard_negatives=0, **options), seed=0)
 
 
-def test_scores_that_are_not_as_many_as_documents_are_refused() -> None:
-    examples = made([(0, 0), (1, 1)], negatives=[10, 11])
+def test_missing_scores_of_documents_are_refused() -> None:
+    examples = numbered([(0, 0), (1, 1)], negatives=[10, 11])
     examples.examples.at[1, "negative_scores"] = [0.1]
     with pytest.raises(InputError, match="q1: expected a score for each of 2 negative_ids, got 1; mine again"):
         Plan(examples, params(), seed=0)
 
 
-def test_pairs_of_equal_scores_teach_cosent_nothing() -> None:
+def test_cosent_refuses_pairs_of_equal_scores() -> None:
     examples = mined()
     examples.examples["negative_scores"] = examples.examples["positive_scores"].map(lambda scores: scores * 2)
     options = params(loss="cosent", hard_negatives=0, in_batch_negatives=False)

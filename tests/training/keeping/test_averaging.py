@@ -1,4 +1,4 @@
-"""The model written lies between the base and the tuned one or those of a run, is the one scored, survives a kill."""
+"""Interpolated and averaged weights are those scored and written, also after a killed training was resumed."""
 
 from pathlib import Path
 
@@ -10,11 +10,10 @@ from retune.models.directory import load_model
 from retune.training.keeping.averaging import RunningMean, move_towards
 from retune.training.keeping.checkpoints import CHECKPOINTS
 from tests.support.training_task import first_weights, params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, scripted, train
+from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
 
-def test_weights_are_those_asked_for_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
+def test_weights_are_interpolated_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
     tuned_history = train(tiny_model, tmp_path, "tuned", checkpoint="last")
     history = train(tiny_model, tmp_path, "between", checkpoint="last", averaging={"base_weight": 0.25})
     assert history["loss"].tolist() == tuned_history["loss"].tolist()  # training is the same
@@ -36,11 +35,11 @@ def test_model_scored_on_dev_is_the_one_written(
     assert torch.equal(first_weights(tmp_path / "model"), scored[0])
 
 
-def test_killed_run_keeps_the_share_of_its_first_base(
+def test_killed_training_with_a_share_of_the_base_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"averaging": {"base_weight": 0.5}, "checkpoint": "last"}
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(4, changes, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
@@ -58,7 +57,7 @@ def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
 
 
-def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_averaging_and_interpolation_combine(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
     train(tiny_model, tmp_path, "last", checkpoint="last")
     scored = scripted(monkeypatch, [0.1, 0.2])
@@ -67,14 +66,14 @@ def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("step", [3, 4, 6])
-def test_killed_run_averages_as_if_it_had_not_been(
+def test_killed_training_that_averages_resumes_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"averaging": {"from_epoch": 1}, "checkpoint": "last"}
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(step, changes, tiny_model, tmp_path, monkeypatch)
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
-def test_means_that_no_checkpoint_goes_back_to_are_deleted(tmp_path: Path) -> None:
+def test_means_that_no_checkpoint_needs_are_deleted(tmp_path: Path) -> None:
     model, mean = torch.nn.Linear(2, 2), RunningMean(tmp_path)
     for step in (2, 4, 6, 8):
         if step == 8:
@@ -97,7 +96,7 @@ def test_share_of_the_base_is_not_for_adapters() -> None:
         params(**LORA, averaging={"base_weight": 0.5})
 
 
-def test_weights_of_two_names_move_once() -> None:
+def test_weights_with_two_names_are_interpolated_once() -> None:
     model = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2, bias=False)})
     model["encoder"] = model["embeddings"]
     base = {name: torch.zeros(2, 2) for name in model.state_dict()}

@@ -1,4 +1,4 @@
-"""A soup is the mean of models that were each trained from the base, as runs of their own would have been."""
+"""A soup is the mean of models that were each trained from the base, as if trained separately."""
 
 from pathlib import Path
 
@@ -10,8 +10,7 @@ from retune.models.directory import load_model
 from retune.training.batches.plan import Plan
 from retune.training.keeping.averaging import epoch_of_model
 from tests.support.training_task import first_weights, params
-from tests.training import test_finetune as test_training
-from tests.training.test_finetune import LORA, scripted, train
+from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
 SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
@@ -24,7 +23,7 @@ SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpo
         {"trainer": {"optim": "sgd", "optim_args": "momentum=0.9"}, "dropout": 0.0, "gradient_caching": True},
     ],
 )
-def test_soup_is_the_mean_over_runs_of_their_own(
+def test_soup_is_the_mean_of_models_trained_separately(
     changes: dict[str, object], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train(tiny_model, tmp_path, "first", checkpoint="last", **changes)
@@ -41,7 +40,7 @@ def test_soup_is_the_mean_over_runs_of_their_own(
         torch.testing.assert_close(values, (one[name] + other[name]) / 2)
 
 
-def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
+def test_dev_scores_of_a_soup_are_of_single_models_until_they_are_averaged(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base, scores = first_weights(tiny_model), [0.1, 0.2, 0.3, 0.4]
@@ -60,18 +59,16 @@ def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
 
 
 @pytest.mark.parametrize("step", [3, 7, 8, 11])  # six steps a model: before, at and after its end
-def test_killed_soup_is_taken_up_with_the_same_bytes(
+def test_killed_soup_resumes_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_training.test_killed_run_is_taken_up_with_the_same_bytes(
-        step, SOUP | {"evaluate_steps": None}, tiny_model, tmp_path, monkeypatch
-    )
+    check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **SOUP | {"evaluate_steps": None})
 
 
 @pytest.mark.parametrize(
     ("epoch", "own"), [(0.5, 0.5), (1.0, 1.0), (3.0, 3.0), (3.25, 0.25), (4.0, 1.0), (6.0, 3.0), (6.5, 0.5)]
 )
-def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) -> None:
+def test_epochs_of_a_soup_are_counted_for_each_model(epoch: float, own: float) -> None:
     assert epoch_of_model(epoch, 3) == own
 
 
@@ -90,6 +87,6 @@ def test_epochs_of_a_soup_are_counted_from_the_base(epoch: float, own: float) ->
         (LORA, "from_epoch: expected none with method lora or icl"),
     ],
 )
-def test_soup_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+def test_impossible_soup_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         params(**SOUP | changes)

@@ -1,4 +1,4 @@
-"""The card of a run: what it says, and that it says the same again."""
+"""The card of a tuned model: its contents, and that it has the same bytes each time."""
 
 import json
 import re
@@ -19,24 +19,24 @@ from retune.models.directory import load_model
 from retune.params.fetch import Fetch
 from retune.training import finetune
 from tests.support.training_task import mined, task
-from tests.training.test_finetune import LORA, scripted
+from tests.support.trainings import LORA, scripted
 
 WORDS_DATA = Origin("data", "words", "CC-BY-4.0", "made | for a test", "any")
 
 
-def run_with_origins(base: Path, folder: Path, name: str = "model", **changes: object) -> str:
+def card_of(base: Path, folder: Path, name: str = "model", **changes: object) -> str:
     """Train on a mined set of a known licence; return the card."""
-    run = task(base, folder, **changes)
-    write_mined(run.mined, replace(mined(), origins=[WORDS_DATA]))
-    finetune.finetune(run, folder / name, folder / f"{name}.tsv")
+    training = task(base, folder, **changes)
+    write_mined(training.mined, replace(mined(), origins=[WORDS_DATA]))
+    finetune.finetune(training, folder / name, folder / f"{name}.tsv")
     return (folder / name / "model-card.md").read_text(encoding="utf-8")
 
 
-def test_card_says_what_the_model_is_made_of_and_how(
+def test_card_lists_base_data_scores_and_parameters(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.25, 0.75, 0.5])
-    card = run_with_origins(tiny_model, tmp_path, epochs=3)
+    card = card_of(tiny_model, tmp_path, epochs=3)
     assert card.startswith("# model\n\n`tiny`, fine-tuned on `words` by retune.\n")
     assert "| data | words | CC-BY-4.0 | made \\| for a test | any |" in card
     base = read_origins(tiny_model)[0]
@@ -55,12 +55,12 @@ def test_card_marks_the_model_kept(
     checkpoint: str | int, kept: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.5, 0.5])
-    card = run_with_origins(tiny_model, tmp_path, checkpoint=checkpoint)
+    card = card_of(tiny_model, tmp_path, checkpoint=checkpoint)
     assert re.findall(r"\| (\d+) \| 0.50000 \| kept \|", card) == [kept]
 
 
-def test_card_is_the_same_again_and_holds_neither_date_nor_path(tiny_model: Path, tmp_path: Path) -> None:
-    cards = [run_with_origins(tiny_model, tmp_path / folder, **LORA) for folder in ("a", "b")]
+def test_card_has_the_same_bytes_each_time_and_neither_date_nor_path(tiny_model: Path, tmp_path: Path) -> None:
+    cards = [card_of(tiny_model, tmp_path / folder, **LORA) for folder in ("a", "b")]
     assert cards[0] == cards[1]
     assert str(tmp_path) not in cards[0]
     assert not re.search(r"\b20\d\d\b|\d\d:\d\d", cards[0])
@@ -73,7 +73,7 @@ def test_card_s_code_loads_the_model(tiny_model: Path, tmp_path: Path, monkeypat
     settings = json.loads((base / "retune.json").read_text())
     changed = {"query_prefix": "sort: ", "document_prefix": "plot ", "query_suffix": " node"}
     (base / "retune.json").write_text(json.dumps(settings | changed))
-    card = run_with_origins(base, tmp_path / "models")
+    card = card_of(base, tmp_path / "models")
     assert "Before a query comes `'sort: '`, before a document `'plot '`; both are saved as prompts." in card
     assert "A query is cut to 32 tokens, a document to 48." in card
     assert "After a query comes `' node'`, which you add yourself." in card
@@ -85,10 +85,10 @@ def test_card_s_code_loads_the_model(tiny_model: Path, tmp_path: Path, monkeypat
     torch.testing.assert_close(torch.tensor(names["scores"]), torch.tensor(expected))
 
 
-def test_run_on_a_run_tells_of_both(tiny_model: Path, tmp_path: Path) -> None:
-    run_with_origins(tiny_model, tmp_path)
+def test_card_of_a_model_tuned_twice_lists_the_data_of_both_trainings(tiny_model: Path, tmp_path: Path) -> None:
+    card_of(tiny_model, tmp_path)
     write_origins(tmp_path / "model", [*read_origins(tmp_path / "model"), Origin("data", "before", "MIT", "x", "any")])
-    card = run_with_origins(tmp_path / "model", tmp_path, "second")
+    card = card_of(tmp_path / "model", tmp_path, "second")
     assert "`model`, fine-tuned on" in card
     assert re.findall(r"^\| (?:data|model) \| (\w+)", card, flags=re.MULTILINE) == ["before", "words", "tiny"]
 

@@ -1,4 +1,4 @@
-"""Several processes of a run, on a CPU: the loss, gradients and history of one, and what becomes of errors."""
+"""Several processes on a CPU have the loss, gradients and history of one; their errors are one line."""
 
 import os
 import signal
@@ -21,10 +21,10 @@ from retune.training.processes import launch
 from retune.training.processes.group import joined, num_processes, rank, shares
 from retune.training.processes.launch import start, to_start
 from retune.training.spec import Task
+from tests.support.loss_batch import EVERYTHING, GROUPS, SCORES, features, gradients
 from tests.support.process_tasks import be_killed, fail_in_the_second, sleep
 from tests.support.training_task import params, task
-from tests.training.test_finetune import same_bytes, train
-from tests.training.test_losses import EVERYTHING, GROUPS, SCORES, features, gradients
+from tests.support.trainings import same_bytes, train
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LABELS = {"groups": GROUPS, "is_compared": EVERYTHING, "scores": SCORES}
@@ -75,7 +75,7 @@ def test_shares_have_about_as_many_tokens_and_together_are_all_texts() -> None:
 def train_sharded(task: Task, out: Path, history: Path) -> None:
     """Train with FSDP, on the CPU: accelerate takes it for a GPU."""
     with (
-        mock.patch.object(launch, "_check_sharding"),
+        mock.patch.object(launch, "check_sharding"),
         mock.patch.object(PartialState, "_prepare_backend", return_value=("gloo", DistributedType.MULTI_GPU)),
         mock.patch.object(PartialState, "set_device", lambda state: setattr(state, "device", CPU)),
     ):
@@ -100,18 +100,18 @@ def test_two_processes_give_the_history_of_one_also_with_fsdp(tiny_model: Path, 
 
 def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
     """Train up to the eighth step: the second of the third epoch."""
-    report = trainer._Schedule.on_step_end
+    report = trainer.Schedule.on_step_end
 
     def kill(self: object, args: object, state: TrainerState, *rest: object, **options: object) -> None:
         if state.global_step == 8:
             os.kill(os.getpid(), signal.SIGKILL)
         report(self, args, state, *rest, **options)
 
-    with mock.patch.object(trainer._Schedule, "on_step_end", kill):
+    with mock.patch.object(trainer.Schedule, "on_step_end", kill):
         finetune.finetune(task, out, history)
 
 
-def test_killed_processes_are_taken_up_with_the_same_bytes(
+def test_killed_processes_resume_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, forks: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
@@ -199,7 +199,7 @@ def test_fewer_gpus_than_processes_is_an_error(gpus: list[str]) -> None:
         ),
     ],
 )
-def test_sharding_without_what_it_needs_is_an_error(
+def test_sharding_without_its_requirements_is_an_error(
     device: torch.device, changes: dict[str, object], message: str, gpus: list[str]
 ) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,1 +1,1 @@
-"""Which queries and documents make each batch?"""
+"""Which queries and documents make up a batch?"""

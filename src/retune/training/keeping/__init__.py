@@ -1,1 +1,1 @@
-"""What is written during and after training: checkpoints, averaged weights, the model and its card?"""
+"""How are checkpoints, averaged weights, the tuned model and its card written?"""

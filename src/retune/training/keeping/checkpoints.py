@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import accelerate
+import peft
+
 from retune.core.files import sha256
+from retune.encoding.fingerprint import machine
+from retune.encoding.hardware import resolve_device
+from retune.training.processes.group import num_processes
+from retune.training.spec import Task
 
 CHECKPOINTS = "checkpoints"  # in the scratch directory
 KEY_LENGTH = 16
@@ -34,7 +41,7 @@ def scratch_directory(out: Path, key: str) -> Iterator[Path]:
 
     Args:
         out: The directory of the tuned model.
-        key: A hash of everything that determines the tuned model, from `hash_inputs`.
+        key: A hash of everything that determines the tuned model, from `training_key`.
     """
     parent = out.with_name(f".{out.name}.training")
     folder = parent / key[:KEY_LENGTH]
@@ -51,7 +58,22 @@ def scratch_directory(out: Path, key: str) -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
-def hash_inputs(inputs: Sequence[Path], state: Mapping[str, object]) -> str:
+def training_key(task: Task) -> str:
+    """Return a hash of everything that determines the bits of the tuned model: data, parameters, code and machine."""
+    state = {
+        "params": task.params.model_dump(),
+        "token_budget": task.compute.token_budget,
+        "seed": task.seed,
+        "processes": num_processes(),
+        "machine": machine(resolve_device(task.compute.device)),
+        "libraries": [peft.__version__, accelerate.__version__],
+    }
+    dev = [task.dev / "corpus.parquet", task.dev / "dev"]
+    guide = [] if task.params.guide_margin is None else [task.guide]
+    return _hash([task.base, task.mined, *dev, *guide], state)
+
+
+def _hash(inputs: Sequence[Path], state: Mapping[str, object]) -> str:
     """Hash files, all files in folders, the code that training runs, and any other state that fits into JSON."""
     code = [PACKAGES / name for name in CODE]
     files = [path for root in (*inputs, *code) for path in sorted(root.rglob("*") if root.is_dir() else [root])]

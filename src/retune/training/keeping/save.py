@@ -1,4 +1,4 @@
-"""Saving a tuned model as a directory that plain sentence-transformers loads and encodes with alike."""
+"""Save a tuned model as a directory that gives the same vectors with plain sentence-transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -27,14 +27,15 @@ def to_start(params: Finetune, device: torch.device) -> int:
         InputError: There are fewer GPUs than `processes`, or they are of several kinds; or a requirement of DeepSpeed
             or FSDP is not met.
     """
-    _check_sharding(params, device)
+    check_sharding(params, device)
     if "LOCAL_RANK" in os.environ:
         return 0
     count = _num_processes(params.processes, device)
     return count if count > 1 or params.is_sharded else 0
 
 
-def _check_sharding(params: Finetune, device: torch.device) -> None:
+def check_sharding(params: Finetune, device: torch.device) -> None:
+    """Check that DeepSpeed and FSDP have what they need, if they are requested."""
     requested = [name for name in SHARDING if params.trainer.get(name)]
     if requested and device.type != "cuda":
         raise InputError(f"trainer.{requested[0]}: expected a CUDA device, got {device}; remove it")

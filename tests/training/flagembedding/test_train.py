@@ -1,4 +1,4 @@
-"""FlagEmbedding's trainer as another engine: its losses, what it writes, and what it cannot do."""
+"""The engine FlagEmbedding: its losses, the model it writes, and what it does not support."""
 
 import json
 import shutil
@@ -20,9 +20,11 @@ from retune.core.records import write_mined
 from retune.encoding.encoder import Encoder
 from retune.models.directory import load_model
 from retune.training import finetune
+from retune.training.keeping.checkpoints import training_key
+from tests.support.decoders import fetch_decoder
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, mined, params, split, task
-from tests.training.test_finetune import LORA, dev_score, same_bytes, train
+from tests.support.trainings import LORA, dev_score, same_bytes, train
 
 ENGINE = {"engine": "flagembedding"}
 
@@ -36,7 +38,7 @@ def with_pooling(base: Path, folder: Path, mode: str) -> Path:
     return folder
 
 
-def test_run_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, epochs=4, **ENGINE)
     assert history["global_step"].tolist() == list(range(1, 13))  # 24 queries, 8 a step, 4 epochs
     assert history["loss"].iloc[-3:].mean() < history["loss"].iloc[:3].mean()
@@ -74,7 +76,7 @@ def test_first_loss_is_that_of_the_formula(loss: str, tiny_model: Path, tmp_path
     assert history["loss"][0] == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_either_engine_has_the_same_loss_on_the_same_batch(tiny_model: Path, tmp_path: Path) -> None:
+def test_both_engines_have_the_same_loss_on_the_same_batch(tiny_model: Path, tmp_path: Path) -> None:
     whole = {"batch_size": 24, "hard_negatives": 0, "epochs": 1, "matryoshka_dims": [32, 8]}
     ours = train(tiny_model, tmp_path, "ours", **whole)
     theirs = train(tiny_model, tmp_path, "theirs", **whole, **ENGINE)
@@ -94,10 +96,10 @@ def test_directory_gives_plain_sentence_transformers_the_vectors_of_flagembeddin
     assert np.abs(model.encode(texts) - load_model(tmp_path / "base", "cpu").encode(texts)).max() > 1e-2
 
 
-def test_run_writes_the_same_bytes_again_also_after_it_was_killed(tiny_model: Path, tmp_path: Path) -> None:
+def test_training_writes_the_same_bytes_again_also_after_it_was_killed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
-        if name == "second":  # what a killed run leaves
-            key = finetune._key(task(tiny_model, tmp_path, seed=seed, dropout=0.1, **ENGINE))
+        if name == "second":  # state of a killed training
+            key = training_key(task(tiny_model, tmp_path, seed=seed, dropout=0.1, **ENGINE))
             shutil.copytree(tmp_path / "first", tmp_path / ".second.training" / key[:16] / "kept")
             (tmp_path / ".second.training" / key[:16] / "train.jsonl").write_text("{}")
         train(tiny_model, tmp_path, name, seed=seed, dropout=0.1, **ENGINE)
@@ -126,34 +128,34 @@ def test_adapter_of_every_epoch_is_saved_and_that_of_the_model_kept_beside_it(ti
         ({"loss": "margin_mse"}, "loss: expected infonce or kl with engine flagembedding, got margin_mse"),
     ],
 )
-def test_what_flagembedding_lacks_is_refused_in_the_parameters(changes: dict[str, object], message: str) -> None:
+def test_parameters_that_flagembedding_lacks_are_refused(changes: dict[str, object], message: str) -> None:
     params(**changes)
     with pytest.raises(ValueError, match=message):
         params(**changes, **ENGINE)
     params(**changes, **ENGINE, method="none")
 
 
-def test_what_its_batches_cannot_be_is_refused(
+def test_batches_that_flagembedding_cannot_make_are_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, own = task(tiny_model, tmp_path, batch_size=25, **ENGINE), mined()
+    training, own = task(tiny_model, tmp_path, batch_size=25, **ENGINE), mined()
     ids = [own.examples[name].tolist() for name in ("positive_ids", "negative_ids")]
     answers = [[positives[0], negatives[1]] for positives, negatives in zip(*ids, strict=True)]
     two_each = own.examples.assign(
         positive_ids=answers, positive_scores=[[1.0, 1.0]] * 24, negative_ids=[each[:1] for each in ids[1]],
         negative_scores=[[0.5]] * 24,
     )  # fmt: skip
-    write_mined(run.mined, replace(own, examples=two_each))  # 48 pairs
+    write_mined(training.mined, replace(own, examples=two_each))  # 48 pairs
     with pytest.raises(
         InputError, match="batch_size: expected at most 24 with engine flagembedding, the number of queries, got 25"
     ):
-        finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+        finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     monkeypatch.setenv("RETUNE_DATA_WORKERS", "1")
     with pytest.raises(InputError, match=r"RETUNE_DATA_WORKERS: expected 0 with engine flagembedding"):
         train(tiny_model, tmp_path, **ENGINE)
 
 
-def test_model_it_would_read_otherwise_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+def test_model_that_flagembedding_would_use_differently_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     weighted = with_pooling(tiny_model, tmp_path / "weighted", "weightedmean")
     with pytest.raises(
         InputError, match="expected a transformer with pooling by cls, mean, lasttoken, got .*weightedmean"
@@ -170,7 +172,21 @@ def test_model_it_would_read_otherwise_is_refused(tiny_model: Path, tmp_path: Pa
         train(suffixed, tmp_path, **ENGINE)
 
 
-def test_loss_that_is_not_finite_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
+def test_base_without_a_padding_token_is_refused(
+    tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
+) -> None:
+    base = fetch_decoder("mistral", tiny_transformer, encoding_values | {"pooling": "lasttoken"}, tmp_path / "base")
+    path = base / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    assert settings["pad_token"] == settings["eos_token"]  # by fetch
+    path.write_text(json.dumps(settings | {"pad_token": None}))
+    with pytest.raises(
+        InputError, match="expected a tokenizer with a padding token, .*, got none; run the stage fetch"
+    ):
+        train(base, tmp_path, **ENGINE)
+
+
+def test_loss_that_is_not_finite_stops_the_training(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="step 1: expected a finite loss, got nan; lower learning_rate or raise temperature"
     ):
@@ -179,11 +195,11 @@ def test_loss_that_is_not_finite_stops_the_run(tiny_model: Path, tmp_path: Path)
 
 
 def test_mixture_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    run = task(tiny_model, tmp_path, **ENGINE)
+    training = task(tiny_model, tmp_path, **ENGINE)
     weights = pd.DataFrame({"source": ["words"], "weight": [0.5]})
-    write_mined(run.mined, replace(mined(), weights=weights))
+    write_mined(training.mined, replace(mined(), weights=weights))
     with pytest.raises(InputError, match="data: expected a recipe under mine with engine flagembedding"):
-        finetune.finetune(run, tmp_path / "model", tmp_path / "model.tsv")
+        finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
 
 
 def test_sharding_is_refused() -> None:

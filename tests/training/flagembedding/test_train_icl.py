@@ -1,4 +1,4 @@
-"""In-context learning: a tiny Mistral trained through FlagEmbedding, examples in its queries, the suffix after them."""
+"""In-context learning: FlagEmbedding trains a tiny Mistral with examples before its queries and a suffix after them."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ from retune.training.dev_scoring import evaluate
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
 from tests.support.training_task import corpus, mined, params, split, task
-from tests.training.test_finetune import same_bytes
+from tests.support.trainings import same_bytes
 
 PROMPT, SUFFIX = "<instruct>Find the text that begins so.", "\n<response>"
 ICL = {
@@ -75,15 +75,15 @@ def mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(base: Path, folder: Path, name: str = "model", end: str = "", **changes: object) -> pd.DataFrame:
     """Run on queries with a prompt, and an end if there is one, and return the history."""
     dev = Split(split().queries.assign(prompt=PROMPT), split().qrels)
-    run = task(base, folder, dev=dev, **ICL | changes)
+    training = task(base, folder, dev=dev, **ICL | changes)
     examples = mined()
     queries = examples.queries.assign(prompt=PROMPT, text=examples.queries["text"] + end)
-    write_mined(run.mined, Mined(examples.examples, queries, examples.documents))
-    finetune.finetune(run, folder / name, folder / f"{name}.tsv")
+    write_mined(training.mined, Mined(examples.examples, queries, examples.documents))
+    finetune.finetune(training, folder / name, folder / f"{name}.tsv")
     return pd.read_csv(folder / f"{name}.tsv", sep="\t")
 
 
-def test_run_end_to_end(mistral: Path, tmp_path: Path) -> None:
+def test_tuned_model_and_its_adapters_have_their_dev_scores(mistral: Path, tmp_path: Path) -> None:
     history = train(mistral, tmp_path, checkpoint=2)
     assert history["global_step"].tolist() == list(range(1, 7))  # 24 queries, 8 a step, 2 epochs
     scores = history["dev_ndcg_at_3"].dropna().tolist()
@@ -104,14 +104,14 @@ def test_run_end_to_end(mistral: Path, tmp_path: Path) -> None:
     assert np.abs(plain.encode_document(texts) - ours).max() < 1e-5
 
 
-def test_run_learns(mistral: Path, tmp_path: Path) -> None:
+def test_training_learns(mistral: Path, tmp_path: Path) -> None:
     no_examples = {"examples": False, "example_max_length": 64}  # which tell a random model nothing
     history = train(mistral, tmp_path, epochs=5, learning_rate=5e-3, icl=no_examples)
     assert history["loss"].iloc[-3:].mean() < history["loss"].iloc[:3].mean() - 0.5
     assert dev_score_with_prompt(tmp_path / "model") > dev_score_with_prompt(mistral) + 0.2
 
 
-def test_run_writes_the_same_bytes_again(mistral: Path, tmp_path: Path) -> None:
+def test_training_writes_the_same_bytes_again(mistral: Path, tmp_path: Path) -> None:
     checkpointing = {"gradient_checkpointing": True}
     first, second = (train(mistral, tmp_path, name, trainer=checkpointing) for name in ("first", "second"))
     assert first.equals(second)
@@ -137,7 +137,7 @@ def queries_in_training(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return seen
 
 
-def test_queries_in_training_bring_others_of_their_batch_as_examples(
+def test_queries_in_training_have_others_of_their_batch_as_examples(
     mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = queries_in_training(monkeypatch)
@@ -158,7 +158,7 @@ def test_queries_in_training_bring_others_of_their_batch_as_examples(
     assert min(counts) == 0 < max(counts) <= 5
 
 
-def test_queries_without_examples_are_read_in_training_as_by_the_encoder(
+def test_queries_without_examples_have_the_same_tokens_in_training_as_in_encoding(
     mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = queries_in_training(monkeypatch)
@@ -231,7 +231,7 @@ def test_preset_writes_an_example_as_the_model_reads_a_query() -> None:
         ({"lora": None}, "lora: expected a block with method icl, got none"),
     ],
 )
-def test_parameters_it_needs(changes: dict[str, object], message: str) -> None:
+def test_parameters_that_icl_needs(changes: dict[str, object], message: str) -> None:
     params(**ICL)
     with pytest.raises(ValueError, match=message):
         params(**ICL | changes)
@@ -247,7 +247,9 @@ def test_parameters_it_needs(changes: dict[str, object], message: str) -> None:
         ({"query_max_length": 512}, r"icl.examples: expected a base with a query_max_length above 512, .* got 512"),
     ],
 )
-def test_base_it_cannot_use_is_refused(changes: dict[str, object], message: str, mistral: Path, tmp_path: Path) -> None:
+def test_base_that_icl_cannot_use_is_refused(
+    changes: dict[str, object], message: str, mistral: Path, tmp_path: Path
+) -> None:
     shutil.copytree(mistral, tmp_path / "base")
     settings = json.loads((mistral / "retune.json").read_text())
     (tmp_path / "base" / "retune.json").write_text(json.dumps(settings | changes))

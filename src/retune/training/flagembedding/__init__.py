@@ -1,0 +1,1 @@
+"""How does FlagEmbedding train a model?"""

@@ -1,0 +1,77 @@
+"""Everything that a training needs before its first step."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+
+from retune.core.records import Mined, read_mined
+from retune.encoding.encoder import Encoder
+from retune.encoding.hardware import ALL_KERNELS, resolve_device, resolve_dtype, tune_memory
+from retune.models.directory import read_encoding
+from retune.models.encoding_settings import Encoding
+from retune.training.arguments import training_arguments
+from retune.training.batches.plan import Plan
+from retune.training.dev_scoring import DevEvaluator, dev_scorer
+from retune.training.guide import Guide
+from retune.training.keeping.checkpoints import CHECKPOINTS
+from retune.training.keeping.keeper import Keeper
+from retune.training.keeping.save import KEPT, keep_model
+from retune.training.load import load_for_training
+from retune.training.processes.group import from_main
+from retune.training.spec import Task
+
+NUM_PARITY_TEXTS = 16
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that is ready to start, with either engine.
+
+    Attributes:
+        task: The description of the training.
+        scratch: Its scratch directory, where the tuned model is left.
+        encoding: The encoding settings of the base.
+        plan: The batches.
+        model: The base, which is trained in place.
+        args: The arguments of the library's trainer.
+        dev_evaluator: Scores the model on the dev split, and saves it in the scratch directory if it is to be kept.
+    """
+
+    task: Task
+    scratch: Path
+    encoding: Encoding
+    plan: Plan
+    model: SentenceTransformer
+    args: SentenceTransformerTrainingArguments
+    dev_evaluator: DevEvaluator
+
+
+def prepare(task: Task, scratch: Path) -> Prepared:
+    """Read the examples, and load the base, ready to train.
+
+    Raises:
+        InputError: There are no dev queries, too few mined negatives, or an unknown metric or training argument; or
+            the base cannot be trained like this.
+    """
+    device = resolve_device(task.compute.device)
+    tune_memory(device, ALL_KERNELS)  # every step needs all kernels again
+    encoding = read_encoding(task.base)
+    dtype = resolve_dtype(encoding.dtype, device)
+    mined = read_mined(task.mined)
+    plan = _plan(task, mined)
+    args = training_arguments(task.params, scratch / CHECKPOINTS, device, dtype, task.seed)
+    model = load_for_training(task, device, dtype)
+    save = partial(keep_model, encoding=encoding, folder=scratch / KEPT, texts=plan.documents[:NUM_PARITY_TEXTS])
+    score = dev_scorer(task, encoding, mined)
+    dev_evaluator = DevEvaluator(score, Keeper(task.params, model, scratch, args.device, save))
+    return Prepared(task, scratch, encoding, plan, model, args, dev_evaluator)
+
+
+def _plan(task: Task, mined: Mined) -> Plan:
+    plan, margin = Plan(mined, task.params, seed=task.seed), task.params.guide_margin
+    if margin is None:
+        return plan
+    encoder = Encoder.load(task.guide, task.compute)
+    return plan.guided_by(from_main(lambda: Guide(encoder, plan.queries, plan.documents, margin)))
