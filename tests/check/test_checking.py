@@ -336,7 +336,7 @@ WRONG = [
         "'minilm_science' may forget, got none; add one, or write null",
     ),
     (
-        # 3 runs on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
+        # 3 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
         put("compare.significance", 0.0005),
         "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),

@@ -227,7 +227,7 @@ MIX = {"first": "science", "second": "sympy", "first_weight": 1.0, "second_weigh
         (
             {"both": MIX | {"second": "more"}, "more": MIX | {"second": "both"}},
             {"data": "both"},
-            "mix.both: expected a mixture of mining recipes in the end, got a circle",
+            "mix.both: expected a mixture of mining recipes, got one that contains itself",
         ),
         ({"both": MIX}, {"hard_negatives": 5, "data": "both"}, "expected at most mine.science.negatives (4), got 5"),
     ],
