@@ -18,7 +18,7 @@ from tests.support import fork_server
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
 
-pytestmark = pytest.mark.usefixtures("forks")
+pytestmark = [pytest.mark.usefixtures("forks"), pytest.mark.slow]
 DATASETS = ("first", "second")
 
 

@@ -250,6 +250,7 @@ def test_killed_run_is_taken_up_with_the_same_bytes(
     assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, LORA])
 def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     changes: dict[str, object],
@@ -260,7 +261,7 @@ def test_run_killed_by_a_signal_is_taken_up_with_the_same_bytes(
     forks: None,
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
-    options = {"epochs": 40, **changes}
+    options = {"epochs": 20, **changes}
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / 'src')]!r}\n"
