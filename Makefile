@@ -5,7 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed-$(REQUIREMENTS)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test check gate bench bench-full report use lock
+.PHONY: repro test test-quick check gate bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 repro: $(INSTALLED)  ## run the whole chain, then print the comparison
@@ -15,7 +15,10 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	@echo "Report: $(CURDIR)/reports/index.html"
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
-	OMP_WAIT_POLICY=PASSIVE pytest -n 2 --dist loadfile  # threads that wait leave the core to the other process
+	pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest files first
+
+test-quick: $(INSTALLED)  ## run the tests that take seconds: some of each package
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 	ruff check

@@ -15,6 +15,22 @@ from tests.support import fork_server
 from tests.support.repository import REPOSITORY, WORDS
 
 os.environ["RETUNE_CACHE"] = ""  # no test leaves vectors in the user's cache
+LONGEST = ("test_tutorial.py", "test_pipeline.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start with the files that take longest, and skip what a machine lacks also where -m does not leave it out."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.name not in LONGEST, item.path not in slow))
+    skipped = {}
+    if not torch.cuda.is_available():
+        skipped["gpu"] = "needs a CUDA device"
+    if "network" not in config.option.markexpr:
+        skipped["network"] = "needs the Hugging Face Hub; -m network runs it"
+    for item in items:
+        for name, reason in skipped.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="module", autouse=True)

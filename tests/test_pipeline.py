@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import fork_server
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
 
-pytestmark = pytest.mark.usefixtures("forks")
+pytestmark = [pytest.mark.usefixtures("forks"), pytest.mark.slow]
 DATASETS = ("first", "second")
 
 
@@ -98,7 +99,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
         (folder / f"data/raw/{name}.json").write_text(json.dumps(rag(words)))
     params = tiny_params(fetch_values)
     write_params(folder, params)
-    succeed("dvc repro", folder)  # not in forks, as the tests' own: in interpreters that have hash seeds of their own
+    with fork_server.start() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(fork_server.VARIABLE, str(server))  # with another hash seed than the server of the tests
+        succeed("dvc repro", folder)
     succeed(
         "git add -A -f . && git reset -q .dvc/tmp .dvc/cache models data/datasets data/mined data/scores data/runs "
         "reports/index.html || true",

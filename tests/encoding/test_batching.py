@@ -60,6 +60,7 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
     return model
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), length=st.sampled_from(LENGTHS))

@@ -6,11 +6,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 import numpy as np
@@ -279,7 +279,7 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {"PYTHONPATH": paths}
     code = "from pathlib import Path\n" + code
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], env=environment, stdout=subprocess.PIPE, text=True
+        [get_executable(), "-c", code, *arguments], env=environment, stdout=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -288,7 +288,7 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def test_killed_writer_loses_nothing_stored(tmp_path: Path) -> None:
+def test_killed_writer_loses_nothing_stored(tmp_path: Path, forks: None) -> None:
     with python(WRITER, str(tmp_path)) as process:
         while int(process.stdout.readline()) < 200:
             pass
@@ -313,7 +313,7 @@ np.save(sys.argv[3], np.concatenate([encoder.encode(rows) for rows in input_rows
 """
 
 
-def test_two_processes_may_write_at_once(tiny_model: Path, tmp_path: Path) -> None:
+def test_two_processes_may_write_at_once(tiny_model: Path, tmp_path: Path, forks: None) -> None:
     folder = tmp_path / "cache"
     shares = [(0, 45), (15, 60)]
     names = [str(tmp_path / f"{first}.npy") for first, _ in shares]

@@ -75,6 +75,7 @@ def test_pinned_version_is_needed(lock: str, packages: list[str], message: str, 
         read_docs(package / "lock.txt", package / "out", packages=packages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["science", "sympy"])
 def test_default_run_has_enough_test_queries_with_documents_of_their_own(
     name: str, default_params: dict, tmp_path: Path

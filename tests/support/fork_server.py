@@ -1,8 +1,9 @@
 """Python without the seconds that imports take: a process that has imported the libraries forks for each command.
 
 `start` starts that process and gives a folder with programs `python` and `dvc`, to be put on PATH before the real ones.
-There, `python -m stages.x`, `dvc` and the processes that multiprocessing spawns run in a fork, with the folder,
-environment and files of their caller; whatever else Python is asked for runs in a real interpreter. The server imports
+There, `python -m stages.x`, `dvc`, the processes that multiprocessing spawns and code that imports from `tests` run in
+a fork, with the folder, environment and files of their caller; whatever else Python is asked for runs in a real
+interpreter. The server imports
 libraries alone, so each copy of the repository runs its own code. It computes nothing, so a fork starts its threads as
 a new process does. Variables that libraries read when they are imported are those of the server.
 """
@@ -40,7 +41,8 @@ import os, sys
 arguments, folder = {first} + sys.argv[1:], os.environ.get("{variable}")
 arguments = arguments[arguments[:1] == ["-B"]:]  # multiprocessing repeats it; PYTHONDONTWRITEBYTECODE says the same
 kind, what = (*arguments, "", "")[:2]
-is_ours = kind == "-m" and (what == "dvc" or what.startswith("stages.")) or kind == "-c" and "multiprocessing.spawn" in what
+is_module = kind == "-m" and (what == "dvc" or what.startswith("stages."))
+is_ours = is_module or kind == "-c" and ("multiprocessing.spawn" in what or "from tests." in what)
 if not folder or not is_ours:
     os.execv(sys.executable, [sys.executable, *arguments])
 import json, socket
@@ -117,7 +119,8 @@ def run(
     os.environ.clear()
     os.environ.update(environment)
     kind, what, *rest = arguments
-    sys.path[0], sys.argv = folder, [kind, *rest]
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = [kind, *rest]
     status: object = None
     try:
         if kind == "-m":

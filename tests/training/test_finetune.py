@@ -7,9 +7,9 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import weakref
+from multiprocessing.spawn import get_executable
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +179,7 @@ def test_killed_training_resumes_with_the_same_bytes(
     check_resumed_after_kill(step, tiny_model, tmp_path, monkeypatch, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, LORA])
 def test_training_killed_by_a_signal_resumes_with_the_same_bytes(
     changes: dict[str, object],
@@ -186,22 +187,24 @@ def test_training_killed_by_a_signal_resumes_with_the_same_bytes(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    forks: None,
 ) -> None:
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
-    options = {"epochs": 40, **changes}
+    options = {"epochs": 20, **changes}
     train(tiny_model, tmp_path, "undisturbed", **options)
     code = (
         f"import sys; sys.path[:0] = {[str(REPOSITORY), str(REPOSITORY / 'src')]!r}\n"
         "from pathlib import Path; from tests.support.trainings import train\n"
         f"train(Path({str(tiny_model)!r}), Path({str(tmp_path)!r}), **{options!r})"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [get_executable(), "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".model.training/*/checkpoints/checkpoint-2*")) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()  # until a fork has ended too
     assert not (tmp_path / "model").exists()
     caplog.set_level("INFO", "retune")
     train(tiny_model, tmp_path, **options)

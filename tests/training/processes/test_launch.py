@@ -82,6 +82,7 @@ def train_sharded(task: Task, out: Path, history: Path) -> None:
         finetune.finetune(task, out, history)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_history_of_one_also_with_fsdp(tiny_model: Path, tmp_path: Path, forks: None) -> None:
     options = {"batch_size": 7, "matryoshka_dims": [32, 8], "trainer": {"gradient_accumulation_steps": 2}}
     one = train(tiny_model, tmp_path, "one", **options)
@@ -111,6 +112,7 @@ def train_and_be_killed(task: Task, out: Path, history: Path) -> None:
         finetune.finetune(task, out, history)
 
 
+@pytest.mark.slow
 def test_killed_processes_resume_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, forks: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,12 +138,14 @@ def test_error_of_a_process_is_one_line(capfd: pytest.CaptureFixture[str], forks
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_process_that_is_killed_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="^training: process 0 of 1 was killed by SIGKILL; each process needs memory"):
         start(be_killed, (), 1)
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_signal_reaches_all_processes(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="^training was stopped by SIGTERM; start it again to resume from its last checkpoint"
