@@ -12,7 +12,7 @@ from retune.core.records import Mined, document_texts
 from retune.params.finetune import Finetune
 
 LOG = logging.getLogger(__name__)
-Query = tuple[str, str | None]  # its text, and its prompt if it has one
+PromptedQuery = tuple[str, str | None]  # its text, and its prompt if it has one
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Examples:
     """
 
     query_ids: list[str]
-    queries: list[Query]
+    queries: list[PromptedQuery]
     documents: list[str]
     positives: list[ScoredDocuments]
     negatives: list[ScoredDocuments]
@@ -79,7 +79,7 @@ def read_examples(mined: Mined) -> Examples:
     positives, negatives = (_scored_documents(mined.examples, kind, codes) for kind in ("positive", "negative"))
     _check_positives(query_ids, positives)
     table = mined.queries.set_index("query_id").loc[query_ids]
-    queries: list[Query] = list(zip(table["text"], table["prompt"], strict=True))
+    queries: list[PromptedQuery] = list(zip(table["text"], table["prompt"], strict=True))
     answers = _answers(queries, positives)
     names = mined.examples["source"].drop_duplicates().tolist()
     sources = mined.examples["source"].map(names.index).to_numpy()
@@ -145,9 +145,9 @@ def _check_positives(query_ids: Sequence[str], positives: Sequence[ScoredDocumen
         )
 
 
-def _answers(queries: Sequence[Query], positives: Sequence[ScoredDocuments]) -> list[np.ndarray]:
+def _answers(queries: Sequence[PromptedQuery], positives: Sequence[ScoredDocuments]) -> list[np.ndarray]:
     """Return for each query the positives of all queries with its text and prompt."""
-    answers: dict[Query, set[int]] = {}
+    answers: dict[PromptedQuery, set[int]] = {}
     for query, found in zip(queries, positives, strict=True):
         answers.setdefault(query, set()).update(found.positions.tolist())
     return [np.array(sorted(answers[query])) for query in queries]
