@@ -49,6 +49,7 @@ FINETUNE: dict[str, Any] = {
 MEASURING: dict[str, Any] = {
     "ks": [1, 3],
     "dims": None,
+    "dtype": "auto",
     "search": {"backend": "torch"},
     "exclude_same_id": False,
     "judged_only": [],

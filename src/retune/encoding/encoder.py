@@ -67,13 +67,23 @@ class Encoder:
         self.pool: WorkerPool | None = None
 
     @classmethod
-    def load(cls, folder: Path, compute: Compute, *, devices: Sequence[str] | None = None) -> "Encoder":
+    def load(
+        cls, folder: Path, compute: Compute, *, dtype: str = "auto", devices: Sequence[str] | None = None
+    ) -> "Encoder":
         """Return an encoder for a model directory, with the cache that `compute` names.
 
-        The model itself is loaded with the first text that is not cached. Many texts are divided among processes, one
-        for each of `devices`; None means all GPUs of the same name as the one of `compute`.
+        The model itself is loaded with the first text that is not cached.
+
+        Args:
+            folder: The model directory.
+            compute: The device, the token budget and the cache.
+            dtype: The number format of a model whose own settings say `auto`.
+            devices: Many texts are divided among processes, one for each device; None means all GPUs of the same name
+                as the one of `compute`.
         """
         encoding = read_encoding(folder)
+        if encoding.dtype == "auto":
+            encoding = encoding.model_copy(update={"dtype": dtype})
         device = resolve_device(compute.device)
         files = ModelFiles.of(folder) if compute.cache else None
         model = lazy_model(folder, encoding, device, files)

@@ -61,7 +61,7 @@ def measure(
         pairs = pd.concat([pairs, same_ids(test.queries["query_id"], corpus["doc_id"])]).drop_duplicates()
     is_listed = dataset.name in params.judged_only
     asked = _with_lists(test, dataset.name, pairs) if is_listed else test
-    retriever = load_retriever(model, corpus, asked.queries, compute, dims=params.dims)
+    retriever = load_retriever(model, corpus, asked.queries, compute, dims=params.dims, dtype=params.dtype)
     doc_ids = corpus["doc_id"]
     if is_listed:
         ranking = rank_candidates(retriever, doc_ids, asked)

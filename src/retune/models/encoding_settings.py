@@ -6,6 +6,9 @@ from pydantic import PositiveInt
 
 from retune.core.section import Section
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
+
 
 class Encoding(Section):
     """How texts become vectors; written to the model directory as retune.json."""
@@ -16,4 +19,4 @@ class Encoding(Section):
     query_max_length: PositiveInt  # tokens
     document_max_length: PositiveInt  # tokens
     pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: as configured in the model folder
-    dtype: Literal["auto", "float32", "bfloat16", "float16"]  # in which vectors are computed
+    dtype: Dtype  # in which vectors are computed

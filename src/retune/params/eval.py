@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from retune.core.section import Name, Section, read_value
+from retune.models.encoding_settings import Dtype
 from retune.params.search import Graph, Search
 
 
@@ -13,6 +14,7 @@ class Measuring(Section):
 
     ks: Annotated[list[PositiveInt], Field(min_length=1)]  # cut-offs of every metric
     dims: PositiveInt | None  # keep this many first dimensions of each vector, scaled to length 1; null: all
+    dtype: Dtype  # in which vectors are computed if the model's own settings say auto
     search: Search
     exclude_same_id: bool  # a query never finds the document with the same id
     judged_only: list[Name]  # data sets in which each query ranks just its judged documents instead of the corpus

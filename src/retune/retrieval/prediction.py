@@ -50,7 +50,7 @@ def predict(
     model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, params: Predict, compute: Compute
 ) -> pd.DataFrame:
     """Return the `k` best documents of each query in the form of `run_table`; the search is exact."""
-    retriever = load_retriever(model, corpus, queries, compute, dims=None)
+    retriever = load_retriever(model, corpus, queries, compute)
     found = retriever.top_k(params.k, Torch(backend="torch"), seed=0)
     return run_table(found.scores, found.positions, queries["query_id"], corpus["doc_id"])
 

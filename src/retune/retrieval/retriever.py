@@ -107,12 +107,27 @@ Retriever = VectorRetriever | WordRetriever
 
 
 def load_retriever(
-    model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, compute: Compute, *, dims: int | None
+    model: Path,
+    corpus: pd.DataFrame,
+    queries: pd.DataFrame,
+    compute: Compute,
+    *,
+    dims: int | None = None,
+    dtype: str = "auto",
 ) -> Retriever:
-    """Return the retriever of a model directory for a corpus; arguments and errors are those of `VectorRetriever`."""
+    """Return the retriever of a model directory for a corpus.
+
+    Args:
+        model: A model directory, or that of BM25.
+        corpus: `doc_id`, `title`, `text`.
+        queries: `query_id`, `text`, `prompt`.
+        compute: For encoding.
+        dims: As for `VectorRetriever`, and the errors too.
+        dtype: As for `Encoder.load`.
+    """
     if is_lexical(model):
         return WordRetriever(corpus, queries)
-    return VectorRetriever(Encoder.load(model, compute), corpus, queries, dims=dims)
+    return VectorRetriever(Encoder.load(model, compute, dtype=dtype), corpus, queries, dims=dims)
 
 
 def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray:
