@@ -64,7 +64,7 @@ def test_tokenizer_without_a_padding_token_gets_its_end_token(
     assert load_model(tmp_path / "out", "cpu").tokenizer.pad_token == "[SEP]"
     path = tmp_path / "decoder/tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": None}))
-    with pytest.raises(InputError, match="expected a tokenizer with a padding or end token, got neither; give it one"):
+    with pytest.raises(InputError, match="expected a tokenizer with a padding or end token, got neither; set one"):
         fetch_from(tmp_path / "decoder", encoding_values | {"pooling": "lasttoken"}, tmp_path / "out")
 
 
