@@ -1,4 +1,4 @@
-"""Changes on slices of a test set: short and long queries, known and unknown answers, and a user's classes."""
+"""Changes on slices of a test set, such as short and long queries, or the classes in a user's table."""
 
 import logging
 import re
