@@ -216,6 +216,7 @@ class KilledError(Exception):
     """Stands for a signal, in the process."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "changes"),
     [(1, {}), (2, {}), (3, {}), (4, {}), (6, {}), (3, {"trainer": {"gradient_accumulation_steps": 2}})],

@@ -36,6 +36,7 @@ def test_model_scored_on_dev_is_the_one_written(
     assert torch.equal(first_weights(tmp_path / "model"), scored[0])
 
 
+@pytest.mark.slow
 def test_killed_run_keeps_the_share_of_its_first_base(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_mean_and_base_go_together(tiny_model: Path, tmp_path: Path, monkeypatch
     torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 4, 6])
 def test_killed_run_averages_as_if_it_had_not_been(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from tests.training.test_finetune import LORA, scripted, train
 SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -59,6 +60,7 @@ def test_dev_scores_of_a_soup_are_of_weights_alone_until_they_are_averaged(
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 7, 8, 11])  # six steps a model: before, at and after its end
 def test_killed_soup_is_taken_up_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
