@@ -151,6 +151,7 @@ def pairs_and_negatives(dataset: records.Dataset, name: str) -> set[tuple[str, s
     return expected
 
 
+@pytest.mark.slow
 @reproducible
 @given(dataset=some_dataset())
 def test_sentence_transformers_reads_back_as_texts(dataset: records.Dataset) -> None:

@@ -10,7 +10,7 @@ from retune.comparison.verdict import FEWEST, Measurement
 from retune.core.errors import InputError
 from retune.params.compare import Gate
 
-logger = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_measurements(verdict: Path) -> list[Measurement]:
         return [Measurement(**row) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{verdict}: expected a verdict with measurements, got {error}; run dvc repro compare"
+            f"{verdict}: expected a verdict of this version of compare, got another ({error!r:.80}); run dvc repro compare"
         ) from None
 
 
@@ -134,13 +134,13 @@ def pass_gate(verdict: Path, gate: Gate | None) -> None:
         InputError: A rule does not hold; one line for each.
     """
     if gate is None:
-        logger.info("gate: there is none, because compare.gate is null")
+        LOG.info("gate: there is none, because compare.gate is null")
         return
     findings = judge_gate(read_measurements(verdict), gate)
     if not findings:
-        logger.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
+        LOG.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
     for finding in findings:
         if finding.holds:
-            logger.info("gate: %s: holds", finding.sentence)
+            LOG.info("gate: %s: holds", finding.sentence)
     if failed := [f"gate: {finding.sentence}" for finding in findings if not finding.holds]:
         raise InputError("\n".join(failed))
