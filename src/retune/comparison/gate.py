@@ -123,7 +123,8 @@ def read_measurements(verdict: Path) -> list[Measurement]:
         return [Measurement(**row) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{verdict}: expected a verdict of this version of compare, got another ({error!r:.80}); run dvc repro compare"
+            f"{verdict}: expected a verdict of this version of compare, got another ({error!r:.80}); "
+            "run dvc repro compare"
         ) from None
 
 
