@@ -51,6 +51,7 @@ class Finetune(Section):
         "soup_size": "write averaging: {models: ...}",
         "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
     }
+    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide"})
 
     # Data and selection
     base: Name  # a fetched or tuned model
