@@ -471,6 +471,26 @@ def test_broken_file_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.
         read_all()
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("finetune: {x: {}}\n", "finetune.x.base: missing; add it"),
+        ("finetune:\n", "finetune: expected a mapping, got None"),
+        ("- 1\n", "expected a mapping of sections, got a list or text"),
+        ("text\n", "expected a mapping of sections, got a list or text"),
+    ],
+)
+def test_file_that_dvc_yaml_cannot_use_gives_our_line(
+    text: str, line: str, default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    (tmp_path / "dvc.yaml").write_bytes((REPOSITORY / "dvc.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=f"(?m)^params.yaml: {line}$"):
+        check(default_params | read_all())
+
+
 def test_missing_file_reports_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)

@@ -128,11 +128,16 @@ def _read_once(folder: Path, stage: str | None) -> dict[str, Any]:
 
 def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
     """Return the parameters of a file (None: params.yaml); if a stage is named, only those it declares."""
-    try:
-        return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
+    file = path or "params.yaml"
+    if stage is None and not Path(file).exists():
+        return {}
+    try:  # given a file, DVC does not resolve dvc.yaml, which would hide what is missing behind a message of its own
+        return dict(dvc.api.params_show(*([] if stage else [file]), stages=stage))
     except DvcException as error:
         reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
+        raise InputError(f"{file}: expected YAML that DVC can read, got: {reason}") from None
+    except AttributeError:
+        raise InputError(f"{file}: expected a mapping of sections, got a list or text") from None
 
 
 def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
