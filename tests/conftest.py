@@ -1,5 +1,6 @@
 """Fixtures: a tiny model made on the spot, and the default parameters."""
 
+import copy
 import gc
 import multiprocessing.spawn
 import os
@@ -111,9 +112,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, fetch_values: dict[str,
     return out
 
 
-@pytest.fixture
-def default_params() -> dict[str, dict]:
-    """The repository's own params.yaml."""
+@pytest.fixture(scope="session")
+def params_as_read() -> dict[str, dict]:
     import dvc.api
 
     return dvc.api.params_show(str(REPOSITORY / "params.yaml"))
+
+
+@pytest.fixture
+def default_params(params_as_read: dict[str, dict]) -> dict[str, dict]:
+    """The repository's own params.yaml, to change."""
+    return copy.deepcopy(params_as_read)

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from tests.support import fork_server
 from tests.support.repository import REPOSITORY, clone, run, succeed
 
 GITHUB = REPOSITORY / ".github"
@@ -39,6 +41,13 @@ stages:
       - metrics/summary.json:
           cache: false
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dvc_starts_as_a_fork(server: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(fork_server.VARIABLE, str(server))
+        yield
 
 
 def offline(command: str, folder: Path, **variables: str) -> CompletedProcess[str]:

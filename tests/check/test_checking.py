@@ -120,12 +120,12 @@ WRONG = [
     ),
     (
         put("mine.science.search", {"backend": "torch", "lists": 4}),
-        "mine.science.search.torch.lists: unknown parameter",
+        "mine.science.search.lists: unknown parameter",
     ),
     (put("seed", "13"), "seed: expected integer, got '13'"),
     (put("compute.device", "gpu"), "compute.device: expected 'auto', 'cpu', 'cuda' or 'mps', got 'gpu'"),
     (put("compute.token_budget", 64), "compute.token_budget: expected greater than or equal to 512, got 64"),
-    (put("compute.cache", {"folder": "x"}), "compute: cache: not a parameter any more; set RETUNE_CACHE (a folder;"),
+    (put("compute.cache", {"folder": "x"}), "compute.cache: not a parameter any more; set RETUNE_CACHE (a folder;"),
     (put("defaults.mine.negatives", 1.5), "defaults.mine.negatives: expected integer, got 1.5"),
     (put("defaults.mine.negative", 3), "defaults.mine.negative: unknown parameter; remove it or fix the spelling"),
     (
@@ -143,9 +143,9 @@ WRONG = [
     (put("finetune.minilm_science.average_from", 1), "average_from: not a parameter any more; write averaging: {from"),
     (put("finetune.minilm_science.soup_size", 2), "soup_size: not a parameter any more; write averaging: {models: "),
     (put("defaults.finetune.checkpoint_minutes", 5.0), "checkpoint_minutes: not a parameter any more; set RETUNE_CHE"),
-    (put("mine.science.source", "mined"), "mine.science: source: not a parameter any more; write negatives_from"),
+    (put("mine.science.source", "mined"), "mine.science.source: not a parameter any more; write negatives_from"),
     (put("mine.science.further_ranges", None), "further_ranges: not a parameter any more; write extra_ranges"),
-    (put("convert.science.source", "x"), "convert.science: source: not a parameter any more; write origin"),
+    (put("convert.science.source", "x"), "convert.science.source: not a parameter any more; write origin"),
     (put("convert.science.everything_in", "test"), "everything_in: not a parameter any more; write assign_all_to"),
     (put("finetune.minilm_science.trainer", {"report_to": "wandb"}), "trainer.report_to: not a parameter; set RETUNE"),
     (
@@ -263,7 +263,7 @@ WRONG = [
     (put("eval.ks", [0]), "eval.ks.0: expected greater than 0, got 0"),
     (drop("eval.dims"), "eval.dims: missing; add it"),
     (put("eval.dims", 0), "eval.dims: expected greater than 0, got 0"),
-    (put("eval.search", {"backend": "torch", "lists": 4}), "eval.search.torch.lists: unknown parameter"),
+    (put("eval.search", {"backend": "torch", "lists": 4}), "eval.search.lists: unknown parameter"),
     (
         put(
             "eval.search",
@@ -340,9 +340,46 @@ WRONG = [
         put("compare.significance", 0.0005),
         "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),
-    (put("fetch", None), "fetch: expected dictionary, got None"),
-    (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
+    (put("fetch", None), "fetch: expected a mapping, got None"),
+    (put("finetune.minilm_science", 3), "finetune.minilm_science: expected a mapping, got 3"),
+    (put("convert.science", None), "convert.science: expected a mapping, got None"),
+    (drop("finetune.minilm_science.base"), "finetune.minilm_science.base: missing; add it"),
 ]
+
+ONLY_LINES = [  # what pydantic says of unions, of keys and of each entry that a default completes
+    (put("finetune.minilm_science.checkpoint", "x"), "checkpoint: expected 'best' or 'last' or integer, got 'x'"),
+    (put("mine.science.search", {"probes": 3}), "mine.science.search.probes: unknown parameter; remove it or fix the"),
+    (put("defaults.mine.search", {}), "defaults.mine.search.backend: missing; add it"),
+    (put("eval.search.backend", "faiss"), "eval.search.backend: expected one of 'torch', 'faiss_flat', 'faiss_ivf', "),
+    (put("defaults.finetune.keep", "best"), "defaults.finetune.keep: not a parameter any more; write checkpoint"),
+    (put("defaults.finetune.epoch", 2), "defaults.finetune.epoch: unknown parameter; remove it or fix the spelling"),
+    (put("defaults.convert.leek", 2), "defaults.convert.leek: unknown parameter; remove it or fix the spelling"),
+    (
+        put("defaults.convert.packages", []),
+        "defaults.convert.packages: expected a parameter that all entries can share",
+    ),
+    (lambda params: params["finetune"].update({3: {}}), "finetune.3: expected a name that is text, got 3; quote it"),
+    (
+        lambda params: params["mine"]["science"].update({None: 1}),
+        "mine.science.None: expected a name that is text, got",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), ONLY_LINES, ids=[line[:60] for _, line in ONLY_LINES])
+def test_one_wrong_value_gives_one_line(change: Callable[[dict], object], line: str, default_params: dict) -> None:
+    change(default_params)
+    with pytest.raises(InputError) as caught:
+        check(default_params)
+    (found,) = str(caught.value).splitlines()
+    assert line in found
+
+
+@pytest.mark.parametrize("section", ["finetune", "defaults"])
+def test_entry_of_a_section_that_is_no_mapping_is_not_shown(section: str, default_params: dict) -> None:
+    default_params[section] = None
+    with pytest.raises(InputError, match=rf"^params.yaml: {section}: expected a mapping, got None$"):
+        show(default_params, "finetune.minilm_science")
 
 
 @pytest.mark.parametrize(("change", "line"), WRONG, ids=[line[:60] for _, line in WRONG])
@@ -432,6 +469,26 @@ def test_broken_file_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(InputError, match=r"^params.yaml: expected YAML that DVC can read, got: [^\n]*line 2[^\n]*$"):
         read_all()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("finetune: {x: {}}\n", "finetune.x.base: missing; add it"),
+        ("finetune:\n", "finetune: expected a mapping, got None"),
+        ("- 1\n", "expected a mapping of sections, got a list or text"),
+        ("text\n", "expected a mapping of sections, got a list or text"),
+    ],
+)
+def test_file_that_dvc_yaml_cannot_use_gives_our_line(
+    text: str, line: str, default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    (tmp_path / "dvc.yaml").write_bytes((REPOSITORY / "dvc.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=f"(?m)^params.yaml: {line}$"):
+        check(default_params | read_all())
 
 
 def test_missing_file_reports_every_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

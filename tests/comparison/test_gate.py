@@ -125,9 +125,27 @@ def test_gate_of_a_comparison_is_the_gate_of_its_file(tmp_path: Path) -> None:
 def test_verdict_that_is_missing_or_old_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent.json: expected the verdict of the comparison, found none; run dvc"):
         pass_gate(tmp_path / "absent.json", gate(0.0, None))
-    write_json(tmp_path / "old.json", {"measurements": [{"model": "tuned", "gone": 1}]})
-    with pytest.raises(InputError, match="old.json: expected a verdict with measurements, got .*'gone'; run dvc repro"):
-        pass_gate(tmp_path / "old.json", gate(0.0, None))
+    for old in ({"measurements": [{"model": "tuned", "gone": 1}]}, {"cells": []}, []):
+        write_json(tmp_path / "old.json", old)
+        with pytest.raises(
+            InputError, match="old.json: expected a verdict of this version of compare, .*; run dvc repro"
+        ):
+            pass_gate(tmp_path / "old.json", gate(0.0, None))
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"measurements": None}, {"measurements": {}}])
+def test_verdict_without_a_list_of_measurements_is_refused(content: object, tmp_path: Path) -> None:
+    write_json(tmp_path / "verdict.json", content)
+    with pytest.raises(InputError, match="expected a verdict with measurements, got no list of them; run dvc repro"):
+        pass_gate(tmp_path / "verdict.json", gate(0.0, None))
+
+
+def test_edited_verdict_with_a_wrong_value_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "verdict.json", {"measurements": [asdict(BASE), asdict(HOME) | {"low": "much"}]})
+    with pytest.raises(
+        InputError, match=r"verdict.json: measurements.1.low: expected a valid number, .*, got 'much'; run"
+    ):
+        pass_gate(tmp_path / "verdict.json", gate(0.0, None))
 
 
 def test_stage_needs_no_data_and_exits_with_1(tmp_path: Path) -> None:

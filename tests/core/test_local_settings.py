@@ -1,9 +1,11 @@
 """Choices of one machine come from the environment, and a wrong one is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import stages.check
 from retune.core.errors import InputError
 from retune.core.local_settings import VARIABLES, read_local_settings
 
@@ -25,7 +27,7 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "CACHE": "",
         "CACHE_GB": "0.5",
         "CHECKPOINT_MINUTES": "2",
-        "REPORT_TO": "wandb,mlflow",
+        "REPORT_TO": "wandb, mlflow",
         "DATA_WORKERS": "3",
     }
     for name, value in values.items():
@@ -36,9 +38,23 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.report_to, settings.data_workers) == (["wandb", "mlflow"], 3)
 
 
+def test_empty_variables_are_as_absent_except_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = read_local_settings()
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    assert read_local_settings() == replace(absent, cache=None)
+
+
+def test_variables_are_checked_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETUNE_CHACHE", "x")
+    with pytest.raises(InputError, match=r"^RETUNE_CHACHE: unknown variable"):
+        stages.check.main()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("RETUNE_CACHE", __file__, f"RETUNE_CACHE: expected a folder, got the file '{__file__}'; fix it or unset it"),
         ("RETUNE_CHACHE", "x", "RETUNE_CHACHE: unknown variable; expected one of RETUNE_CACHE, "),
         ("RETUNE_CACHE_GB", "0", "RETUNE_CACHE_GB: expected a number above 0, got '0'; fix it or unset it"),
         ("RETUNE_CHECKPOINT_MINUTES", "soon", "RETUNE_CHECKPOINT_MINUTES: expected a number above 0, got 'soon'"),

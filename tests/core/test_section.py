@@ -16,6 +16,8 @@ class Limits(Section):
 class Entry(Section):
     RENAMED = {"size": "write number"}
 
+    OF_ONE_ENTRY = frozenset({"name"})
+
     name: str
     number: int
     limits: Limits | None = None
@@ -45,7 +47,14 @@ def test_absent_optional_value_is_off() -> None:
             {"number": 1, "numbre": 2},
             "defaults.stage.numbre: unknown parameter; remove it or fix the sp",
         ),
-        ({"name": "a", "size": 2}, {"number": 1}, "stage.x: size: not a parameter any more; write number"),
+        ({}, {"number": 1}, "stage.x.name: missing; add it$"),
+        (
+            {"name": "a", "limits": {"low": 0.5}},
+            {"number": 1, "limits": {"high": "b"}},
+            "defaults.stage.limits.high: expected number, got 'b'",
+        ),
+        ({"name": "a"}, {"number": 1, "size": 2}, "defaults.stage.size: not a parameter any more; write number"),
+        ({"name": "a", "size": 2}, {"number": 1}, "stage.x.size: not a parameter any more; write number"),
     ],
 )
 def test_error_names_the_section_where_the_value_stands(entry: dict, defaults: dict, line: str) -> None:

@@ -93,6 +93,7 @@ def test_last_batch_is_filled_as_far_as_a_layer_needs() -> None:
     assert 700 <= len(batching.fill([1], 32)) * 32 < 700 + 2 * STEP
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("inputs", "outputs"), [(768, 768), (1024, 1024), (768, 1152)])

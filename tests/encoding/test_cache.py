@@ -186,6 +186,15 @@ def test_flipped_bytes_never_give_a_wrong_vector(
     )
 
 
+def test_file_whose_damage_sqlite_quotes_is_moved_aside(tmp_path: Path) -> None:
+    path = store(tmp_path, [1])
+    path.write_bytes(path.read_bytes().replace(b"tablevectorsvectors", b"table\xffectorsvectors"))
+    with pytest.raises(UnicodeDecodeError), closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM vectors")
+    assert load(tmp_path, [1])[1] == [1]
+    assert path.with_suffix(".damaged").is_file()
+
+
 def test_flipped_byte_of_a_vector_costs_that_vector(tmp_path: Path) -> None:
     path = store(tmp_path, [1, 2, 3])
     content = path.read_bytes()

@@ -55,6 +55,7 @@ def test_gpus_of_the_same_name_work_together(monkeypatch: pytest.MonkeyPatch) ->
     assert hardware.alike_devices(torch.device("cpu")) == ["cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
 def test_memory_of_a_freed_tensor_is_not_cleared_again() -> None:
     code = """

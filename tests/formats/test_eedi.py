@@ -65,6 +65,7 @@ def test_missing_column_is_named(tmp_path: Path) -> None:
         convert_raw(raw, tmp_path / "out", "eedi", **EEDI)
 
 
+@pytest.mark.slow
 @real_data
 @pytest.mark.parametrize(("split", "train", "test"), [("validation_v2", 2504, 1866), ("cross_validation", 3506, 864)])
 def test_counts_of_the_real_splits(split: str, train: int, test: int, tmp_path: Path) -> None:
@@ -74,6 +75,7 @@ def test_counts_of_the_real_splits(split: str, train: int, test: int, tmp_path: 
     assert result.statistics["dropped"]["equal text"] == 1
 
 
+@pytest.mark.slow
 @real_data
 @pytest.mark.parametrize("rule", ["validation_v2", "cross_validation"])
 def test_rule_draws_the_published_split_from_the_complete_file(rule: str, tmp_path: Path) -> None:

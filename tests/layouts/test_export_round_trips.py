@@ -109,6 +109,7 @@ def joined(dataset: records.Dataset) -> dict[str, tuple[None, str]]:
     return {doc_id: (None, text) for doc_id, text in zip(dataset.corpus["doc_id"], texts, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["beir", "mteb"])
 @reproducible
 @given(dataset=some_dataset())
@@ -117,6 +118,7 @@ def test_all_but_scores_reads_back(layout: str, dataset: records.Dataset) -> Non
     assert content(back.corpus, back.splits) == content(dataset.corpus, dataset.splits) | {"scores": {}}
 
 
+@pytest.mark.slow
 @reproducible
 @given(dataset=some_dataset())
 def test_rag_json_reads_back_but_for_titles_prompts_grades_and_scores(dataset: records.Dataset) -> None:
@@ -130,6 +132,7 @@ def test_rag_json_reads_back_but_for_titles_prompts_grades_and_scores(dataset: r
     assert content(back.corpus, back.splits) == expected | {"scores": {}}
 
 
+@pytest.mark.slow
 @reproducible
 @given(dataset=some_dataset())
 def test_flagembedding_reads_back_but_for_titles(dataset: records.Dataset) -> None:
@@ -151,6 +154,7 @@ def pairs_and_negatives(dataset: records.Dataset, name: str) -> set[tuple[str, s
     return expected
 
 
+@pytest.mark.slow
 @reproducible
 @given(dataset=some_dataset())
 def test_sentence_transformers_reads_back_as_texts(dataset: records.Dataset) -> None:

@@ -211,6 +211,7 @@ def cached(folder: Path, cache: Path, **changes: object) -> tuple[CrossEncoderSc
     return scorer, Forward(scorer)
 
 
+@pytest.mark.slow
 @with_fixtures
 @given(first=some_rows, second=some_rows)
 def test_bits_are_the_same_cold_warm_and_in_part(

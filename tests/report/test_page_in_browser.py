@@ -17,9 +17,10 @@ from tests.support.page_contents import infect
 
 DRIVER = shutil.which("chromedriver")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    not (DRIVER and BROWSER), reason="no Chromium with chromedriver here (apt: chromium-driver)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DRIVER and BROWSER), reason="no Chromium with chromedriver here (apt: chromium-driver)"),
+]
 
 READY = "return document.getElementById('viewport').getAttribute('aria-busy') === 'false'"
 WATCH = """window.longest = 0;

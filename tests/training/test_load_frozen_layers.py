@@ -29,6 +29,7 @@ def upper_weights(base: Path, layers: str) -> set[str]:
     return {name for name in names[first:] if "pooler" not in name}  # as the vectors' mean is taken instead
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

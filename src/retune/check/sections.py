@@ -8,13 +8,12 @@ from pydantic import Field
 
 from retune.core.errors import ParameterError
 from retune.core.section import DEFAULTS, Section, defaults_of, origins
-from retune.datasets.convert import parse_params
+from retune.datasets.convert import formats, params_of, parse_params
 from retune.encoding.compute import Compute
-from retune.models.encoding_settings import Encoding
 from retune.params.compare import Compare
 from retune.params.convert import Convert
 from retune.params.eval import Eval
-from retune.params.fetch import parse_entry
+from retune.params.fetch import Fetch, parse_entry
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.params.mix import Mix
@@ -57,24 +56,25 @@ PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "finetune": Finetune.parse,
     "predict": Predict.parse,
 }
-COMMON: dict[str, type[Section]] = {"fetch": Encoding, "convert": Convert, "mine": Mine, "finetune": Finetune}
-OF_ONE_ENTRY = {  # parameters that dvc.yaml interpolates, so every entry must contain them
-    "fetch": set[str](),
-    "convert": {"format", "raw"},
-    "mine": {"dataset", "pool", "model", "scorer"},
-    "finetune": {"base", "data", "dev", "guide"},
-}
+WITH_DEFAULTS: dict[str, type[Section]] = {"fetch": Fetch, "convert": Convert, "mine": Mine, "finetune": Finetune}
 
 
 def wrong_defaults(params: Mapping[str, Any]) -> Iterator[str]:
     """Yield defaults that only one format or method of a stage has, or that every entry must contain itself."""
-    for section, kind in COMMON.items():
+    for section, kind in WITH_DEFAULTS.items():
         for name in defaults_of(params, section):
-            if name not in kind.model_fields or name in OF_ONE_ENTRY[section]:
-                yield (
-                    f"{DEFAULTS}.{section}.{name}: expected a parameter that all entries can share; "
-                    "write it in the entry"
-                )
+            where = f"{DEFAULTS}.{section}.{name}"
+            if name in kind.RENAMED:
+                yield f"{where}: not a parameter any more; {kind.RENAMED[name]}"
+            elif name in kind.OF_ONE_ENTRY or (section == "convert" and _is_of_a_format(name)):
+                yield f"{where}: expected a parameter that all entries can share; write it in the entry"
+            elif name not in kind.model_fields:
+                yield f"{where}: unknown parameter; remove it or fix the spelling"
+
+
+def _is_of_a_format(name: str) -> bool:
+    """Return whether a parameter belongs to some formats only."""
+    return name not in Convert.model_fields and any(name in params_of(known).model_fields for known in formats())
 
 
 def show(params: Mapping[str, Any], key: str) -> str:
@@ -84,9 +84,10 @@ def show(params: Mapping[str, Any], key: str) -> str:
         InputError: There is no such entry, or it is wrong.
     """
     section, _, name = key.partition(".")
+    Sections.parse("", dict(params))
     entries = params.get(section, {})
     if section not in PARSERS or name not in entries:
-        known = [f"{parsed}.{entry}" for parsed in PARSERS for entry in params.get(parsed, {})]
+        known = [f"{parsed}.{entry}" for parsed in PARSERS for entry in params[parsed]]
         raise ParameterError([f"{key}: expected an entry, one of {', '.join(known)}"])
     defaults = defaults_of(params, section)
     checked = PARSERS[section](key, entries[name], defaults).model_dump()

@@ -123,7 +123,7 @@ def _measure(
 def _against_base(
     measurement: Measurement, tuned: TunedModel, base_score: float, differences: np.ndarray
 ) -> Measurement:
-    """Add the differences to the base that need no statistics."""
+    """Add what is known of the difference from the base without statistics."""
     return replace(
         measurement,
         base=tuned.base,

@@ -1,4 +1,4 @@
-"""The details behind the means: the changes on slices of every data set, and the queries that changed most."""
+"""What the mean changes hide: the changes on slices of every data set, and the queries that changed most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from retune.comparison.verdict import FEWEST, Measurement
 from retune.core.errors import InputError
 from retune.params.compare import Gate
 
-logger = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,24 @@ def read_measurements(verdict: Path) -> list[Measurement]:
     if not verdict.is_file():
         raise InputError(f"{verdict}: expected the verdict of the comparison, found none; run dvc repro compare")
     try:
-        rows = json.loads(verdict.read_text(encoding="utf-8"))["measurements"]
-        return [Measurement(**row) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
+        content = json.loads(verdict.read_text(encoding="utf-8"))
+        rows = content.get("measurements") if isinstance(content, dict) else None
+        if not isinstance(rows, list):
+            raise ValueError("no list of them")
+        for row in rows:
+            Measurement(**row)  # pydantic would ignore an unknown name
+        return TypeAdapter(list[Measurement]).validate_python(rows)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("measurements", *first["loc"])))
+        expected = first["msg"].removeprefix("Input should be ")
         raise InputError(
-            f"{verdict}: expected a verdict with measurements, got {error}; run dvc repro compare"
+            f"{verdict}: {where}: expected {expected}, got {first['input']!r}; run dvc repro compare"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{verdict}: expected a verdict of this version of compare, got another ({error!r:.80}); "
+            "run dvc repro compare"
         ) from None
 
 
@@ -134,13 +149,13 @@ def pass_gate(verdict: Path, gate: Gate | None) -> None:
         InputError: A rule does not hold; one line for each.
     """
     if gate is None:
-        logger.info("gate: there is none, because compare.gate is null")
+        LOG.info("gate: there is none, because compare.gate is null")
         return
     findings = judge_gate(read_measurements(verdict), gate)
     if not findings:
-        logger.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
+        LOG.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
     for finding in findings:
         if finding.holds:
-            logger.info("gate: %s: holds", finding.sentence)
+            LOG.info("gate: %s: holds", finding.sentence)
     if failed := [f"gate: {finding.sentence}" for finding in findings if not finding.holds]:
         raise InputError("\n".join(failed))

@@ -1,4 +1,4 @@
-"""Where tuned models come from, read from the sections of params.yaml."""
+"""The base, the home and the mined sets of each tuned model, read from the sections of params.yaml."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
-    """Yield what a comparison lacks: bases and home data sets that are not evaluated."""
+    """Yield a line for each base and each home data set that a comparison needs and that is not evaluated."""
     for name, model in tuned_models.items():
         if model.base not in listed.models:
             yield f"eval.models: expected {model.base!r}, the base of {name!r}, got none; add it"

@@ -22,7 +22,7 @@ class ModelVerdict:
         sentence: The gain and the worst change elsewhere, with their intervals.
         gain: Change at home.
         gain_kept: The gain divided by the best gain of any tuned model with this base and home; None if there is no
-            other one.
+            other one, or if none of them gained.
         forgetting_mean: Mean forgetting over all other data sets; None if there are none.
         forgetting_worst: Largest forgetting on another data set.
         backward_transfer: Mean change on the other data sets, which is minus the mean forgetting (Lopez-Paz and
@@ -79,7 +79,7 @@ def judge_models(comparison: Comparison, findings: Sequence[Finding]) -> list[Mo
 
 
 def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: float) -> str:
-    """Return the change at home and the one elsewhere; `elsewhere` begins with the largest loss."""
+    """Describe the change at home and the worst one elsewhere; `elsewhere` begins with the largest loss."""
     sentence = f"{home.change or 0.0:+.4f} on {home.dataset}"
     if home.p_holm is None:
         sentence += f", but {home.reason}"

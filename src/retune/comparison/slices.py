@@ -1,4 +1,4 @@
-"""Changes on slices of a test set: short and long queries, known and unknown answers, and a user's classes."""
+"""Changes on slices of a test set, such as short and long queries, or the classes in a user's table."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ MOST_VALUES = 20  # of a user's column
 BUILT_IN_SLICES = ("query length", "relevant document length", "relevant documents", "relevant documents trained on")
 POSITIVES = ((1, "1"), (5, "2 to 5"), (np.inf, "6 or more"))
 
-logger = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def warn_of_unread(folder: Path, datasets: Sequence[str]) -> None:
     """Log the files of a user's classes whose data set is not evaluated."""
     for path in sorted(folder.glob("*.csv")):
         if path.stem not in datasets:
-            logger.warning("%s: not read, because eval.datasets has no %s", path, path.stem)
+            LOG.warning("%s: not read, because eval.datasets has no %s", path, path.stem)
 
 
 def slice_changes(

@@ -48,14 +48,16 @@ def read_local_settings() -> LocalSettings:
         if name.startswith("RETUNE_") and name not in VARIABLES:
             raise InputError(f"{name}: unknown variable; expected one of {', '.join(VARIABLES)}; fix it or unset it")
     cache = os.environ.get("RETUNE_CACHE", DEFAULT_CACHE)
-    workers = os.environ.get("RETUNE_DATA_WORKERS", "0")
+    if cache and Path(cache).expanduser().is_file():
+        raise InputError(f"RETUNE_CACHE: expected a folder, got the file {cache!r}; fix it or unset it")
+    workers = os.environ.get("RETUNE_DATA_WORKERS") or "0"
     if not workers.isdecimal():
         raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number >= 0, got {workers!r}; fix it or unset it")
     return LocalSettings(
         cache=Path(cache).expanduser() if cache else None,
         cache_gb=_positive("RETUNE_CACHE_GB", 10.0),
         checkpoint_minutes=_positive("RETUNE_CHECKPOINT_MINUTES", 5.0),
-        report_to=[name for name in os.environ.get("RETUNE_REPORT_TO", "").split(",") if name],
+        report_to=[name.strip() for name in os.environ.get("RETUNE_REPORT_TO", "").split(",") if name.strip()],
         data_workers=int(workers),
     )
 

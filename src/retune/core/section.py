@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import dvc.api
 from dvc.exceptions import DvcException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from retune.core.errors import InputError, ParameterError
 
@@ -38,6 +39,9 @@ class Section(BaseModel):
     RENAMED: ClassVar[Mapping[str, str]] = {}
     """Former names of parameters, and what to write instead."""
 
+    OF_ONE_ENTRY: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that an entry must contain itself, because `defaults` may not."""
+
     @classmethod
     def read(cls, key: str) -> Self:
         """Return the section at a dotted key such as `mine.eedi`, completed by its defaults.
@@ -56,11 +60,15 @@ class Section(BaseModel):
     @classmethod
     def parse(cls, key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Self:
         """Check a value read from `key` after completing it by `defaults`; raises the same errors as `read`."""
+        merged = merge(defaults or {}, value)
         try:
-            return cls.model_validate(merge(defaults or {}, value), context={"is_file": True})
+            return cls.model_validate(merged, context={"is_file": True})
         except ValidationError as error:
-            lines = [_line(key, finding, value, defaults or {}) for finding in error.errors(include_url=False)]
-            raise ParameterError(lines) from None
+            findings: dict[tuple[Any, ...], list[Any]] = {}  # several of one value are of the members of a union
+            for finding in error.errors(include_url=False):
+                findings.setdefault(_path(finding, merged), []).append(finding)
+            places = _Places(key, value, defaults or {}, cls.OF_ONE_ENTRY)
+            raise ParameterError([_line(places, *found) for found in findings.items()]) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -68,7 +76,7 @@ class Section(BaseModel):
         if info.context and isinstance(value, Mapping):
             for old in cls.RENAMED:
                 if old in value:
-                    raise ValueError(f"{old}: not a parameter any more; {cls.RENAMED[old]}")
+                    raise PydanticCustomError("renamed", "{advice}", {"name": old, "advice": cls.RENAMED[old]})
         return value
 
 
@@ -120,11 +128,16 @@ def _read_once(folder: Path, stage: str | None) -> dict[str, Any]:
 
 def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
     """Return the parameters of a file (None: params.yaml); if a stage is named, only those it declares."""
-    try:
-        return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
+    file = path or "params.yaml"
+    if stage is None and not Path(file).exists():
+        return {}
+    try:  # given a file, DVC does not resolve dvc.yaml, which would hide what is missing behind a message of its own
+        return dict(dvc.api.params_show(*([] if stage else [file]), stages=stage))
     except DvcException as error:
         reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
+        raise InputError(f"{file}: expected YAML that DVC can read, got: {reason}") from None
+    except AttributeError:
+        raise InputError(f"{file}: expected a mapping of sections, got a list or text") from None
 
 
 def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
@@ -161,23 +174,79 @@ def _holds(value: Any, path: tuple[Any, ...]) -> bool:
         if isinstance(value, Mapping) and part in value:
             value = value[part]
         else:
-            return isinstance(value, list)  # pydantic's paths go on with list positions and union members
+            return isinstance(value, list)
     return True
 
 
-def _line(key: str, finding: Any, entry: object, defaults: Mapping[str, Any]) -> str:
-    path = tuple(finding["loc"])
-    place = _place(key, path[:1], entry, defaults) or key if path else key
-    where = ".".join([place, *map(str, path)]).strip(".")
+class _Places(NamedTuple):
+    """Where the values of an entry stand in the file."""
+
+    key: str
+    entry: object
+    defaults: Mapping[str, Any]
+    of_one_entry: frozenset[str]
+
+    def where(self, path: tuple[Any, ...]) -> str:
+        """Return the full key of a value, or of the innermost mapping in the file that lacks it."""
+        for length in range(len(path), 0, -1):
+            if place := _place(self.key, path[:length], self.entry, self.defaults):
+                return ".".join([place, *map(str, path)]).strip(".")
+        return ".".join([self.key, *map(str, path)]).strip(".")
+
+    def accepts_default(self, path: tuple[Any, ...]) -> bool:
+        """Return whether `defaults.<stage>` may complete the entry by a missing value."""
+        return bool(self.defaults) and path[0] not in self.of_one_entry and self.where(path).startswith(f"{self.key}.")
+
+
+def _path(finding: Any, merged: Any) -> tuple[Any, ...]:
+    """Return the location of a finding in the file, without pydantic's names of union members and of keys."""
+    if _is_key(finding):
+        return tuple(part for part in finding["loc"] if part != "[key]")
+    path: list[Any] = []
+    value = merged
+    for number, part in enumerate(finding["loc"], start=1):
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            value = value[part]
+            path.append(part)
+        elif finding["type"] == "missing" and number == len(finding["loc"]):
+            path.append(part)
+    match finding["type"]:
+        case "renamed":
+            path.append(finding["ctx"]["name"])
+        case "union_tag_invalid" | "union_tag_not_found":
+            path.append(finding["ctx"]["discriminator"].strip("'"))
+    return tuple(path)
+
+
+def _is_key(finding: Any) -> bool:
+    """Return whether the finding is about the key of a mapping instead of a value."""
+    return str(finding["type"]) == "invalid_key" or tuple(finding["loc"][-1:]) == ("[key]",)
+
+
+def _line(places: _Places, path: tuple[Any, ...], findings: list[Any]) -> str:
+    where, finding = places.where(path), findings[0]
+    if _is_key(finding):
+        return f"{where}: expected a name that is text, got {finding['input']!r}; quote it"
     match finding["type"]:
         case "extra_forbidden":
             return f"{where}: unknown parameter; remove it or fix the spelling"
-        case "missing":
-            also = f", or add it to {DEFAULTS}.{key.partition('.')[0]}" if defaults else ""
+        case "renamed":
+            return f"{where}: not a parameter any more; {finding['msg']}"
+        case "missing" | "union_tag_not_found":
+            also = f", or add it to {DEFAULTS}.{places.key.partition('.')[0]}" if places.accepts_default(path) else ""
             return f"{where}: missing; add it{also}"
         case "value_error":
             return f"{where}: {finding['ctx']['error']}"
+        case "union_tag_invalid":
+            return f"{where}: expected one of {finding['ctx']['expected_tags']}, got {finding['ctx']['tag']!r}"
         case _:
-            message = str(finding["msg"])
-            expected = message.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
-            return f"{where}: expected {expected[0].lower()}{expected[1:]}, got {finding['input']!r}"
+            return f"{where}: expected {' or '.join(map(_expected, findings))}, got {finding['input']!r}"
+
+
+def _expected(finding: Any) -> str:
+    """Return what pydantic expected, in the words of a YAML file."""
+    if finding["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        return "a mapping"
+    message = str(finding["msg"]).partition(" after validation")[0]
+    expected = message.removeprefix("Input should be ").removeprefix("a valid ").replace(" should ", " to ")
+    return f"{expected[0].lower()}{expected[1:]}"

@@ -35,6 +35,12 @@ def formats() -> list[str]:
     return sorted({module.name for module in pkgutil.iter_modules(retune.formats.__path__)} - QUERIES_ONLY)
 
 
+def params_of(name: str) -> type[Convert]:
+    """Return the parameters of a format."""
+    params: type[Convert] = importlib.import_module(f"retune.formats.{name}").Params
+    return params
+
+
 def read_params(key: str) -> Convert:
     """Return a `convert` entry, checked by the `Params` of its format."""
     return parse_params(key, read_value(key), read_defaults(key))
@@ -42,11 +48,12 @@ def read_params(key: str) -> Convert:
 
 def parse_params(key: str, value: Any, defaults: Mapping[str, Any] | None = None) -> Convert:
     """Check a `convert` entry read from `key`; its format determines which parameters exist."""
-    name = value.get("format") if isinstance(value, dict) else None
+    if not isinstance(value, Mapping):
+        return Convert.parse(key, value)
+    name = value.get("format")
     if name not in formats():
         raise ParameterError([f"{key}.format: expected one of {', '.join(formats())}, got {name!r}"])
-    params: Convert = importlib.import_module(f"retune.formats.{name}").Params.parse(key, value, defaults)
-    return params
+    return params_of(name).parse(key, value, defaults)
 
 
 def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from retune.core.errors import InputError
-from retune.encoding.cache_store import SUFFIX, create, read_about, read_dim, shrink
+from retune.encoding.cache_store import ERRORS, SUFFIX, create, read_about, read_dim, shrink
 from retune.encoding.compute import Cache
 
 LOG = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class EmbeddingCache:
             try:
                 self._connection = self._connection or self._connect()
                 return action(self._connection)
-            except (sqlite3.Error, OSError) as error:
+            except ERRORS as error:
                 self.close()
                 if is_last or not _is_damage(error):
                     self._is_usable = False
@@ -227,7 +227,7 @@ def open_cache(settings: Cache, entry: Entry) -> Iterator[EmbeddingCache]:
         if cache.has_written:
             try:
                 shrink(folder, settings.max_gb, keep=cache.path)
-            except (sqlite3.Error, OSError) as error:
+            except ERRORS as error:
                 LOG.warning("%s: %s; the embedding cache may be over its limit", folder, error)
 
 
@@ -242,7 +242,7 @@ def _checksum(key: bytes, is_cut: int, vector: bytes) -> int:
 def _is_damage(error: Exception) -> bool:
     """Return whether the file's content is damaged, rather than unreadable or unwritable at the moment."""
     code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, sqlite3.DataError) or (code is not None and code & 0xFF in DAMAGE)
+    return isinstance(error, sqlite3.DataError | UnicodeDecodeError) or (code is not None and code & 0xFF in DAMAGE)
 
 
 def _move_aside(path: Path) -> None:

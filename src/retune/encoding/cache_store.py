@@ -16,6 +16,8 @@ from retune.core.errors import InputError
 from retune.encoding.compute import Compute
 
 PAGE_BYTES = 16384  # holds ten vectors of 384 dimensions, or three of 1024
+ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What an unreadable file raises; Python cannot decode a message of SQLite that quotes damaged bytes."""
 
 
 def create(path: Path, about: dict[str, Any]) -> None:
@@ -54,7 +56,7 @@ def read_about(connection: sqlite3.Connection) -> dict[str, Any]:
 def read_dim(path: Path) -> int | None:
     """Return the dimensions of a file's vectors; None if the file is missing or unreadable."""
     uri = f"{path.absolute().as_uri()}?mode=rw"  # does not create a file
-    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+    with suppress(*ERRORS), closing(sqlite3.connect(uri, uri=True)) as connection:
         return int(read_about(connection)["dim"])
     return None
 
@@ -154,5 +156,5 @@ def _is_in_use(path: Path) -> bool:
             return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("wal",))
         except sqlite3.OperationalError as error:
             return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             return False  # damaged

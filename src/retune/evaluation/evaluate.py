@@ -39,7 +39,7 @@ class Evaluation:
 def measure(
     model: Path, dataset: Path, params: Measuring, compute: Compute, *, excluded: Path, seed: int
 ) -> Evaluation:
-    """Rank the corpus, or each query's list of candidates, for every test query, and score the rankings.
+    """Rank the corpus or a candidate list for every test query, and score the rankings.
 
     Args:
         model: A model directory, or that of BM25.

@@ -1,4 +1,4 @@
-"""Excluded documents, which a query never finds: the document with its id, and those in a user's table."""
+"""Excluded documents, which a query never finds: those in a user's table, and perhaps the one with its id."""
 
 from pathlib import Path
 

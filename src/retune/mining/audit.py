@@ -18,7 +18,7 @@ SUSPECTS = 20
 
 
 def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
-    """Return the negatives most likely to be false: those that score furthest above their query's lowest positive.
+    """Return the likeliest false negatives: those with the highest scores relative to their query's lowest positive.
 
     Returns:
         At most twenty rows, worst first: `query_id`, `query`, `doc_id`, `document`, `score`, `rank` (or null), and

@@ -26,8 +26,8 @@ class FalseNegatives:
 
         Args:
             inputs: All queries, including those whose candidates come later.
-            near_duplicate: The Jaccard similarity to a positive, in (0, 1], from which on a document is rejected; or
-                None.
+            near_duplicate: Documents with at least this Jaccard similarity to a positive, in (0, 1], are rejected;
+                None: the rule is off.
         """
         num_documents = len(inputs.documents)
         normal = [normal_form(text) for text in [*inputs.document_texts, *inputs.query_texts]]
@@ -56,7 +56,7 @@ class FalseNegatives:
         """Return the candidates that no rule rejects.
 
         Args:
-            candidates: NegativeCandidates of any queries.
+            candidates: Candidates of any queries.
             rejected: Counts candidates by the first rule that rejects them; updated in place.
             near: Whether near-duplicates are rejected too.
         """
@@ -81,7 +81,7 @@ class FalseNegatives:
         return np.asarray(rows * self._width + numbers, dtype=np.int64)
 
     def _keys_of(self, numbers: Mapping[int, Iterable[int]]) -> np.ndarray:
-        """Return the sorted keys of text codes of queries with each number that belongs to them."""
+        """Return the sorted keys of all pairs of a query's text code and a number that belongs to it."""
         pairs = [code * self._width + number for code, members in numbers.items() for number in members]
         return np.unique(np.array(pairs, dtype=np.int64))
 

@@ -18,7 +18,7 @@ def within_limits(
     the former is changed so that it also works for positives with scores below 0.
 
     Args:
-        candidates: NegativeCandidates with scores.
+        candidates: Candidates with scores.
         positive: The lowest score of each query's positives, by row of the query.
         limits: The limits; those that are None are ignored.
         rejected: Counts candidates by the first limit that rejects them; updated in place.
@@ -48,7 +48,7 @@ def sampling_keys(candidates: NegativeCandidates, params: Mine, rngs: Mapping[in
     (Kool et al., arXiv:1903.06059).
 
     Args:
-        candidates: NegativeCandidates with scores; those of a query are contiguous.
+        candidates: Candidates with scores; those of a query are contiguous.
         params: The recipe, which says how to sample.
         rngs: A generator for each query, by its row, used for that query's candidates only.
     """
@@ -71,7 +71,7 @@ def take_first(
     """Return each query's first candidates by key, without repeating a text.
 
     Args:
-        candidates: NegativeCandidates with keys; equal keys keep their order.
+        candidates: Candidates with keys; equal keys keep their order.
         texts: A code for each document's text, by position; equal texts have equal codes.
         wanted: How many to take, by row of the query.
         taken: The candidates already taken, whose texts are not taken again.

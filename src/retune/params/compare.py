@@ -11,7 +11,7 @@ class Gate(Section):
     """Limits that every tuned model must meet, or `make gate` fails; an absent limit is not checked."""
 
     min_gain: float | None = None  # on the data set it was tuned for, at the lower bound of the confidence interval
-    max_forgetting: float | None = None  # on every other data set, at the upper bound
+    max_forgetting: float | None = None  # on every other data set, at the upper bound of the loss
 
 
 class Reference(Section):

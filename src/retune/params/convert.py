@@ -1,6 +1,6 @@
 """Section `convert.<dataset>`: the parameters that all formats share; formats/<format>.py adds those of a format."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -29,6 +29,11 @@ class Convert(Section):
     """One data set, and how it is split."""
 
     RENAMED = {"source": "write origin", "everything_in": "write assign_all_to"}
+    OF_ONE_ENTRY = frozenset({"format", "raw"})
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.OF_ONE_ENTRY = Convert.OF_ONE_ENTRY | (cls.model_fields.keys() - Convert.model_fields.keys())
 
     format: str  # a module of retune.formats
     raw: RawPath

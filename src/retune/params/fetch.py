@@ -15,6 +15,8 @@ SOURCES = ("package", "hub", "path", "bm25")
 class Fetch(Encoding):
     """One base model. `source` decides which is set: `package`, `repo` and `revision`, or `path`."""
 
+    OF_ONE_ENTRY = frozenset({"source", "package", "repo", "revision", "path", "sha256"})
+
     source: Literal["package", "hub", "path"]
     package: str | None = None
     repo: str | None = None

@@ -21,7 +21,7 @@ class Lora(Section):
 
     rank: PositiveInt
     alpha: PositiveInt
-    dropout: Share  # of the input of the low-rank matrices
+    dropout: Share  # probability, for the input of the low-rank matrices
     load_in_4bit: bool  # quantise the frozen layers in training, on CUDA only; the written model is not quantised
     target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"]  # last parts of layers' names
 
@@ -51,6 +51,7 @@ class Finetune(Section):
         "soup_size": "write averaging: {models: ...}",
         "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
     }
+    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide"})
 
     # Data and selection
     base: Name  # a fetched or tuned model
@@ -89,7 +90,7 @@ class Finetune(Section):
     warmup_ratio: Share  # share of the steps in which the learning rate rises linearly; then it falls linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     frozen_layers: NonNegativeInt = 0  # the lowest N layers and the embeddings below them are frozen
-    dropout: Share = 0.0  # 0 makes training twice as fast on a CPU
+    dropout: Share = 0.0  # 0 makes training 1.5 to 2 times as fast on a CPU
     averaging: Averaging | None = None
 
     # Hardware, and the rest

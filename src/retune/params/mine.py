@@ -40,6 +40,7 @@ class Mine(Section):
     """One mining recipe."""
 
     RENAMED = {"source": "write negatives_from", "further_ranges": "write extra_ranges"}
+    OF_ONE_ENTRY = frozenset({"dataset", "pool", "model", "scorer"})
 
     dataset: Name
     model: Name  # whose ranking is mined

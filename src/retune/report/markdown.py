@@ -29,9 +29,9 @@ def markdown(found: Conclusion, picture: str) -> str:
         tuned_models(comparison, verdicts) if verdicts else ["No tuned model is listed."],
         [
             "The gain is the change on the data set that the model was tuned for. The changes elsewhere are those on "
-            "the other data sets; a negative one was lost. The share of the best gain compares models with the same "
-            "base and home. The last column counts the test queries at home that score better and worse than with the "
-            "base."
+            "the other data sets; a negative change is a loss. The share of the best gain compares models with the "
+            "same base and home. The last column counts the test queries at home that score better and worse than "
+            "with the base."
         ],
         _statistics(comparison) if verdicts else [],
         _titled("Published results", references(comparison, found.tables)),
@@ -68,9 +68,9 @@ def _statistics(comparison: Comparison) -> list[str]:
         "",
         *statistics(comparison),
         "",
-        f"The confidence intervals are {100 * params.confidence:g} % bootstrap intervals. p is that of a paired "
-        f"randomisation test, corrected for {tested} tests (Holm); a corrected p up to {params.significance:g} is "
-        "significant. Non-inferior: the lower end of the interval on another data set is above "
+        f"The confidence intervals are {100 * params.confidence:g} % bootstrap intervals. p comes from a paired "
+        f"randomisation test; the corrected p allows for {tested} tests (Holm), and is significant up to "
+        f"{params.significance:g}. Non-inferior: the lower end of the interval on another data set is above "
         f"-{params.margin:g}. The detectable change is one that this number of queries shows in "
         f"{100 * POWER:.0f} of 100 cases.",
     ]

@@ -8,7 +8,7 @@ from retune.encoding.encoder import Encoder
 
 
 class Guide:
-    """Masks documents that score above the query's positive, less a margin (Solatorio, arXiv:2402.16829).
+    """Masks documents whose score exceeds that of the query's positive minus a margin (Solatorio, arXiv:2402.16829).
 
     The positive and the mined negatives of the query are never masked: mining has applied limits to them already.
     """
@@ -22,7 +22,7 @@ class Guide:
             encoder: The guide model.
             queries: For each query, its text, and its prompt or None.
             documents: The texts of the documents.
-            margin: Documents scoring above positive - margin are masked.
+            margin: Documents that score above the positive's score minus this are masked.
         """
         texts, prompts = zip(*queries, strict=True)
         self._queries = encoder.encode_queries(texts, prompts)

@@ -14,11 +14,11 @@ class Task:
     Attributes:
         base: The directory of the base model.
         mined: The folder of the training examples.
-        dev: The data set whose dev split is scored, ranked against its corpus.
+        dev: The data set for dev scores: its corpus is ranked for the queries of its dev split.
         params: The tuned model's entry in params.yaml.
         compute: Device and token budget.
         seed: The seed of batches, sampled negatives and dropout.
-        guide: The directory of the guide model, used if there is a guide_margin.
+        guide: The directory of the guide model, which is used only if there is a `guide_margin`.
     """
 
     base: Path

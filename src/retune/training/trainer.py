@@ -50,7 +50,7 @@ class Trainer(ProcessTrainer):
             self.add_callback(self._restart)
 
     def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
-        """Return the sampler of batch numbers; the arguments do not matter."""
+        """Return the sampler of batch numbers; the library passes arguments that are not needed."""
         return _EpochSampler(self._num_batches)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
@@ -147,20 +147,20 @@ class Schedule(TrainerCallback):
         self._saved_at = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Score and save after a step within an epoch, if it is time to."""
+        """Ask for a dev score or a checkpoint after a step within an epoch, if one is due."""
         if not _ends_epoch(args, state):
             every = self._params.evaluate_steps
             control.should_evaluate = every is not None and state.global_step % every == 0
             control.should_save = self._is_due()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Score the model after an epoch."""
+        """Ask for a dev score after every epoch, and for a checkpoint if one is due."""
         if _ends_epoch(args, state):  # false if early stopping ended the epoch
             control.should_evaluate = True
             control.should_save = self._is_due()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Stop if the last dev scores are no new best."""
+        """Stop early if none of the last `patience` dev scores exceeds the best."""
         scores = [entry[DEV] for entry in state.log_history if DEV in entry]
         control.should_save = control.should_save or self._is_due()
         since_best = len(scores) - 1 - scores.index(max(scores))

@@ -35,6 +35,7 @@ def test_model_scored_on_dev_is_the_one_written(
     assert torch.equal(first_weights(tmp_path / "model"), scored[0])
 
 
+@pytest.mark.slow
 def test_killed_training_with_a_share_of_the_base_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +66,7 @@ def test_averaging_and_interpolation_combine(tiny_model: Path, tmp_path: Path, m
     torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 4, 6])
 def test_killed_training_that_averages_resumes_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

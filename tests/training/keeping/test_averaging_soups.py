@@ -15,6 +15,7 @@ from tests.support.trainings import LORA, check_resumed_after_kill, scripted, tr
 SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -58,6 +59,7 @@ def test_dev_scores_of_a_soup_are_of_single_models_until_they_are_averaged(
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 7, 8, 11])  # six steps a model: before, at and after its end
 def test_killed_soup_resumes_with_the_same_bytes(
     step: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

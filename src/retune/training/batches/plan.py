@@ -42,8 +42,8 @@ class Plan:
     """Divides the examples into batches: each pair of a query and a positive once per epoch, negatives drawn anew.
 
     If the examples come from several sources, the pairs of a batch come from one of them, and the sources' weights
-    determine how often a pair comes; see `BatchOrder`. With loss cosent, a query's negatives form pairs as its
-    positives do.
+    determine how often a pair comes; see `BatchOrder`. With loss cosent, each negative of a query forms a pair with it,
+    like each positive.
 
     Attributes:
         examples: The examples.
@@ -84,7 +84,7 @@ class Plan:
         return TrainingBatch(queries, documents, columns, is_compared, scores)
 
     def guided_by(self, guide: Guide) -> "Plan":
-        """Return a plan that masks what a guide model takes for answers, and log its share in the first batches."""
+        """Return a plan that masks documents which the guide takes for answers; log how many, in the first batches."""
         guided = copy.copy(self)
         guided._guide = guide
         before = self._num_comparisons()

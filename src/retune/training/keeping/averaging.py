@@ -1,4 +1,4 @@
-"""Weight interpolation and averaging: base with tuned (WiSE-FT), over one training (SWA), over several (soup)."""
+"""Averages of weights: of base and tuned model (WiSE-FT), of one training (SWA), of several trainings (soup)."""
 
 import copy
 import math

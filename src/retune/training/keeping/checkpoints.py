@@ -35,9 +35,10 @@ LOG = logging.getLogger(__name__)
 
 @contextmanager
 def scratch_directory(out: Path, key: str) -> Iterator[Path]:
-    """Yield the scratch directory of a training, which is beside its output and deleted once the block succeeds.
+    """Yield the scratch directory of a training, beside its output; delete it if the block succeeds.
 
-    A later training with the same key finds it again. Directories of other keys are deleted, as they cannot be resumed.
+    If the block fails, the directory stays if it has a checkpoint, and a later training with the same key resumes
+    there. Directories of other keys are deleted, as they cannot be resumed.
 
     Args:
         out: The directory of the tuned model.
