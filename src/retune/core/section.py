@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-import dvc.api
-from dvc.exceptions import DvcException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from retune.core.errors import InputError, ParameterError
+from retune.core.errors import ParameterError
+from retune.core.params_file import read_params
 
 NAME = r"^[a-z0-9_]+$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -114,17 +113,8 @@ def read_all() -> dict[str, Any]:
 
 @cache
 def _read_once(folder: Path, stage: str | None) -> dict[str, Any]:
-    """Read the parameters in a folder, the current one: DVC takes half a second for it, as it reads dvc.lock too."""
-    return read_file(None, stage)
-
-
-def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
-    """Return the parameters of a file (None: params.yaml); if a stage is named, only those it declares."""
-    try:
-        return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
-    except DvcException as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
+    """Read the parameters in a folder, the current one."""
+    return read_params(stage=stage)
 
 
 def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
