@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError, XetDownloadError
 
@@ -40,7 +41,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str
         path.write_text(CONTENT[options["filename"].removeprefix("v1/")] + "\n")
         return str(path)
 
-    monkeypatch.setattr(hub_pins, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     return asked
 
 
@@ -127,7 +128,7 @@ def test_failed_download_names_repository_revision_and_file(
     def fail(**options: str) -> str:
         raise error
 
-    monkeypatch.setattr(hub_pins, "hf_hub_download", fail)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     pins = write_pins(tmp_path, entry("corpus.jsonl", "v1/corpus.jsonl"))
     expected = f"set.hub.yaml: corpus.jsonl: v1/corpus.jsonl of owner/set at {REVISION} could not be downloaded: no"
     with pytest.raises(InputError, match=expected):

@@ -23,6 +23,7 @@ from retune.models.directory import load_model
 from retune.params.fetch import Fetch
 from retune.training import finetune
 from retune.training.batches.plan import Plan
+from retune.training.losses import RankingLoss
 from retune.training.processes.trainer import TRAINED
 from tests.support.decoders import KINDS, save_decoder
 from tests.support.training_task import mined, params, task
@@ -137,7 +138,7 @@ def test_training_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
     monkeypatch.setenv("RETUNE_CHECKPOINT_MINUTES", "1e-9")
     train(tiny_model, tmp_path, "undisturbed")
     training = task(tiny_model, tmp_path)
-    forward = finetune.RankingLoss.forward
+    forward = RankingLoss.forward
     steps: list[int] = []
 
     def fail(self: object, *inputs: object) -> torch.Tensor:
@@ -156,7 +157,7 @@ def test_training_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
         else "step 5: expected finite weights, got some that are not finite; lower"
     )
     with monkeypatch.context() as patch, pytest.raises(InputError, match=expected):
-        patch.setattr(finetune.RankingLoss, "forward", fail)
+        patch.setattr(RankingLoss, "forward", fail)
         finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
     checkpoints = sorted(tmp_path.glob(".model.training/*/checkpoints/checkpoint-*"))
     assert checkpoints[-1].name == "checkpoint-4"

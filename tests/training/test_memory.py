@@ -8,8 +8,8 @@ import torch
 
 from retune.core.errors import InputError
 from retune.models.directory import load_model
-from retune.training import finetune
 from retune.training.load import load_for_training
+from retune.training.losses import RankingLoss
 from retune.training.memory import is_out_of_memory, memory_advice, peak_gb
 from tests.support.training_task import params, task
 from tests.support.trainings import LORA, train
@@ -24,7 +24,7 @@ def test_out_of_memory_is_one_line_of_advice(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(finetune.RankingLoss, "forward", fail)
+    monkeypatch.setattr(RankingLoss, "forward", fail)
     with pytest.raises(
         InputError, match="^out of memory on cpu with batch_size 8 and 512 tokens per forward pass; .*$"
     ):

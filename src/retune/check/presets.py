@@ -6,7 +6,7 @@ from pathlib import Path
 from retune.check.checking import check
 from retune.core.errors import InputError, ParameterError
 from retune.core.files import write_text
-from retune.core.section import read_file
+from retune.core.params_file import read_params
 
 
 def use(name: str, presets: Path, params: Path) -> None:
@@ -28,7 +28,7 @@ def use(name: str, presets: Path, params: Path) -> None:
         raise InputError(f"{params}: expected no uncommitted changes, got some; commit them or git restore {params}")
     preset = presets / f"{name}.yaml"
     try:
-        check(read_file(str(preset)))
+        check(read_params(str(preset)))
     except ParameterError as error:
         raise ParameterError(error.findings, file=str(preset)) from None
     write_text(params, contents[name])

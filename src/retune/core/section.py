@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-import dvc.api
-from dvc.exceptions import DvcException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from retune.core.errors import InputError, ParameterError
+from retune.core.errors import ParameterError
+from retune.core.params_file import read_params
 
 NAME = r"^[a-z0-9_]+$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -122,22 +121,8 @@ def read_all() -> dict[str, Any]:
 
 @cache
 def _read_once(folder: Path, stage: str | None) -> dict[str, Any]:
-    """Read the parameters in a folder, the current one: DVC takes half a second for it, as it reads dvc.lock too."""
-    return read_file(None, stage)
-
-
-def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
-    """Return the parameters of a file (None: params.yaml); if a stage is named, only those it declares."""
-    file = path or "params.yaml"
-    if stage is None and not Path(file).exists():
-        return {}
-    try:  # given a file, DVC does not resolve dvc.yaml, which would hide what is missing behind a message of its own
-        return dict(dvc.api.params_show(*([] if stage else [file]), stages=stage))
-    except DvcException as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"{file}: expected YAML that DVC can read, got: {reason}") from None
-    except AttributeError:
-        raise InputError(f"{file}: expected a mapping of sections, got a list or text") from None
+    """Read the parameters in a folder, the current one."""
+    return read_params(stage=stage)
 
 
 def origins(key: str, value: Any, entry: object, defaults: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

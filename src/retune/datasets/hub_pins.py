@@ -6,13 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError belongs to its HTTP library
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    XetDownloadError,
-)
 from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -93,6 +86,14 @@ def _check_name(name: object, names: dict[object, object]) -> str:
 
 def _download(pin: Pin, where: str) -> Path:
     """Download a pinned file unless it is in the Hub's cache, and return its path there."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError belongs to its HTTP library
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        XetDownloadError,
+    )
+
     try:
         local = hf_hub_download(repo_id=pin.repo, filename=pin.file, repo_type="dataset", revision=pin.revision)
     except (HTTPError, HFValidationError, LocalEntryNotFoundError, XetDownloadError, OSError) as error:

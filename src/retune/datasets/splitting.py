@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
@@ -70,6 +68,9 @@ def _parts(queries: pd.DataFrame, qrels: pd.DataFrame, split_by: str) -> pd.Seri
 
 def _connected(queries: pd.DataFrame, qrels: pd.DataFrame) -> pd.Series:
     """Return each query's connected component in the graph of queries and their relevant documents."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     query_ids = pd.Index(queries["query_id"])
     relevant = qrels[qrels["relevance"] > 0]
     documents = pd.Index(relevant["doc_id"].unique())

@@ -1,16 +1,20 @@
 """Statistics that describe a data set in Git: counts and lengths, never its texts."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from retune.core.distributions import percentiles
 from retune.core.records import Split
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 PERCENTILES = (0, 50, 95, 100)
 SAMPLE = 200  # texts by which the language is guessed
@@ -98,4 +102,6 @@ def languages(texts: Sequence[str]) -> dict[str, float]:
 @cache
 def _identifier() -> LanguageIdentifier:
     """Load the model once, because loading takes longer than all guesses."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
     return LanguageIdentifier.from_model_file(MODEL_FILE)

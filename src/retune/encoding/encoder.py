@@ -1,15 +1,16 @@
 """The encoder, the only place where texts become vectors: prefixes, truncation, batches, pooling, normalisation."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
 from retune.encoding.batching import Batching
@@ -22,6 +23,9 @@ from retune.encoding.tokenizing import Texts, Tokenizer, max_length
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 MIN_TEXTS = 10_000  # from here on, several processes are worth the ten seconds or so that they take to start
 LOG = logging.getLogger(__name__)
@@ -69,7 +73,7 @@ class Encoder:
     @classmethod
     def load(
         cls, folder: Path, compute: Compute, *, dtype: str = "auto", devices: Sequence[str] | None = None
-    ) -> "Encoder":
+    ) -> Encoder:
         """Return an encoder for a model directory, with the cache that `compute` names.
 
         The model itself is loaded with the first text that is not cached.
@@ -95,7 +99,7 @@ class Encoder:
         return encoder
 
     @classmethod
-    def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> "Encoder":
+    def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> Encoder:
         """Return an encoder for a copy of a model in training, in the number format of `load`, without a cache."""
         return cls(prepared_copy(model, encoding), encoding, compute)
 
@@ -237,7 +241,7 @@ def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: st
     return Encoder(load_prepared(folder, device, dtype), read_encoding(folder), compute)._forward_or_none
 
 
-def _progress_bar(total: int, initial: int, role: Role) -> "tqdm[Any]":
+def _progress_bar(total: int, initial: int, role: Role) -> tqdm[Any]:
     """Show texts per second and the time left; texts from the cache do not count for the speed."""
     return tqdm(total=total, initial=initial, desc=f"encode {role}", unit="text", leave=False, mininterval=1.0)
 

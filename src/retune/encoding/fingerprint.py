@@ -1,16 +1,14 @@
 """One hash of everything that determines the bits of a model's vectors: the key of the embedding cache."""
 
 import hashlib
+import importlib.metadata
 import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import sentence_transformers
-import tokenizers
 import torch
-import transformers
 
 from retune.core.errors import InputError
 from retune.core.files import sha256
@@ -19,6 +17,7 @@ from retune.models.directory import SETTINGS
 from retune.models.encoding_settings import Encoding
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
+LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers")
 Role = Literal["queries", "documents"]
 PACKAGE = Path(__file__).parent
 
@@ -84,7 +83,7 @@ def fingerprint(
 
 def machine(device: torch.device) -> list[object]:
     """Return the versions of the libraries and a description of the device, down to its instruction sets."""
-    versions = [module.__version__ for module in (torch, transformers, tokenizers, sentence_transformers)]
+    versions = [importlib.metadata.version(library) for library in LIBRARIES]
     return [*versions, *_device(device)]
 
 

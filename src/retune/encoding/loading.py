@@ -1,24 +1,27 @@
 """Loading a model for inference: on first use, in its number format, with batch-invariant layers."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from retune.encoding.batch_invariance import multiply_row_by_row
 from retune.encoding.fingerprint import ModelFiles
 from retune.encoding.hardware import resolve_dtype, tune_memory
 from retune.encoding.packed_linear import pack_linear_layers
-from retune.models.directory import check_kind, first_module, load_model
+from retune.models.directory import STATIC, check_kind, first_module, load_model
 from retune.models.encoding_settings import Encoding
 
-Model = TypeVar("Model", SentenceTransformer, CrossEncoder)
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+Model = TypeVar("Model", "SentenceTransformer", "CrossEncoder")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class LazyModel(Generic[Model]):
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, model: Model) -> "LazyModel[Model]":
+    def of(cls, model: Model) -> LazyModel[Model]:
         """Wrap a model that is already loaded."""
         return cls(lambda: model, model.device, next(model.parameters()).dtype)
 
@@ -61,7 +64,7 @@ def lazy_model(
         InputError: The model is a cross-encoder.
     """
     check_kind(folder, is_pair_scorer=False)
-    dtype = _dtype(encoding, device, is_static=first_module(folder)[0] == StaticEmbedding.__name__)
+    dtype = _dtype(encoding, device, is_static=first_module(folder)[0] == STATIC)
     return LazyModel(partial(load_prepared, folder, device.type, dtype, files), device, dtype)
 
 
@@ -76,6 +79,8 @@ def load_prepared(
 
 def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:
     """Return a copy of a model in the number format that `lazy_model` would load it in."""
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
     is_static = isinstance(model[0], StaticEmbedding)
     return _prepare(copy.deepcopy(model), _dtype(encoding, model.device, is_static=is_static))
 

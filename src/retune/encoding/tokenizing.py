@@ -1,17 +1,21 @@
 """Tokenising: distinct texts become token ids, cut to the model's maximum length."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tokenizers
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from retune.core.errors import InputError
 from retune.encoding.fingerprint import Role
 from retune.models.encoding_settings import Encoding
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 CHUNK = 1000  # texts tokenised at once; the tokens cut off stay in memory until the chunk is done
 SHOWN = 60  # characters of a text in a message
@@ -35,7 +39,7 @@ class Texts:
     ids: Sequence[str] | None
 
     @classmethod
-    def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> "Texts":
+    def of(cls, texts: Sequence[str], role: Role, ids: Sequence[str] | None) -> Texts:
         """Collect the distinct texts; `ids` has one id per text, or is None."""
         if ids is not None and len(ids) != len(texts):
             raise ValueError(f"{role}: expected an id for each of {len(texts)} texts, got {len(ids)}")
@@ -126,6 +130,8 @@ def max_length(encoding: Encoding, role: Role) -> int:
 
 
 def _wrap(tokenizer: tokenizers.Tokenizer) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
 
 

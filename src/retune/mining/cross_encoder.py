@@ -1,5 +1,7 @@
 """The only place where a cross-encoder scores pairs of a query and a document; batches mix the pairs of all queries."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
@@ -7,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sentence_transformers import CrossEncoder
 from tqdm import tqdm
 
 from retune.core.errors import InputError
@@ -26,6 +27,9 @@ from retune.encoding.loading import LazyModel
 from retune.encoding.packed_linear import pack_linear_layers
 from retune.models.directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
 from retune.models.encoding_settings import Encoding
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
 
 WINDOW = 32_768  # pairs whose tokens are in memory at once
 TOKENIZER_CHUNK = 1000  # pairs tokenised at once; the tokens cut off stay in memory until the chunk is done
@@ -65,7 +69,7 @@ class CrossEncoderScorer:
         self._files = files
 
     @classmethod
-    def load(cls, folder: Path, compute: Compute) -> "CrossEncoderScorer":
+    def load(cls, folder: Path, compute: Compute) -> CrossEncoderScorer:
         """Return a scorer for a cross-encoder's directory, with the cache that `compute` names.
 
         The model itself is loaded with the first pair that is not cached.
@@ -100,12 +104,12 @@ class CrossEncoderScorer:
                 self._score_window(distinct[window], scores[window], progress)
         return scores[[positions[pair] for pair in pairs], 0]
 
-    def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: "tqdm[Any]") -> None:
+    def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: tqdm[Any]) -> None:
         left = list(range(len(pairs)))
         while left:  # repeats only after the device ran out of memory
             left = self._score_rows(pairs, left, scores, progress)
 
-    def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: "tqdm[Any]") -> list[int]:
+    def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: tqdm[Any]) -> list[int]:
         """Fill in rows of `scores` from the cache or the model; return those left when memory ran out."""
         keys = [json.dumps(pair) for pair in pairs]  # unique for each pair
         with self._open_cache() as cache:
@@ -192,7 +196,7 @@ def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | Non
     return model
 
 
-def _progress_bar(total: int) -> "tqdm[Any]":
+def _progress_bar(total: int) -> tqdm[Any]:
     """Show average pairs per second and the time left."""
     return tqdm(total=total, desc="score pairs", unit="pair", leave=False, mininterval=1.0, smoothing=0)
 

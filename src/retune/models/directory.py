@@ -1,28 +1,29 @@
 """Read and write model directories: a standard sentence-transformers directory with the settings in retune.json."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-from transformers import BitsAndBytesConfig
-from transformers.utils import logging as transformers_logging
 
 from retune.core.errors import InputError
 from retune.core.files import write_json
 from retune.models.encoding_settings import Encoding
 
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from transformers import BitsAndBytesConfig
+
 SETTINGS = "retune.json"
 LEXICAL = "bm25.json"  # the only file of BM25
 K1, B = 1.5, 0.75  # parameters of BM25, written to that file
 PIPELINE = "config_sentence_transformers.json"
-
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # loading and saving take a second
+STATIC = "StaticEmbedding"  # the first module of a static model: a table of token vectors instead of a transformer
 
 
 def read_encoding(folder: Path) -> Encoding:
@@ -95,6 +96,8 @@ def load_model(
     Raises:
         InputError: It is a cross-encoder, or cannot be loaded.
     """
+    from sentence_transformers import SentenceTransformer
+
     check_kind(folder, is_pair_scorer=False)
     chosen = {"attn_implementation": attention, "quantization_config": quantization}
     model_kwargs = {name: value for name, value in chosen.items() if value is not None}
@@ -108,6 +111,8 @@ def load_cross_encoder(folder: Path, device: str) -> CrossEncoder:
     Raises:
         InputError: It is not a cross-encoder, or cannot be loaded.
     """
+    from sentence_transformers import CrossEncoder
+
     check_kind(folder, is_pair_scorer=True)
     with _errors_of_loading(folder):
         model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
@@ -122,6 +127,8 @@ def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> 
     maximum length, which is set to the longer of the two, and no query suffix; retune.json has both lengths and the
     suffix.
     """
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+
     if not isinstance(model[-1], Normalize):
         model.append(Normalize())
     model.prompts = {"query": encoding.query_prefix, "document": encoding.document_prefix}
@@ -148,9 +155,17 @@ def pair_max_length(encoding: Encoding) -> int:
     return encoding.query_max_length + encoding.document_max_length
 
 
+def hide_progress() -> None:
+    """Hide the progress bars of transformers: loading and saving take a second."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def _errors_of_loading(folder: Path) -> Iterator[None]:
     """Turn errors of the libraries that load a model into an InputError."""
+    hide_progress()
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
@@ -159,6 +174,7 @@ def _errors_of_loading(folder: Path) -> Iterator[None]:
 
 
 def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder: Path) -> None:
+    hide_progress()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)  # the latter in static models
     tokenizer.no_truncation()  # otherwise the saved file depends on what was encoded last
     tokenizer.no_padding()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import bm25s
 import numpy as np
 
 from retune.models.directory import K1, B
@@ -18,6 +17,8 @@ class Bm25:
 
     def __init__(self, texts: Sequence[str]) -> None:
         """Index the documents."""
+        import bm25s
+
         self._num_documents = len(texts)
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
         self._has_words = False

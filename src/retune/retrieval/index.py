@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import faiss
 import numpy as np
 import torch
 
@@ -37,6 +36,8 @@ def build_index(document_embeddings: np.ndarray, search: Search, device: torch.d
     """
     if isinstance(search, Torch):
         return lambda query_embeddings, k: top_k(query_embeddings, document_embeddings, k, device=device)
+    import faiss
+
     index = _empty_index(document_embeddings, search)
     if device.type == "cuda" and not isinstance(search, Graph) and hasattr(faiss, "StandardGpuResources"):
         index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
@@ -45,6 +46,8 @@ def build_index(document_embeddings: np.ndarray, search: Search, device: torch.d
 
 
 def _empty_index(document_embeddings: np.ndarray, search: Flat | InvertedLists | Graph) -> Any:
+    import faiss
+
     dim = document_embeddings.shape[1]
     if isinstance(search, Flat):
         return faiss.IndexFlatIP(dim)
@@ -64,6 +67,8 @@ def _train_lists(document_embeddings: np.ndarray, search: InvertedLists) -> Any:
         )
     if search.probes > search.lists:
         raise InputError(f"search: probes: expected at most the {search.lists:,} lists, got {search.probes:,}")
+    import faiss
+
     dim = document_embeddings.shape[1]
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, search.lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, SAMPLE_PER_LIST
@@ -74,6 +79,8 @@ def _train_lists(document_embeddings: np.ndarray, search: InvertedLists) -> Any:
 
 def _add(index: Any, document_embeddings: np.ndarray, search: Search) -> None:
     """Add the documents; to a graph by one thread, as the links would depend on the order of parallel threads."""
+    import faiss
+
     threads = faiss.omp_get_max_threads()
     try:
         faiss.omp_set_num_threads(1 if isinstance(search, Graph) else threads)

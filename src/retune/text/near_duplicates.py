@@ -1,16 +1,19 @@
 """Find near-duplicate texts by the Jaccard similarity of their shingles."""
 
+from __future__ import annotations
+
 import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from datasketch import MinHash, MinHashLSH
+if TYPE_CHECKING:
+    from datasketch import MinHash, MinHashLSH
 
 PERMUTATIONS = 128
-EMPTY = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
 FEW = 25  # comparing so few texts is faster than sketching them
 
 
@@ -64,6 +67,8 @@ class NearDuplicates:
 
     @cached_property
     def _lsh(self) -> MinHashLSH:
+        from datasketch import MinHashLSH
+
         # lower than the threshold: an extra candidate costs one comparison, a missing one is a missed near-duplicate
         threshold = max(0.1, min(self._threshold, 0.9) - 0.2)
         lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
@@ -77,8 +82,15 @@ class NearDuplicates:
         return sorted(text, key=lambda shingle: (self._counts[shingle], shingle))[:count]
 
 
+@cache
+def _empty() -> MinHash:
+    from datasketch import MinHash
+
+    return MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+
+
 def _minhash(text: frozenset[int]) -> MinHash:
-    sketch = EMPTY.copy()  # copied because generating the permutations takes longer than applying them
+    sketch = _empty().copy()  # copied because generating the permutations takes longer than applying them
     if text:
         sketch.update_batch(sorted(text))
     return sketch

