@@ -273,7 +273,7 @@ def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
 
 def test_experiments_and_diffs(repository: Path) -> None:
     succeed("dvc exp run -n tried -S ++finetune.tuned.epochs=3", repository)
-    committed = succeed("git show HEAD:metrics/train/tuned.tsv", repository).splitlines()
+    committed = succeed("git show HEAD:./metrics/train/tuned.tsv", repository).splitlines()
     rows = (repository / "metrics/train/tuned.tsv").read_text().splitlines()
     assert (len(rows) - 1) * 2 == (len(committed) - 1) * 3  # three epochs for two
     assert "finetune.tuned.epochs" in succeed("dvc params diff", repository)
