@@ -12,11 +12,11 @@ from retune.core.cli import run
 from retune.core.section import read_all
 
 
-def main(*, show: str = "", excluded: Path = Path("data/excluded")) -> None:
+def main(*, show: str = "", excluded: Path = Path("data/excluded"), slices: Path = Path("data/slices")) -> None:
     if show:
         print(sections.show(read_all(), show))
     else:
-        user_files.check_files(check(read_all()), excluded)
+        user_files.check_files(check(read_all()), excluded, slices)
 
 
 if __name__ == "__main__":
