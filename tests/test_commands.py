@@ -40,6 +40,7 @@ RUN_BY: dict[str, list[str]] = {
         *in_blocks("docs/dvc.md"),
         "git clone -q repository",
         "dvc repro --pull --allow-missing finetune@minilm_science",
+        "git restore metrics reports",
     ],
     "test_pipeline.py::test_second_run_does_nothing_and_forced_run_writes_the_same_lock": ["dvc repro -f"],
     "test_github.py::test_gate_exits_as_the_stage_does": [".github/scripts/gate.sh"],
@@ -121,5 +122,5 @@ def test_model_saved_as_the_page_of_fetch_says_has_the_hash_that_it_prints(
 def test_commands_are_read_from_blocks_and_sentences() -> None:
     block = "a=1  # note\npython - <<'PY'\nmake x\nPY\nrun \\\n  --more\npython -c \"\nfirst\nlast\"\n"
     assert lines(block) == ["a=1", "python - <<'PY'", "run --more", 'python -c "\nfirst\nlast"']
-    assert "dvc exp show --drop" in inline("docs/dvc.md")
+    assert "dvc exp show --no-pager --drop" in inline("docs/dvc.md")
     assert not [command for command in inline("docs/dvc.md") if command in ("dvc", "dvc.lock", "make")]

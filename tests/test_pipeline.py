@@ -382,6 +382,13 @@ def test_clone_with_a_remote_runs_what_changed(repository: Path, tmp_path: Path)
     result = run(lines(parts)[1], folder)
     assert "failed to reproduce 'compare'" in result.stderr
     assert succeed("git status --porcelain", folder) == " M params.yaml\n"  # metrics and reports are still there
+    folder = changed("lacking", other_mining)
+    (tmp_path / "remote").rename(tmp_path / "gone")
+    result = run(lines(parts)[1], folder)
+    assert "failed to reproduce 'mine@made'" in result.stderr
+    assert " D metrics/mined/made.json" in succeed("git status --porcelain", folder)
+    succeed("git restore metrics reports", folder)
+    assert succeed("git status --porcelain", folder) == " M params.yaml\n"
 
 
 def test_check_stops_before_anything_runs(repository: Path) -> None:
