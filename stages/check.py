@@ -13,12 +13,12 @@ from retune.core.local_settings import read_local_settings
 from retune.core.section import read_all
 
 
-def main(*, show: str = "", excluded: Path = Path("data/excluded")) -> None:
+def main(*, show: str = "", excluded: Path = Path("data/excluded"), slices: Path = Path("data/slices")) -> None:
     if show:
         print(sections.show(read_all(), show))
     else:
         read_local_settings()
-        user_files.check_files(check(read_all()), excluded)
+        user_files.check_files(check(read_all()), excluded, slices)
 
 
 if __name__ == "__main__":

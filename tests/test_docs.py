@@ -65,7 +65,7 @@ def test_make_targets_exist(page: Path) -> None:
 
 def test_readme_shows_matrix_and_verdict_of_the_committed_run() -> None:
     # as committed: another machine's own run changes the report, and should
-    report, readme = (succeed(f"git show HEAD:{name}", REPOSITORY) for name in ("reports/compare.md", "README.md"))
+    report, readme = (succeed(f"git show HEAD:./{name}", REPOSITORY) for name in ("reports/compare.md", "README.md"))
     rows = [line for line in report.splitlines() if line.startswith("| `") and line.count("|") == 4]
     verdicts = [line for line in report.splitlines() if line.startswith("- `minilm_")]
     assert len(rows) >= 4

@@ -146,29 +146,36 @@ def test_report_against_no_commit_is_refused(argument: str) -> None:
     assert f"expected one argument, a commit to compare with, got '{argument}'" in result.stderr
 
 
+def run_pipeline(author: Path, files: dict[str, str] | None = None, add: str = "true") -> None:
+    """Run and commit a small pipeline, after a command that adds data."""
+    script, without_data, attributes = (
+        (REPOSITORY / name).read_text()
+        for name in (".github/scripts/stale.sh", ".github/scripts/dvc_without_data.py", ".gitattributes")
+    )
+    pipeline = {
+        "dvc.yaml": PIPELINE,
+        "params.yaml": "mine:\n  negatives: 4\n",
+        "mine.py": "1\n",
+        "compare.py": "1\n",
+        ".gitattributes": attributes,
+        ".github/scripts/stale.sh": script,
+        ".github/scripts/dvc_without_data.py": without_data,
+    }
+    author.mkdir(parents=True)
+    succeed(
+        "git init -q -b main && git config user.email t@example.com && git config user.name t && dvc init -q",
+        author,
+    )
+    commit(author, pipeline | (files or {}), "pipeline")
+    succeed(f"chmod +x .github/scripts/stale.sh && {add} && dvc repro && git add -A && git commit -q -m run", author)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of a small pipeline that was run where its data is: here is none of it."""
     work = tmp_path_factory.mktemp("stale")
-    author = work / "author"
-    author.mkdir()
-    succeed(
-        "git init -q -b main && git config user.email t@example.com && git config user.name t && dvc init -q", author
-    )
-    script = (GITHUB / "scripts/stale.sh").read_text()
-    commit(
-        author,
-        {
-            "dvc.yaml": PIPELINE,
-            "params.yaml": "mine:\n  negatives: 4\n",
-            "mine.py": "1",
-            "compare.py": "1",
-            ".github/scripts/stale.sh": script,
-        },
-        "pipeline",
-    )
-    succeed("chmod +x .github/scripts/stale.sh && dvc repro && git add -A && git commit -q -m run", author)
-    succeed(f"git clone -q --depth 1 file://{author} checkout", work)
+    run_pipeline(work / "author")
+    succeed(f"git clone -q --depth 1 file://{work}/author checkout", work)
     return work / "checkout"
 
 
@@ -241,6 +248,72 @@ def test_graph_that_cannot_be_read_is_no_current_lock(fresh: Path) -> None:
     assert result.returncode == 1
     assert "could not be checked" in result.stdout
     assert "dvc.yaml" in result.stdout
+
+
+def test_lock_stays_current_where_git_converts_line_ends(tmp_path: Path) -> None:
+    inputs = {"mine.py": "one\ntwo\n", "data/raw/unix.csv": "id\na\n", "data/raw/windows.csv": "id\r\na\r\n"}
+    graph = PIPELINE.replace("      - mine.py\n", "      - mine.py\n      - data/raw\n", 1)
+    run_pipeline(tmp_path / "author", inputs | {"dvc.yaml": graph})
+    for convert in ("true", "input", "false"):
+        succeed(f"git -c core.autocrlf={convert} clone -q author {convert}", tmp_path)
+        result = offline(".github/scripts/stale.sh", tmp_path / convert)
+        assert (result.returncode, result.stdout) == (0, "dvc.lock is current.\n")
+        assert (tmp_path / convert / "data/raw/windows.csv").read_bytes() == b"id\r\na\r\n"
+
+
+def test_no_file_of_a_clone_has_its_line_ends_converted(tmp_path: Path) -> None:
+    clone(tmp_path / "author")
+    commit(tmp_path / "author", {}, "all")
+    succeed("git -c core.autocrlf=true clone -q author windows", tmp_path)
+    assert "w/crlf" not in succeed("git ls-files --eol", tmp_path / "windows")
+
+
+def test_project_in_a_subdirectory_is_checked_and_reported_there(tmp_path: Path) -> None:
+    project = tmp_path / "monorepo/search"
+    clone(project)
+    (project / ".git").rename(tmp_path / "monorepo/.git")
+    commit(tmp_path / "monorepo", {"other/reports/compare.md": "another project's\n"}, "base")
+    succeed("git checkout -q -b better", project)
+    summary = json.loads((REPOSITORY / "metrics/summary.json").read_text())
+    summary["gain"]["minilm_science"] += 0.25
+    files = {"metrics/summary.json": json.dumps(summary), "reports/compare.md": "`minilm_science` improved.\n"}
+    commit(project, files, "better")
+    result = offline("search/.github/scripts/report.sh main", tmp_path / "monorepo")
+    assert result.returncode == 0, result.stderr
+    assert "\n`minilm_science` improved.\n" in result.stdout
+    assert [row[1] for row in rows(result.stdout, "Metrics")] == ["Metric", "gain.minilm_science"]
+    stale = offline(".github/scripts/stale.sh", project)
+    assert "Outputs are missing" not in stale.stdout
+    assert "could not be checked" not in stale.stdout
+
+
+@pytest.fixture(scope="module")
+def with_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like `checkout`; a folder that a stage reads has a file in Git and one that was added to DVC."""
+    work = tmp_path_factory.mktemp("table")
+    graph = PIPELINE.replace("      - compare.py\n", "      - compare.py\n      - data/slices\n")
+    files = {"dvc.yaml": graph, "data/slices/README.md": "classes\n", "data/slices/x.csv": "query_id,topic\nq,a\n"}
+    run_pipeline(work / "author", files, "git rm -q --cached data/slices/x.csv && dvc add -q data/slices/x.csv")
+    succeed(f"git clone -q --depth 1 file://{work}/author checkout", work)
+    return work / "checkout"
+
+
+def test_absent_file_of_a_folder_counts_as_recorded(with_table: Path) -> None:
+    assert not (with_table / "data/slices/x.csv").exists()
+    result = offline(".github/scripts/stale.sh", with_table)
+    assert (result.returncode, result.stdout) == (0, "dvc.lock is current.\n")
+
+
+@pytest.mark.parametrize("name", ["x.csv.dvc", "README.md", "y.csv"])
+def test_folder_with_an_absent_file_is_stale_if_another_changed(name: str, with_table: Path) -> None:
+    path = with_table / "data/slices" / name
+    text = path.read_text() if path.exists() else ""
+    path.write_text(re.sub(r"md5: \w{32}", f"md5: {'a' * 32}", text) if text.startswith("outs") else f"{text}more\n")
+    result = offline(".github/scripts/stale.sh", with_table)
+    succeed("git checkout -q . && git clean -q -f -d", with_table)
+    assert result.returncode == 1
+    assert stages(result) == ["compare"]
+    assert re.search(r"modified: +data/slices\b", result.stdout)
 
 
 @pytest.mark.parametrize("status", [0, 1, 3])

@@ -15,11 +15,43 @@ import psutil
 import pytest
 
 from tests.support import fork_server
+from tests.support.commands import blocks, in_blocks, inline, lines
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
 
 pytestmark = [pytest.mark.usefixtures("forks"), pytest.mark.slow]
 DATASETS = ("first", "second")
+# What the pages say to run on a finished pipeline, and a part of what it prints.
+EVERYDAY = {
+    "dvc status": "up to date",
+    "dvc repro": "up to date",
+    "dvc repro finetune@minilm_science": "up to date",
+    "dvc commit --force finetune@NAME": "",
+    "dvc commit -f": "",
+    "dvc dag --collapse-foreach-matrix": "| finetune |",
+    "dvc dag --mermaid": "finetune@tuned",
+    "dvc metrics show": "gain.tuned",
+    "dvc metrics show --md -R metrics/by_model": "| metrics/by_model/tuned.json |",
+    "dvc metrics diff": "",
+    "dvc metrics diff main": "",
+    "dvc metrics diff main HEAD --md -R --targets metrics/eval": "",
+    "dvc params diff main": "",
+    "dvc plots show": "index.html",
+    "dvc plots diff main": "index.html",
+    "dvc plots diff main HEAD": "index.html",
+    "dvc plots diff main HEAD --out dvc_plots": "index.html",
+    "dvc exp show": "Experiment",
+    "python -m stages.check": "",
+    "python -m stages.check --show finetune.minilm_science": "learning_rate: 0.001",
+    "python -m stages.export_data beir --dataset data/datasets/science --out science_beir": "",
+    "python -m stages.cache show": "",
+    "python -m stages.cache prune": "",
+    "python -m stages.cache empty": "",
+    ".github/scripts/stale.sh": "dvc.lock is current.",
+    ".github/scripts/report.sh main": "## Metrics",
+    "git log -1 benchmarks/results/stages.json": "commit ",
+    'python -c "import torch; print(torch.version.cuda, torch.cuda.device_count())"': "",
+}
 
 
 def rag(words: list[str]) -> dict:
@@ -271,30 +303,92 @@ def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:
     assert not list((repository / "models").glob(".*"))
 
 
+def small(command: str) -> str:
+    """Return a documented command with the names of the small repository."""
+    names = {"minilm_science": "tuned", "minilm": "tiny", "datasets/science": "datasets/first", "NAME": "tuned"}
+    for name, ours in names.items():
+        command = command.replace(name, ours)
+    return command
+
+
+def ran(output: str) -> set[str]:
+    """Return the stages that ran."""
+    return set(re.findall(r"^Running stage '(.+?)'", output, flags=re.MULTILINE))
+
+
 def test_experiments_and_diffs(repository: Path) -> None:
-    succeed("dvc exp run -n tried -S ++finetune.tuned.epochs=3", repository)
-    committed = succeed("git show HEAD:metrics/train/tuned.tsv", repository).splitlines()
+    first, second = (block for block in blocks("README.md") if "exp run" in block)
+    run_short, show, *diffs = map(small, lines(first))
+    succeed(run_short, repository)
+    committed = succeed("git show HEAD:./metrics/train/tuned.tsv", repository).splitlines()
     rows = (repository / "metrics/train/tuned.tsv").read_text().splitlines()
-    assert (len(rows) - 1) * 2 == (len(committed) - 1) * 3  # three epochs for two
-    assert "finetune.tuned.epochs" in succeed("dvc params diff", repository)
-    assert "gain.tuned" in succeed("dvc metrics diff", repository)
-    pattern = re.search(r"--drop '(.+?)'", (repository / "README.md").read_text())[1].replace("minilm_science", "tuned")
-    shown = succeed(f"dvc exp show --no-pager --drop '{pattern}'", repository, COLUMNS="120").splitlines()
+    assert (len(rows) - 1) * 2 == len(committed) - 1  # one epoch for two
+    for diff, name in zip(diffs, ("gain.tuned", "finetune.tuned.epochs"), strict=True):
+        assert name in succeed(diff, repository)
+    shown = succeed(show, repository, COLUMNS="120").splitlines()
     assert "gain.tuned" in shown[1]
     assert "forgetting_worst.tuned" in shown[1]
-    assert any("tried" in line for line in shown)
+    assert any("short" in line for line in shown)
     assert max(map(len, shown)) <= 120
-    assert "index.html" in succeed("dvc plots show", repository)
-    assert "Score by model" in (repository / "dvc_plots/index.html").read_text()
+    *_, compared = [succeed(small(line), repository) for line in lines(second)]
+    assert re.search(r"^Path +Metric +HEAD +untuned +Change$", compared, flags=re.MULTILINE)
 
 
-def test_queued_experiment_runs_in_its_own_copy(repository: Path) -> None:
-    succeed("dvc exp run --queue -n queued -S ++finetune.tuned.method=none", repository)
-    succeed("dvc queue start", repository)
+def test_queued_experiments_run_in_copies_of_their_own(repository: Path) -> None:
+    queue, start_queue = (line for line in inline("docs/dvc.md") if "queue" in line)
+    succeed(small(queue), repository)
+    succeed(start_queue, repository)
     wait_for(lambda: not re.search("Running|Queued", succeed("dvc queue status", repository)))
-    assert "Success" in succeed("dvc queue status", repository), succeed("dvc queue logs queued", repository)
-    assert "queued" in succeed("dvc exp list --name-only", repository)
+    assert succeed("dvc queue status", repository).count("Success") == 2
+    assert len(succeed("dvc exp list --name-only", repository).split()) == 2
     assert succeed("git status --porcelain -uno", repository) == ""
+
+
+def test_documented_commands_run_and_print_what_they_promise(repository: Path, tmp_path: Path) -> None:
+    for command, promised in EVERYDAY.items():
+        output = succeed(small(command), repository, RETUNE_CACHE=os.fspath(tmp_path / "cache"))
+        assert promised in output, f"{command}\n{output[-3000:]}"
+    assert "Score by model" in (repository / "dvc_plots/index.html").read_text()
+    assert (repository / "science_beir/corpus.jsonl").is_file()
+    assert succeed("git status --porcelain -uno", repository) == ""
+
+
+def test_clone_with_a_remote_runs_what_changed(repository: Path, tmp_path: Path) -> None:
+    add_remote, *share = in_blocks("docs/dvc.md")[:4]
+    for command in (add_remote.replace("s3://bucket/retune", f"{tmp_path}/remote"), *share):
+        succeed(command, repository)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/make").write_text("#!/bin/sh\npython -m stages.check && dvc repro\n")  # `make repro`, set up
+    (tmp_path / "bin/make").chmod(0o755)
+
+    def changed(name: str, edit: dict[str, object]) -> Path:
+        succeed(f"git clone -q repository {name}", tmp_path)
+        change(tmp_path / name, edit)
+        return tmp_path / name
+
+    whole, parts = (block for block in blocks("docs/dvc.md") if "dvc pull" in block)
+    other_metric, other_mining = {"compare.metric": "map_at_10"}, {"mine.made.negatives": 3}
+    output = succeed(f"export PATH={tmp_path}/bin:$PATH\n{whole}", changed("whole", other_metric))
+    assert ran(output) == {"compare"}
+    folder = changed("parts", other_mining)
+    output = succeed(f"set -e\n{parts}", folder)
+    assert ran(output) == {"mine@made", "finetune@tuned", "eval@tuned-first", "eval@tuned-second", "compare"}
+    assert "current" in succeed(".github/scripts/stale.sh", folder)
+    [one] = (command for command in inline("docs/dvc.md") if command.startswith("dvc repro --pull"))
+    folder = changed("one", other_mining)
+    assert ran(succeed(small(one), folder)) == {"mine@made", "finetune@tuned"}
+    assert not (folder / "data/scores").exists()  # nothing that it does not read
+    folder = changed("without", other_metric)
+    result = run(lines(parts)[1], folder)
+    assert "failed to reproduce 'compare'" in result.stderr
+    assert succeed("git status --porcelain", folder) == " M params.yaml\n"  # metrics and reports are still there
+    folder = changed("lacking", other_mining)
+    (tmp_path / "remote").rename(tmp_path / "gone")
+    result = run(lines(parts)[1], folder)
+    assert "failed to reproduce 'mine@made'" in result.stderr
+    assert " D metrics/mined/made.json" in succeed("git status --porcelain", folder)
+    succeed("git restore metrics reports", folder)
+    assert succeed("git status --porcelain", folder) == " M params.yaml\n"
 
 
 def test_check_stops_before_anything_runs(repository: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import dvc.api
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from retune.check.checking import check
 from retune.core.section import NAME
 from retune.datasets.hub_pins import SUFFIX, read_pins
 from retune.params.fetch import Fetch
+from tests.support.commands import blocks, in_blocks, inline
 from tests.support.repository import REPOSITORY, clone, succeed
 
 PRESETS = sorted((REPOSITORY / "presets").glob("*.yaml"))
@@ -86,6 +88,56 @@ def test_page_and_preset_name_each_other(preset: Path) -> None:
     page = REPOSITORY / "docs" / f"{preset.stem}.md"
     assert f"make use PRESET={preset.stem}\n" in page.read_text(encoding="utf-8")
     assert f"docs/{preset.stem}.md" in preset.read_text(encoding="utf-8")
+
+
+STAND_INS = {
+    # the programs that need a network or an account, and `make`, whose environment is this one
+    "make": """
+case "$*" in
+"use PRESET="*) python -m stages.use "${2#*=}" --presets presets --params params.yaml ;;
+repro*) python -m stages.check ;;
+esac""",
+    "hf": """
+while [ $# -gt 0 ]; do
+  case "$1" in *.jsonl) files="$files $1" ;; --local-dir) folder=$2 ;; esac
+  shift
+done
+for file in $files; do mkdir -p "$(dirname "$folder/$file")" && echo '{}' > "$folder/$file"; done""",
+    "kaggle": 'cd given && python -m zipfile -c "../$4.zip" *.csv',
+    "unzip": 'python -m zipfile -e "$1" "${@: -1}"',
+}
+
+
+@each_preset
+def test_commands_of_the_page_put_everything_where_the_preset_expects_it(
+    preset: Path, tmp_path: Path, forks: None
+) -> None:
+    folder = tmp_path / "copy"
+    clone(folder)
+    commands = "".join(blocks(f"docs/{preset.stem}.md")[:1])
+    (folder / "given").mkdir()
+    for name in re.findall(r"[^\s/]+\.(?:csv|jsonl)\b", commands):
+        (folder / "given" / name).write_text("given")
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/activate").touch()
+    (tmp_path / "bin").mkdir()
+    for name, script in STAND_INS.items():
+        (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\nset -eu\nfiles=\n{script.lstrip()}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    succeed("dvc init -q -f && git add -A && git commit -qm start", folder)
+    (tmp_path / "page.sh").write_text(f"export PATH={tmp_path}/bin:$PATH\n{commands.replace('…', 'given')}")
+    succeed(f"bash -e {tmp_path}/page.sh", folder)
+    assert (folder / "params.yaml").read_bytes() == preset.read_bytes()
+
+
+@each_preset
+def test_experiments_of_the_page_set_parameters_that_the_preset_has(preset: Path, tmp_path: Path) -> None:
+    page = f"docs/{preset.stem}.md"
+    for command in in_blocks(page) + inline(page):
+        if command.startswith("dvc exp run"):
+            shutil.copy(preset, tmp_path / "params.yaml")
+            apply_overrides(tmp_path / "params.yaml", re.findall(r"-S (\S+)", command))
+            check(YAML(typ="safe").load(tmp_path / "params.yaml"))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -28,7 +28,7 @@ echo -n "\`$base\` is $(git rev-parse --short "$base^{commit}"), \`HEAD\` is $he
 
 echo
 # A picture's relative address leads nowhere from a comment.
-git show HEAD:reports/compare.md | sed '/^!\[.*)$/d'
+git show HEAD:./reports/compare.md | sed '/^!\[.*)$/d'
 section "Metrics" dvc metrics diff "$base" HEAD --md
 section "Scores by model" dvc metrics diff "$base" HEAD --md -R --targets metrics/by_model
 section "Parameters" dvc params diff "$base" HEAD --md

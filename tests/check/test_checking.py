@@ -51,7 +51,7 @@ def only_science(params: dict) -> None:
     params["eval"] |= {"models": ["minilm", "minilm_science"], "datasets": ["science"]}
 
 
-EXCLUDED = Path("data/excluded")
+EXCLUDED, SLICES = Path("data/excluded"), Path("data/slices")
 PREDICT = {
     "model": "bm25",
     "dataset": "sympy_synthetic",
@@ -416,7 +416,7 @@ def test_missing_raw_data_is_named(
     elif make == "file":
         (tmp_path / "requirements.txt").touch()
     with pytest.raises(InputError, match=rf"convert.science.raw: expected data at requirements.txt, found {found}"):
-        check_files(check(default_params), EXCLUDED)
+        check_files(check(default_params), EXCLUDED, SLICES)
 
 
 def test_missing_file_of_queries_is_named(
@@ -428,7 +428,25 @@ def test_missing_file_of_queries_is_named(
     with pytest.raises(
         InputError, match=r"^params.yaml: predict.x.queries: expected data at queries.tsv, found nothing"
     ):
-        check_files(check(default_params), EXCLUDED)
+        check_files(check(default_params), EXCLUDED, SLICES)
+
+
+def test_file_that_was_not_pulled_is_named(
+    default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    default_params["convert"]["science"]["raw"] = "data/raw/given"
+    (tmp_path / "requirements.txt").write_text("numpy")
+    absent = ["data/raw/given/corpus.jsonl", "data/excluded/science.csv", "data/slices/science.csv"]
+    for name in absent:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / f"{name}.dvc").touch()
+    with pytest.raises(InputError) as caught:
+        check_files(check(default_params), EXCLUDED, SLICES)
+    assert str(caught.value).splitlines() == [
+        f"{name}: expected the file that {Path(name).name}.dvc describes, found nothing; run dvc pull {name}"
+        for name in absent
+    ]
 
 
 def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +456,7 @@ def test_list_of_no_data_set_is_named(default_params: dict, tmp_path: Path, monk
     for name in ("science", "scinece"):
         (tmp_path / f"data/excluded/{name}.csv").write_text("query_id,doc_id\n")
     with pytest.raises(InputError) as caught:
-        check_files(check(default_params), EXCLUDED)
+        check_files(check(default_params), EXCLUDED, SLICES)
     assert str(caught.value) == (
         "data/excluded/scinece.csv: expected the name of a data set under eval.datasets, got 'scinece'; "
         "rename or remove it"

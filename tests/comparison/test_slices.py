@@ -121,6 +121,14 @@ def test_wrong_classes_are_refused(text: str, line: str, tmp_path: Path) -> None
         concluded(inputs)
 
 
+def test_classes_that_were_not_pulled_are_refused(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, SCORES)
+    inputs.slices.mkdir()
+    (inputs.slices / "home.csv.dvc").touch()
+    with pytest.raises(InputError, match=r"slices/home.csv: expected the file that home.csv.dvc describes"):
+        concluded(inputs)
+
+
 def test_classes_of_a_dataset_that_is_not_evaluated_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

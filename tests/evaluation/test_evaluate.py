@@ -172,6 +172,13 @@ def test_wrong_list_is_refused(evaluation: Measure, tmp_path: Path, text: str, l
         evaluation(RED)
 
 
+def test_list_that_was_not_pulled_is_refused(evaluation: Measure, tmp_path: Path) -> None:
+    (tmp_path / "excluded").mkdir()
+    (tmp_path / "excluded/colours.csv.dvc").touch()
+    with pytest.raises(InputError, match=r"excluded/colours.csv: expected the file that colours.csv.dvc describes"):
+        evaluation(RED)
+
+
 LISTS = asked(
     {"q": "red", "r": "green", "s": "blue"},
     {"q": {"d5": 0, "d2": 1, "d1": 0}, "r": {"d3": 1, "d0": 0}, "s": {"d5": 1}},

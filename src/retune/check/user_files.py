@@ -4,21 +4,25 @@ from pathlib import Path
 
 from retune.check.project import Project
 from retune.core.errors import InputError
+from retune.core.tracked import finding, not_pulled
 
 
-def check_files(project: Project, excluded: Path) -> None:
-    """Check the paths in params.yaml, and the names of the lists in the folder `excluded`.
+def check_files(project: Project, excluded: Path, slices: Path) -> None:
+    """Check the paths in params.yaml, and the files in the folders `excluded` and `slices`.
 
     Raises:
-        InputError: One line for each path that is missing or empty, and for each list whose data set is not evaluated.
+        InputError: One line for each path that is missing or empty, each file that was not pulled, and each list whose
+            data set is not evaluated.
     """
     paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
     paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
     findings = [
         f"params.yaml: {key}: expected data at {path}, found {found}; put it there"
         for key, path in paths.items()
-        if (found := _fault(Path(path)))
+        if not not_pulled(Path(path)) and (found := _fault(Path(path)))
     ]
+    folders = [Path(path) for path in dict.fromkeys(paths.values())] + [excluded, slices]
+    findings += [finding(file) for folder in folders for file in not_pulled(folder)]
     findings += [
         f"{path}: expected the name of a data set under eval.datasets, got {path.stem!r}; rename or remove it"
         for path in sorted(excluded.glob("*.csv"))

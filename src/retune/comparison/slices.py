@@ -16,6 +16,7 @@ from retune.comparison.test_sets import JudgedQueries
 from retune.comparison.verdict import FEWEST, printed
 from retune.core.errors import InputError
 from retune.core.seeds import generator
+from retune.core.tracked import require_pulled
 from retune.params.compare import Compare
 from retune.reading.user_tables import read_user_table
 
@@ -97,10 +98,11 @@ def read_given_slices(folder: Path, table: ScoreTable) -> pd.DataFrame | None:
         The columns by query id, or None if there is no such file.
 
     Raises:
-        InputError: The file is not CSV or has only the column query_id, a query is unknown or listed twice, or a column
-            has too many values.
+        InputError: The file is not CSV or has only the column query_id, a query is unknown or listed twice, a column
+            has too many values, or the file was not pulled.
     """
     path = folder / f"{table.dataset}.csv"
+    require_pulled(path)
     if not path.is_file():
         return None
     given = read_user_table(path)

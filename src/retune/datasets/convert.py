@@ -17,6 +17,7 @@ from retune.core.files import atomic_directory
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import SPLITS, Split, write_splits, write_table
 from retune.core.section import read_defaults, read_value
+from retune.core.tracked import require_pulled
 from retune.datasets.cleaning import QUERY_COLUMNS, QuerySet, clean, merge_queries
 from retune.datasets.corpus_writer import CorpusWriter
 from retune.datasets.hub_pins import local_raw
@@ -66,6 +67,7 @@ def convert(params: Convert, raw: Path, out: Path, *, seed: int, where: str) -> 
     Raises:
         InputError: The input is missing or invalid, or there are leaks and the policy is `fail`. Nothing is written.
     """
+    require_pulled(raw)
     if not raw.exists():
         raise InputError(f"{raw}: expected a file or folder, found nothing; put the data there ({where}.raw)")
     with atomic_directory(out) as partial:

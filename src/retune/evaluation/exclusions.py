@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retune.core.errors import InputError
+from retune.core.tracked import require_pulled
 from retune.reading.user_tables import read_user_table
 from retune.retrieval.retriever import Ranking
 
@@ -25,9 +26,10 @@ def read_excluded(folder: Path, dataset: str, query_ids: pd.Series, doc_ids: pd.
         `query_id`, `doc_id`, each pair once.
 
     Raises:
-        InputError: The file is not CSV with these columns, or contains an unknown query or document.
+        InputError: The file is not CSV with these columns, or contains an unknown query or document, or was not pulled.
     """
     path = folder / f"{dataset}.csv"
+    require_pulled(path)
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS, dtype=str)
     pairs = read_user_table(path)
