@@ -227,8 +227,8 @@ def _check_floor(outcome: Outcome, params: Mine) -> None:
     needs_floor = params.negatives_from == "mined" and params.limits and params.limits.share_of_range is not None
     if needs_floor and not len(outcome.random_pairs):
         raise InputError(
-            f"{params.dataset}: limits.share_of_range: expected random pairs of a query and another document to measure "
-            "the floor, got none; use another limit or a larger pool"
+            f"{params.dataset}: limits.share_of_range: expected random pairs of a query and another document, whose "
+            "scores are the floor, got none; use another limit or a larger pool"
         )
 
 

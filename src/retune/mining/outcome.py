@@ -88,9 +88,9 @@ def _about_fillers(outcome: Outcome) -> str:
     random, total = outcome.origins[FILLER], outcome.origins.total()
     outside, candidates = outcome.outside.total(), outcome.num_candidates
     return (
-        f"{random:,} of {total:,} negatives ({random / total:.0%}) are random documents, which are easy, because limits "
-        f"reject {outside:,} of {candidates:,} candidates ({_shares(outcome.outside) or 'none'}). The median score is "
-        f"{np.median(outcome.positives):.2f} for positives and {outcome.floor:.2f} for random pairs. If these are "
+        f"{random:,} of {total:,} negatives ({random / total:.0%}) are random documents, which are easy: limits reject "
+        f" {outside:,} of {candidates:,} candidates ({_shares(outcome.outside) or 'none'}). The median score "
+        f"is {np.median(outcome.positives):.2f} for positives and {outcome.floor:.2f} for random pairs. If these are "
         "close, set limits: {percent_of_positive: null, share_of_range: 0.9}; otherwise loosen the limits or widen the "
         "range"
     )
