@@ -14,7 +14,8 @@ from retune.params.eval import Eval
 
 
 def main(*, metrics: Path = Path("metrics")) -> None:
-    print(describe(read_state(metrics, Eval.read("eval"), trace_all(), Compare.read("compare").margin)))
+    listed, margin = Eval.read("eval"), Compare.read("compare").margin
+    print(describe(read_state(metrics, listed.models, listed.datasets, trace_all(), margin)))
 
 
 if __name__ == "__main__":

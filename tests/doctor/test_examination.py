@@ -5,10 +5,9 @@ from pathlib import Path
 from retune.core.files import write_json, write_text
 from retune.doctor.examination import CHECKS, describe, examine
 from retune.doctor.state import read_state
-from retune.params.eval import Eval
 from tests.support.patients import HEALTHY, changed
 
-LISTED = Eval.model_construct(models=["bm25", "base", "tuned"], datasets=["home", "far"])
+LISTED = ["bm25", "base", "tuned"], ["home", "far"]
 
 
 def test_healthy_state_is_one_line() -> None:
@@ -25,7 +24,7 @@ def test_a_finding_is_one_line_with_fact_meaning_and_advice() -> None:
 
 
 def test_every_part_of_a_state_may_be_absent(tmp_path: Path) -> None:
-    empty = read_state(tmp_path, LISTED, HEALTHY.tuned_models, HEALTHY.margin)
+    empty = read_state(tmp_path, *LISTED, HEALTHY.tuned_models, HEALTHY.margin)
     assert describe(empty).startswith("There is nothing to examine yet")
     for part in ("data", "mined", "histories", "pair_scores"):
         assert examine(replace(HEALTHY, **{part: {}})) == []
@@ -45,7 +44,7 @@ def test_state_is_read_from_the_files_that_stages_write(tmp_path: Path) -> None:
         write_text(tmp_path / "train" / f"{name}.tsv", history.to_csv(sep="\t", index=False))
     gone = {"model": "gone", "dataset": "home", "queries": 9, "score": 0.1}  # params.yaml does not list it any more
     write_json(tmp_path / "verdict.json", {"measurements": [*HEALTHY.measurements, gone]})
-    state = read_state(tmp_path, LISTED, HEALTHY.tuned_models, HEALTHY.margin)
+    state = read_state(tmp_path, *LISTED, HEALTHY.tuned_models, HEALTHY.margin)
     assert (state.data, state.mined, state.pair_scores) == (HEALTHY.data, HEALTHY.mined, HEALTHY.pair_scores)
     assert json.loads(json.dumps(state.measurements)) == HEALTHY.measurements
     assert state.histories["tuned"].to_csv() == HEALTHY.histories["tuned"].to_csv()

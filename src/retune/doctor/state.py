@@ -10,7 +10,6 @@ import pandas as pd
 
 from retune.comparison.lineage import TunedModel
 from retune.core.errors import InputError
-from retune.params.eval import Eval
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class State:
 
 def read_state(
     metrics: Path,
-    listed: Eval,
+    models: Sequence[str],
+    datasets: Sequence[str],
     tuned_models: Mapping[str, TunedModel],
     margin: float,
     verdict: Mapping[str, Any] | None = None,
@@ -57,7 +57,8 @@ def read_state(
 
     Args:
         metrics: The folder of metrics.
-        listed: The models and data sets that are evaluated.
+        models: The models that are evaluated.
+        datasets: The data sets that they are evaluated on.
         tuned_models: All tuned models by name.
         margin: `compare.margin`.
         verdict: The content of metrics/verdict.json; None: read the file.
@@ -67,13 +68,13 @@ def read_state(
     """
     recipes = dict.fromkeys(recipe for tuned in tuned_models.values() for recipe in tuned.mined)
     named = (name for tuned in tuned_models.values() for name in (tuned.home, *tuned.trained_on))
-    pairs = [(model, dataset) for model in listed.models for dataset in listed.datasets]
+    pairs = [(model, dataset) for model in models for dataset in datasets]
     if verdict is None:
         verdict = read_json(metrics / "verdict.json") or {}
     return State(
         tuned_models,
         margin,
-        _present({name: read_json(metrics / "data" / f"{name}.json") for name in (*listed.datasets, *named)}),
+        _present({name: read_json(metrics / "data" / f"{name}.json") for name in (*datasets, *named)}),
         _present({name: read_json(metrics / "mined" / f"{name}.json") for name in recipes}),
         _present({name: _read_history(metrics / "train" / f"{name}.tsv") for name in tuned_models}),
         _present({pair: read_json(metrics / "pair_scores" / pair[0] / f"{pair[1]}.json") for pair in pairs}),
