@@ -6,6 +6,7 @@ from retune.core.files import write_json, write_text
 from retune.doctor.examination import CHECKS, describe, examine
 from retune.doctor.state import read_state
 from tests.support.patients import HEALTHY, changed
+from tests.support.repository import REPOSITORY
 
 LISTED = ["bm25", "base", "tuned"], ["home", "far"]
 
@@ -21,6 +22,12 @@ def test_a_finding_is_one_line_with_fact_meaning_and_advice() -> None:
     state = changed("data", "home", "leaks", "train_queries", to=11)
     (finding,) = examine(state)
     assert describe(state) == f"- convert.home: {finding.fact} {finding.meaning} {finding.advice}"
+
+
+def test_docs_list_every_check() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    table = page.partition("| finding | when |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert len(table.splitlines()) == len(CHECKS)
 
 
 def test_every_part_of_a_state_may_be_absent(tmp_path: Path) -> None:
