@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ from retune.core.files import write_json, write_text
 from retune.doctor.examination import CHECKS, describe, examine
 from retune.doctor.state import read_state
 from tests.support.patients import HEALTHY, changed
-from tests.support.repository import REPOSITORY
+from tests.support.repository import REPOSITORY, succeed
 
 LISTED = ["bm25", "base", "tuned"], ["home", "far"]
 
@@ -22,6 +23,11 @@ def test_a_finding_is_one_line_with_fact_meaning_and_advice() -> None:
     state = changed("data", "home", "leaks", "train_queries", to=11)
     (finding,) = examine(state)
     assert describe(state) == f"- convert.home: {finding.fact} {finding.meaning} {finding.advice}"
+
+
+def test_command_prints_findings_of_this_repository_or_that_there_are_none() -> None:
+    printed = succeed("python -m stages.doctor", REPOSITORY)
+    assert re.fullmatch(r"(- [\w.]+: .+\n)+|No findings: .+\n|There is nothing to examine yet: .+\n", printed)
 
 
 def test_docs_list_every_check() -> None:
