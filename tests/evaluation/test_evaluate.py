@@ -235,6 +235,8 @@ def test_cosines_of_relevant_and_of_random_pairs(evaluation: Measure) -> None:
     assert rows[0] == {"score": 0.0125, "positives": 0.0, "random_pairs": 0.7}
     assert rows[28] == {"score": 0.7125, "positives": 0.5, "random_pairs": 0.1}
     assert sum(row["positives"] for row in rows) == pytest.approx(1.0)
+    assert scores["share_truncated"] == {"queries": 0.0, "documents": 0.5}  # the encoder says it cut 3, here of 6
+    assert scores["model_parameters"] is None  # the folder has no weights
 
 
 def test_random_pairs_depend_on_the_seed_and_the_query_alone() -> None:

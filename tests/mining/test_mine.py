@@ -58,7 +58,7 @@ def split(
 
 RED = split({"q": "red"}, {"q": ["d0"]})
 LIMITS: dict[str, Any] = dict.fromkeys(
-    ["absolute_margin", "relative_margin", "percent_of_positive", "max_score", "min_score"]
+    ["absolute_margin", "relative_margin", "percent_of_positive", "share_of_range", "max_score", "min_score"]
 )
 
 
@@ -394,8 +394,71 @@ def test_margins_are_of_the_positive(limits: dict[str, float], expected: list[st
 def test_margins_tighten_below_zero_as_well() -> None:
     pairs = replace(NegativeCandidates.of(np.zeros(4, int), np.arange(4)), score=np.array([-1.9, -2.05, -2.15, -3.0]))
     for limit in ({"percent_of_positive": 0.95}, {"relative_margin": 0.05}, {"absolute_margin": 0.1}):
-        kept = within_limits(pairs, np.array([-2.0]), Limits(**LIMITS | limit), Counter())  # at most -2.1
+        kept = within_limits(pairs, np.array([-2.0]), 0.0, Limits(**LIMITS | limit), Counter())  # at most -2.1
         assert kept.document.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("positive", "expected"),
+    [
+        (0.90, [2, 3]),  # floor 0.80, ceiling 0.80 + 0.75 * 0.10 = 0.875
+        (0.78, []),  # below the floor: at most 0.78 - 0.25 * 0.02 = 0.775
+    ],
+)
+def test_share_of_range_measures_from_the_floor(positive: float, expected: list[int]) -> None:
+    pairs = replace(NegativeCandidates.of(np.zeros(4, int), np.arange(4)), score=np.array([0.92, 0.88, 0.87, 0.79]))
+    rejected: Counter[str] = Counter()
+    limits = Limits(**LIMITS | {"share_of_range": 0.75})
+    kept = within_limits(pairs, np.array([positive]), 0.80, limits, rejected)
+    assert kept.document.tolist() == expected
+    assert rejected == {"share_of_range": 4 - len(expected)}
+
+
+class CrowdedEncoder(KeywordEncoder):
+    """Vectors with a large part in common, as those of e5 have: "query 7" is near "document 7"."""
+
+    def encode_documents(self, texts: list[str], *, ids: list[str]) -> np.ndarray:
+        rows = []
+        for kind, number in (text.split() for text in texts):
+            topic = np.random.default_rng(int(number)).normal(size=64)
+            noise = np.random.default_rng([int(number), len(kind)]).normal(size=64)
+            rows.append(np.r_[17**0.5, topic / np.linalg.norm(topic), 2**0.5 * noise / np.linalg.norm(noise)])
+        # squared length 17 + 1 + 2 = 20; cosine of random pairs 17 / 20 = 0.85, of positives 18 / 20 = 0.90
+        return np.array(rows, dtype=np.float32) / np.float32(20**0.5)
+
+
+def crowded(limits: dict[str, float]) -> dict[str, Any]:
+    """Mine 200 queries in 200 documents with an encoder whose cosines are all high; return the audit."""
+    numbers = range(200)
+    train = split({f"q{n}": f"query {n}" for n in numbers}, {f"q{n}": [f"d{n}"] for n in numbers})
+    params = recipe(1, 50, 4, limits=LIMITS | limits, shortage="random")
+    encoder = CrowdedEncoder(*AXES)
+    inputs = gather(corpus_of([f"document {n}" for n in numbers]), train, None, params)
+    _, outcome = mine(inputs, encoder, encoder, params, seed=0)
+    return audit(inputs, outcome, params)
+
+
+def test_share_of_range_leaves_negatives_of_the_range_where_all_cosines_are_high(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    literal = crowded({"percent_of_positive": 0.95})
+    assert literal["random_score"]["p50"] == pytest.approx(0.85, abs=0.01)
+    assert literal["positive_score"]["p50"] == pytest.approx(0.90, abs=0.01)
+    of_literal = literal["negatives_from"]
+    assert of_literal["random"] > 0.5 * literal["negatives"]
+    assert "are random documents" in caplog.text
+    assert "limits: {percent_of_positive: null, share_of_range: 0.9}" in caplog.text
+    caplog.clear()
+    of_range = crowded({"share_of_range": 0.9})["negatives_from"]
+    assert of_range.get("random", 0) < 0.1 * sum(of_range.values())
+    assert "are random documents" not in caplog.text
+
+
+def test_share_of_range_needs_a_floor() -> None:
+    corpus = corpus_of(["red", "red green"])
+    train = split({"q": "red"}, {"q": ["d0", "d1"]})
+    with pytest.raises(InputError, match="share_of_range: expected random pairs .* got none"):
+        run(train, recipe(0, 2, 1, limits=LIMITS | {"share_of_range": 0.9}), corpus=corpus)
 
 
 def test_judged_negatives_need_not_keep_limits_nor_differ_from_positives() -> None:

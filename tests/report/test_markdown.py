@@ -5,6 +5,7 @@ from pathlib import Path
 
 from retune.comparison.verdict_file import verdict_json
 from retune.core.files import write_json
+from retune.doctor.finding import Finding
 from retune.report.content import page_content
 from retune.report.heatmap import heatmap_svg
 from retune.report.markdown import markdown
@@ -30,6 +31,14 @@ def test_report_without_a_gate_says_so(tmp_path: Path) -> None:
     report = markdown(compared(tmp_path, gate=None), "x.svg")
     assert "There is no gate, because `compare.gate` is null." in report
     assert "Gate: " not in report
+
+
+def test_findings_have_a_section_only_if_there_are_any(tmp_path: Path) -> None:
+    found = compared(tmp_path)
+    finding = Finding("mine.home", "1,300 of 2,000 negatives are random.", "They are easy.", "Widen the range.")
+    expected = "## Findings\n\n- mine.home: 1,300 of 2,000 negatives are random. They are easy. Widen the range.\n\n## Statistics"
+    assert expected in markdown(found, "x.svg", [finding])
+    assert "Findings" not in markdown(found, "x.svg")
 
 
 def test_matrix_marks_what_is_significant(tmp_path: Path) -> None:

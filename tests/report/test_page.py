@@ -56,7 +56,7 @@ def test_every_section_is_there_and_linked(rendered: str) -> None:
     links = [attributes["href"] for tag, attributes in tags if tag == "a"]
     assert links == [f"#{name}" for name in sections]
     assert set(sections) == {
-        "verdict", "matrix", "intervals", "frontier", "changes", "slices",
+        "verdict", "matrix", "findings", "intervals", "frontier", "changes", "slices",
         "scores", "references", "pairs", "histories", "mining", "lengths",
     }  # fmt: skip
     assert "nothing to show" not in rendered
@@ -72,6 +72,15 @@ def test_verdict_shows_the_word_the_gate_and_the_rule_that_failed(rendered: str)
     assert "small_both ✓ gate passed small, tuned for legal ○ no difference shown" in text
     assert text.count("mean change elsewhere −0.0114") == 3
     assert text.count("share of the best gain 33 %") == text.count("share of the best gain") == 1
+
+
+def test_findings_show_fact_meaning_and_advice(rendered: str) -> None:
+    text = " ".join(re.sub(r"<[^>]*>", " ", rendered[rendered.index('id="findings"') :]).split())
+    assert "convert.legal : 11 of 551 train queries leak a dev or test query. The gain at home may be too high." in text
+
+
+def test_page_without_findings_does_not_mention_them() -> None:
+    assert "indings" not in re.sub(r"<style>.*?</style>", "", page_html(page_contents.tiny()), flags=re.DOTALL)
 
 
 def test_same_content_is_the_same_bytes(rendered: str) -> None:

@@ -49,6 +49,14 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
         "confidence": 0.95,
         "tuned_models": _tuned_models(),
         "measurements": [measurement for group in measurements for measurement in group],
+        "findings": [
+            {
+                "about": "convert.legal",
+                "fact": "11 of 551 train queries leak a dev or test query.",
+                "meaning": "The gain at home may be too high.",
+                "advice": "Set leaks: {policy: drop}.",
+            }
+        ],
         "histories": [
             {
                 "model": model,
@@ -114,7 +122,7 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
 def tiny() -> dict[str, Any]:
     """Return the content for one model on one data set: it is not tuned, so all other sections are empty."""
     empty = dict.fromkeys(
-        ["tuned_models", "histories", "lengths", "mining", "audit", "pair_scores", "slices", "references"]
+        ["tuned_models", "findings", "histories", "lengths", "mining", "audit", "pair_scores", "slices", "references"]
     )
     return {
         "title": "One model",

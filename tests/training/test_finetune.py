@@ -37,12 +37,13 @@ from tests.support.trainings import LORA, check_resumed_after_kill, dev_score, s
 
 def test_training_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, epochs=4)
-    assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3"]
+    assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3", "base_ndcg_at_3"]
     assert history["global_step"].tolist() == list(range(1, 13))  # 24 rows, 8 a step, 4 epochs
     assert history["loss"].iloc[-3:].mean() < history["loss"].iloc[:3].mean()
     dev_scores = history["dev_ndcg_at_3"].dropna()
     assert dev_scores.index.tolist() == [2, 5, 8, 11]
     assert dev_score(tmp_path / "model") == pytest.approx(dev_scores.max(), abs=1e-5)
+    assert history["base_ndcg_at_3"].dropna().tolist() == pytest.approx([dev_score(tiny_model)] * 4, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
     examples = mined()
     write_mined(training.mined, Mined(examples.examples[:4], examples.queries[:4], examples.documents[:8]))
     finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
-    assert sizes == [8 + 3] * 2
+    assert sizes == [8 + 3] * 3  # two epochs, and the base
 
 
 def test_training_stops_after_as_many_dev_scores_without_a_new_best_as_patience_says(
@@ -241,7 +242,7 @@ def test_method_none_copies_the_base(tiny_model: Path, tmp_path: Path) -> None:
     assert names
     for name in names:
         assert (tmp_path / "model" / name).read_bytes() == (tiny_model / name).read_bytes()
-    assert (tmp_path / "model.tsv").read_text() == "global_step\tloss\tlr\tdev_ndcg_at_3\n"
+    assert (tmp_path / "model.tsv").read_text() == "global_step\tloss\tlr\tdev_ndcg_at_3\tbase_ndcg_at_3\n"
 
 
 def test_loss_that_is_not_finite_is_an_error_with_step_and_queries_and_changes_no_output(

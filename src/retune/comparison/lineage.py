@@ -21,12 +21,14 @@ class TunedModel:
         home: The data set it was tuned for.
         mined: The mined set it was trained on; of a mixture also the sets that were mixed.
         parameters: Its entry in `finetune`, completed by the defaults.
+        trained_on: The data sets whose train queries it was trained on, which may be synthetic.
     """
 
     base: str
     home: str
     mined: tuple[str, ...]
     parameters: Mapping[str, Any]
+    trained_on: tuple[str, ...] = ()
 
 
 def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
@@ -35,12 +37,17 @@ def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
     Raises:
         InputError: The base or the home of a tuned model is not evaluated.
     """
-    finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
-    tuned_models = trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
+    tuned_models = trace_all()
     evaluated = {name: model for name, model in tuned_models.items() if name in listed.models}
     if findings := list(unlisted(evaluated, listed)):
         raise ParameterError(findings)
     return evaluated
+
+
+def trace_all() -> dict[str, TunedModel]:
+    """Return all tuned models of params.yaml, by name."""
+    finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
+    return trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
@@ -72,10 +79,12 @@ def trace(
     """
     tuned_models = {}
     for name, entry in finetune.items():
-        dataset = mine[recipes(entry.data, mine, mixes)[0]].dataset
+        used = recipes(entry.data, mine, mixes)
+        trained_on = dict.fromkeys(mine[recipe].dataset for recipe in used)
+        dataset = next(iter(trained_on))
         home = synthesize[dataset].dataset if dataset in synthesize else dataset
-        mined = dict.fromkeys([entry.data, *recipes(entry.data, mine, mixes)])
-        tuned_models[name] = TunedModel(entry.base, home, tuple(mined), entry.model_dump(mode="json"))
+        mined = tuple(dict.fromkeys([entry.data, *used]))
+        tuned_models[name] = TunedModel(entry.base, home, mined, entry.model_dump(mode="json"), tuple(trained_on))
     return tuned_models
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from retune.core.distributions import rounded
 from retune.core.errors import InputError
 from retune.core.records import DECIMALS, Split, read_corpus, read_split
 from retune.encoding.compute import Compute
@@ -13,6 +14,7 @@ from retune.evaluation.candidate_lists import contested, rank_candidates
 from retune.evaluation.exclusions import drop, read_excluded, same_ids, without
 from retune.evaluation.metrics import mean_scores, score_lists, score_ranking
 from retune.evaluation.pair_scores import pair_scores
+from retune.models.size import count_parameters
 from retune.params.eval import Measuring
 from retune.retrieval.retriever import Ranking, Retriever, VectorRetriever, load_retriever
 from retune.retrieval.trec_runs import run_table
@@ -27,7 +29,8 @@ class Evaluation:
         means: The mean of every metric; also `search_recall` if the search is approximate, and `queries_left_out` if
             candidate lists are ranked.
         run: The documents retrieved for each query, as returned by `run_table`.
-        pair_scores: Cosine similarities of relevant and of random pairs; empty if the model has no vectors.
+        pair_scores: Cosine similarities of relevant and of random pairs, the number of the model's parameters, and the
+            share of the texts that it cut; empty if the model has no vectors.
     """
 
     per_query: pd.DataFrame
@@ -74,9 +77,17 @@ def measure(
         means["search_recall"] = round(ranking.recall, DECIMALS)
     if is_listed:
         means["queries_left_out"] = len(test.queries) - len(asked.queries)
-    cosines = pair_scores(retriever, doc_ids, judged, seed=seed) if isinstance(retriever, VectorRetriever) else {}
+    cosines = {}
+    if isinstance(retriever, VectorRetriever):
+        cosines = pair_scores(retriever, doc_ids, judged, seed=seed) | _reading(model, retriever)
     run = run_table(ranking.scores, ranking.positions, asked.queries["query_id"], doc_ids)
     return Evaluation(per_query, means, run, cosines)
+
+
+def _reading(model: Path, retriever: VectorRetriever) -> dict[str, Any]:
+    counts = {"queries": len(retriever.queries), "documents": len(retriever.documents)}
+    cut = {role: retriever.texts_truncated[role] / count for role, count in counts.items()}
+    return {"model_parameters": count_parameters(model), "share_truncated": rounded(cut)}
 
 
 def _rank_corpus(

@@ -94,6 +94,7 @@ class _Miner:
             random_pairs=np.zeros(0, np.float32) if is_given else self.score(*_random_pairs(inputs, seed)),
             recall=self.rankings.recall,
         )
+        _check_floor(self.outcome, params)
         for model in {ranker, scorer}:
             if not isinstance(model, CrossEncoderScorer):
                 self.outcome.truncated.update(model.truncated)
@@ -168,7 +169,7 @@ class _Miner:
         if is_scored:
             left = replace(left, score=self.score(left.query, left.document))
         if offer.limits is not None:
-            left = within_limits(left, outcome.lowest_positive, offer.limits, outcome.outside)
+            left = within_limits(left, outcome.lowest_positive, outcome.floor, offer.limits, outcome.outside)
         if not offer.is_drawn:
             left = replace(left, key=sampling_keys(left, params, rngs))
         new = take_first(left, self.rules.text_codes, wanted, taken)
@@ -220,6 +221,15 @@ def _check_ranges(inputs: MiningInputs, params: Mine) -> None:
             )
         if stop is not None and stop > inputs.num_ranked:
             LOG.warning("range [%d, %d) is cut to the %d documents of the pool", first, stop, inputs.num_ranked)
+
+
+def _check_floor(outcome: Outcome, params: Mine) -> None:
+    needs_floor = params.negatives_from == "mined" and params.limits and params.limits.share_of_range is not None
+    if needs_floor and not len(outcome.random_pairs):
+        raise InputError(
+            f"{params.dataset}: limits.share_of_range: expected random pairs of a query and another document, whose "
+            "scores are the floor, got none; use another limit or a larger pool"
+        )
 
 
 def _mined(inputs: MiningInputs, outcome: Outcome, dataset: str) -> Mined:

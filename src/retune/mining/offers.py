@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retune.mining.candidates import NegativeCandidates
+from retune.mining.outcome import FILLER
 from retune.params.mine import Limits
 
 NOTHING = NegativeCandidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
@@ -50,4 +51,4 @@ class Offer:
     @classmethod
     def filler(cls) -> "Offer":
         """Offer random documents for queries with too few negatives; most are spare, so rejects are not counted."""
-        return cls("random", is_drawn=True, counts_rejected=False)
+        return cls(FILLER, is_drawn=True, counts_rejected=False)

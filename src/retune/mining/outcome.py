@@ -1,6 +1,7 @@
 """The outcome of mining, for the audit, and the checks that it must pass."""
 
 import logging
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from retune.params.mine import Mine
 LOG = logging.getLogger(__name__)
 
 MANY = 0.9  # a larger share of candidates outside the limits gives a warning
+MOST = 0.5  # so does a larger share of negatives that only fill up
+FILLER = "random"  # the origin of negatives that fill up where ranges and limits leave too few
 
 
 @dataclass
@@ -45,6 +48,11 @@ class Outcome:
     outside: Counter[str] = field(default_factory=Counter)
     short: list[str] = field(default_factory=list)
 
+    @property
+    def floor(self) -> float:
+        """The median score of random pairs, or NaN if there are none."""
+        return float(np.median(self.random_pairs)) if len(self.random_pairs) else math.nan
+
 
 def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:
     """Refuse an outcome where limits exclude all candidates, there are no negatives, or too few of them.
@@ -65,12 +73,27 @@ def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:
         )
     if outside > MANY * outcome.num_candidates:
         LOG.warning("limits reject %d of %d candidates", outside, outcome.num_candidates)
+    if outcome.origins[FILLER] > MOST * outcome.origins.total():
+        LOG.warning("%s: %s", params.dataset, _about_fillers(outcome))
     if outcome.short and params.shortage == "fail":
         raise InputError(
             f"{params.dataset}: expected {params.negatives} negatives for every query, got fewer for "
             f"{len(outcome.short)} of {num_queries} queries, first: {outcome.short[0]!r}; widen the range, loosen the "
             "limits, or set shortage: fewer or random"
         )
+
+
+def _about_fillers(outcome: Outcome) -> str:
+    """Describe an outcome whose negatives are mostly random, and say what to change."""
+    random, total = outcome.origins[FILLER], outcome.origins.total()
+    outside, candidates = outcome.outside.total(), outcome.num_candidates
+    return (
+        f"{random:,} of {total:,} negatives ({random / total:.0%}) are random documents, which are easy: limits reject "
+        f" {outside:,} of {candidates:,} candidates ({_shares(outcome.outside) or 'none'}). The median score "
+        f"is {np.median(outcome.positives):.2f} for positives and {outcome.floor:.2f} for random pairs. If these are "
+        "close, set limits: {percent_of_positive: null, share_of_range: 0.9}; otherwise loosen the limits or widen the "
+        "range"
+    )
 
 
 def _shares(counts: Counter[str]) -> str:

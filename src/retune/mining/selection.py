@@ -10,16 +10,18 @@ from retune.params.mine import Limits, Mine
 
 
 def within_limits(
-    candidates: NegativeCandidates, positive: np.ndarray, limits: Limits, rejected: Counter[str]
+    candidates: NegativeCandidates, positive: np.ndarray, floor: float, limits: Limits, rejected: Counter[str]
 ) -> NegativeCandidates:
     """Return the candidates whose scores are within the limits.
 
     `percent_of_positive` is TopK-PercPos and `absolute_margin` is TopK-MarginPos of NV-Retriever (arXiv:2407.15831);
-    the former is changed so that it also works for positives with scores below 0.
+    the former is changed so that it also works for positives with scores below 0. `share_of_range` measures from the
+    floor instead of from 0, so it means the same for models whose cosines are all high.
 
     Args:
         candidates: Candidates with scores.
         positive: The lowest score of each query's positives, by row of the query.
+        floor: The median score of random pairs; used by `share_of_range` alone.
         limits: The limits; those that are None are ignored.
         rejected: Counts candidates by the first limit that rejects them; updated in place.
     """
@@ -31,11 +33,12 @@ def within_limits(
             "absolute_margin": lowest - value,
             "relative_margin": lowest - value * np.abs(lowest),
             "percent_of_positive": lowest - (1.0 - value) * np.abs(lowest),
+            "share_of_range": lowest - (1.0 - value) * np.abs(lowest - floor),
             "max_score": np.full(len(lowest), value),
             "min_score": np.full(len(lowest), np.inf),
         }[name]
-        floor = value if name == "min_score" else -np.inf
-        is_rejected = (candidates.score > ceiling) | (candidates.score < floor)
+        least = value if name == "min_score" else -np.inf
+        is_rejected = (candidates.score > ceiling) | (candidates.score < least)
         rejected[name] += int(is_rejected.sum())
         candidates = candidates.take(~is_rejected)
     return candidates

@@ -32,6 +32,7 @@ class Limits(Section):
     absolute_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin
     relative_margin: Annotated[float, Field(ge=0.0)] | None = None  # at most positive - margin * |positive|
     percent_of_positive: PositiveFloat | None = None  # a relative margin of 1 - this; NV-Retriever uses 0.95
+    share_of_range: Annotated[float, Field(gt=0.0, le=1.0)] | None = None  # of the way from random pairs to positive
     max_score: float | None = None
     min_score: float | None = None
 

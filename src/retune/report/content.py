@@ -1,7 +1,7 @@
 """The content of the page as one JSON object; `retune.report.page` lays it out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,20 @@ from retune.comparison.paths import InputFolders
 from retune.comparison.result import Conclusion
 from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
+from retune.doctor.finding import Finding
 
 OF_A_MODEL = ("model", "dataset", "is_home", "base", "score", "score_low", "score_high", "queries")
 OF_A_CHANGE = ("change", "low", "high", "mde", "word", "reason", "better", "worse")
 NOT_FIGURES = ("score_distribution", "suspects")  # parts of a mining audit that are drawn, or that are ids
 
 
-def page_content(found: Conclusion, inputs: InputFolders) -> dict[str, Any]:
+def page_content(found: Conclusion, inputs: InputFolders, findings: Sequence[Finding] = ()) -> dict[str, Any]:
     """Return everything the page shows, from the results of a comparison and those of earlier stages.
 
     Args:
         found: The results of the comparison.
         inputs: The folders with length distributions and mining audits.
+        findings: What the doctor found.
 
     Raises:
         InputError: A length distribution or a mining audit is missing.
@@ -41,6 +43,7 @@ def page_content(found: Conclusion, inputs: InputFolders) -> dict[str, Any]:
             asdict(verdict) | {"worst_change_elsewhere": verdict.worst_change_elsewhere} for verdict in found.verdicts
         ],
         "measurements": [_measurement(measurement) for measurement in found.comparison.measurements],
+        "findings": [asdict(finding) for finding in findings],
         "histories": found.histories,
         "lengths": [row for table in found.tables for row in _lengths(inputs.lengths, table.dataset)],
         "mining": [

@@ -8,12 +8,20 @@ from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
 from retune.comparison.wording import MARKS
+from retune.doctor.examination import lines
+from retune.doctor.finding import Finding as Concern
 from retune.params.compare import Gate
 from retune.report.tables import matrix, references, similarities, statistics, tuned_models, weakest_slices
 
 
-def markdown(found: Conclusion, picture: str) -> str:
-    """Return the report; `picture` is the heatmap's path, relative to the report."""
+def markdown(found: Conclusion, picture: str, concerns: Sequence[Concern] = ()) -> str:
+    """Return the report.
+
+    Args:
+        found: The results of the comparison.
+        picture: The heatmap's path, relative to the report.
+        concerns: What the doctor found.
+    """
     comparison, params, verdicts = found.comparison, found.comparison.params, found.verdicts
     signs = ", ".join(f"{sign} {' or '.join(words)}" for sign, words in _words_by_sign().items())
     sections = [
@@ -33,6 +41,7 @@ def markdown(found: Conclusion, picture: str) -> str:
             "same base and home. The last column counts the test queries at home that score better and worse than "
             "with the base."
         ],
+        _titled("Findings", lines(concerns)),
         _statistics(comparison) if verdicts else [],
         _titled("Published results", references(comparison, found.tables)),
         _titled("Weakest slices", weakest_slices(found.details.slices, verdicts)),
@@ -42,7 +51,7 @@ def markdown(found: Conclusion, picture: str) -> str:
             f"{found.details.num_changed:,} queries that changed, with the documents wanted and found."
         ],
     ]
-    return "\n\n".join("\n".join(lines).rstrip() for lines in sections if lines) + "\n"
+    return "\n\n".join("\n".join(section).rstrip() for section in sections if section) + "\n"
 
 
 def _line(verdict: ModelVerdict) -> str:

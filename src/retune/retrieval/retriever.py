@@ -37,6 +37,7 @@ class VectorRetriever:
     Attributes:
         queries: (queries, dim) float32 unit vectors.
         documents: (documents, dim) float32 unit vectors.
+        texts_truncated: The number of texts that were cut to the model's maximum length, by role.
     """
 
     def __init__(self, encoder: Encoder, corpus: pd.DataFrame, queries: pd.DataFrame, *, dims: int | None) -> None:
@@ -55,6 +56,7 @@ class VectorRetriever:
         texts, prompts, query_ids = (queries[column].tolist() for column in ("text", "prompt", "query_id"))
         self.documents = _cut(encoder.encode_documents(document_texts(corpus), ids=doc_ids), dims, doc_ids)
         self.queries = _cut(encoder.encode_queries(texts, prompts, ids=query_ids), dims, query_ids)
+        self.texts_truncated = {str(role): count for role, count in encoder.truncated.items()}
         self._device = encoder.device
 
     def top_k(self, k: int, search: Search, *, seed: int) -> Ranking:

@@ -1,5 +1,6 @@
 """Dev scores: rank the dev split with a model in training, as `eval` would do."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from sentence_transformers import SentenceTransformer
 
 from retune.core.errors import InputError
-from retune.core.records import Mined, Split, document_texts, read_corpus, read_split
+from retune.core.records import Mined, Split, document_texts, read_corpus, read_mined, read_split
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
 from retune.encoding.hardware import release_memory
@@ -16,6 +17,8 @@ from retune.models.encoding_settings import Encoding
 from retune.retrieval.exact import top_k
 from retune.training.keeping.keeper import Keeper
 from retune.training.spec import Task
+
+LOG = logging.getLogger(__name__)
 
 
 class DevEvaluator:
@@ -39,6 +42,32 @@ class DevEvaluator:
 
 def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
     """Return a function that scores a model on the dev split."""
+    corpus, dev = _read_dev(task, mined)
+    metric, k = task.params.dev_metric, _cutoff(task)
+
+    def score(model: SentenceTransformer) -> float:
+        encoder = Encoder.snapshot(model, encoding, task.compute)
+        return mean_scores(evaluate(encoder, corpus, dev, [k]))[metric]
+
+    return score
+
+
+def base_dev_score(task: Task) -> float:
+    """Score the base on the dev split; vectors that mining cached are read from the cache."""
+    corpus, dev = _read_dev(task, read_mined(task.mined))
+    encoder = Encoder.load(task.base, task.compute, devices=())
+    score = mean_scores(evaluate(encoder, corpus, dev, [_cutoff(task)]))[task.params.dev_metric]
+    LOG.info("dev %s of the base: %s", task.params.dev_metric, score)
+    return score
+
+
+def _cutoff(task: Task) -> int:
+    _, k = parse_metric(task.params.dev_metric)
+    return k
+
+
+def _read_dev(task: Task, mined: Mined) -> tuple[pd.DataFrame, Split]:
+    """Return the documents to rank, and the dev split."""
     corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
     if dev.queries.empty:
         raise InputError(
@@ -49,14 +78,7 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
         texts = pd.Series(document_texts(corpus), index=corpus.index)  # compared by text: ids may belong to other data
         is_needed = judged | texts.isin(document_texts(mined.documents))
         corpus = sample_dev_corpus(corpus, is_needed.to_numpy(), task.params.dev_documents, seed=task.seed)
-    metric = task.params.dev_metric
-    _, k = parse_metric(metric)
-
-    def score(model: SentenceTransformer) -> float:
-        encoder = Encoder.snapshot(model, encoding, task.compute)
-        return mean_scores(evaluate(encoder, corpus, dev, [k]))[metric]
-
-    return score
+    return corpus, dev
 
 
 def sample_dev_corpus(corpus: pd.DataFrame, is_needed: np.ndarray, count: int, *, seed: int) -> pd.DataFrame:

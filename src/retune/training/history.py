@@ -39,14 +39,22 @@ def dev_scores(rows: Iterable[HistoryRow]) -> list[float]:
     return [row.dev for row in rows if row.dev is not None]
 
 
-def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str) -> None:
-    """Write one row per step, with the dev score after that step if there is one, as tab-separated values."""
+def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str, *, base_dev: float | None = None) -> None:
+    """Write one row per step, as tab-separated values.
+
+    Args:
+        rows: Steps and dev scores.
+        path: The file to write.
+        dev_metric: The metric of the dev scores.
+        base_dev: The base's dev score, which stands beside every dev score.
+    """
+    columns = ["global_step", "loss", "lr", f"dev_{dev_metric}", f"base_{dev_metric}"]
     steps: dict[int, dict[str, object]] = {}
     for row in rows:
         step = steps.setdefault(row.global_step, {"global_step": row.global_step})
         if row.loss is not None:
             step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
         else:
-            step |= {f"dev_{dev_metric}": row.dev}
-    table = pd.DataFrame(list(steps.values()), columns=["global_step", "loss", "lr", f"dev_{dev_metric}"])
+            step |= {f"dev_{dev_metric}": row.dev, f"base_{dev_metric}": base_dev}
+    table = pd.DataFrame(list(steps.values()), columns=columns)
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from retune.core.files import atomic_directory
-from retune.encoding.hardware import resolve_device
+from retune.encoding.hardware import release_memory, resolve_device
+from retune.training.dev_scoring import base_dev_score
 from retune.training.flagembedding.train import train_with_flagembedding
 from retune.training.history import HistoryRow, dev_scores, write_history
 from retune.training.keeping.checkpoints import newest_checkpoint, scratch_directory, training_key
@@ -44,7 +45,8 @@ def train(task: Task, out: Path, history: Path) -> None:
         wait()  # other processes may still read checkpoints
         if rank() == 0:
             _finish(task, scratch, rows, out)
-            write_history(rows, history, task.params.dev_metric)
+            release_memory(device)
+            write_history(rows, history, task.params.dev_metric, base_dev=base_dev_score(task))
 
 
 def _train(prepared: Prepared) -> list[HistoryRow]:

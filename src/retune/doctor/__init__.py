@@ -1,0 +1,1 @@
+"""What would an expert point out in these numbers?"""
