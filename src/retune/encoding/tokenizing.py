@@ -10,8 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from retune.core.errors import InputError
-from retune.encoding.fingerprint import Role
-from retune.models.encoding_settings import Encoding
+from retune.models.encoding_settings import Encoding, Role
 
 CHUNK = 1000  # texts tokenised at once; the tokens cut off stay in memory until the chunk is done
 SHOWN = 60  # characters of a text in a message

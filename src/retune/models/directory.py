@@ -1,6 +1,7 @@
 """Read and write model directories: a standard sentence-transformers directory with the settings in retune.json."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ K1, B = 1.5, 0.75  # parameters of BM25, written to that file
 PIPELINE = "config_sentence_transformers.json"
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # loading and saving take a second
+if "TRANSFORMERS_VERBOSITY" not in os.environ:
+    # its report on unused weights and its advice on tokenizers; fetch refuses a model whose weights are incomplete
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def read_encoding(folder: Path) -> Encoding:
@@ -53,19 +57,25 @@ def is_cross_encoder(folder: Path) -> bool:
     architecture in config.json decides.
     """
     if (folder / "modules.json").is_file():
-        return bool(_read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
-    architectures = _read_json(folder / "config.json").get("architectures") or [""]
+        return bool(read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
+    architectures = read_json(folder / "config.json").get("architectures") or [""]
     return bool(architectures[0].endswith("ForSequenceClassification"))
 
 
 def first_module(folder: Path) -> tuple[str, Path]:
     """Return the class of a model's first module, which reads the tokens, and the folder of its weights."""
+    return read_modules(folder)[0]
+
+
+def read_modules(folder: Path) -> list[tuple[str, Path]]:
+    """Return the class of each of a model's modules and the folder of its weights and configuration."""
     path = folder / "modules.json"
     if not path.is_file():
-        return "Transformer", folder
+        return [("Transformer", folder)]
     try:
-        module = json.loads(path.read_text(encoding="utf-8"))[0]
-        return str(module["type"]).rpartition(".")[2], folder / str(module["path"])
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        found = [(str(module["type"]).rpartition(".")[2], folder / str(module["path"])) for module in modules]
+        return found or [("", folder)]
     except (ValueError, LookupError, TypeError):
         raise InputError(
             f"{path}: expected a list of modules as sentence-transformers writes it, got something else; "
@@ -125,7 +135,9 @@ def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> 
     if not isinstance(model[-1], Normalize):
         model.append(Normalize())
     model.prompts = {"query": encoding.query_prefix, "document": encoding.document_prefix}
+    model.default_prompt_name = None  # it named one of the prompts that were replaced
     model.similarity_fn_name = "cosine"
+    model.truncate_dim = None
     if not isinstance(model[0], StaticEmbedding):  # static models have no maximum length
         model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
     _save(model, encoding, folder)
@@ -174,7 +186,7 @@ def _drop_build_names(path: Path) -> None:
     write_json(path, config)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; an empty object if there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

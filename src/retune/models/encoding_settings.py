@@ -6,6 +6,9 @@ from pydantic import PositiveInt
 
 from retune.core.section import Section
 
+Role = Literal["queries", "documents"]
+Pooling = Literal["as_saved", "mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean"]
+
 
 class Encoding(Section):
     """How texts become vectors; written to the model directory as retune.json."""
@@ -15,5 +18,5 @@ class Encoding(Section):
     document_prefix: str = ""
     query_max_length: PositiveInt  # tokens
     document_max_length: PositiveInt  # tokens
-    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: as configured in the model folder
+    pooling: Pooling  # as_saved: as configured in the model folder
     dtype: Literal["auto", "float32", "bfloat16", "float16"]  # in which vectors are computed
