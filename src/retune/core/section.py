@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A fraction of at least 0 and below 1."""
 
 DEFAULTS = "defaults"
+MISSING_IN_ENTRY = re.compile(r"'stages\.(\w+)@(\w+)\.\w+' in .*: Could not find 'item\.(\w+)'")
 
 
 class Section(BaseModel):
@@ -124,6 +126,10 @@ def read_file(path: str | None, stage: str | None = None) -> dict[str, Any]:
         return dict(dvc.api.params_show(*([path] if path else []), stages=stage))
     except DvcException as error:
         reason = " ".join(str(error.__cause__ or error).split())
+        if found := MISSING_IN_ENTRY.search(reason):
+            stage, name, key = found.groups()
+            line = f"{stage}.{name}.{key}: missing; add it, as dvc.yaml reads it in every entry of {stage}"
+            raise ParameterError([line]) from None
         raise InputError(f"{path or 'params.yaml'}: expected YAML that DVC can read, got: {reason}") from None
 
 

@@ -85,6 +85,8 @@ def fetch(params: Fetch | Lexical, out: Path, *, where: str) -> None:
     try:
         model = load(folder, params, where)
         _check_complete(model, folder, where)
+    except InputError:
+        raise
     except LOADING_ERRORS as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None

@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 from retune.core.section import Section
 
 Role = Literal["queries", "documents"]
-Pooling = Literal["as_saved", "mean", "cls", "lasttoken", "max", "mean_sqrt_len_tokens", "weightedmean"]
+Pooling = Literal["as_saved", "mean", "cls", "lasttoken"]
 
 
 class Encoding(Section):
