@@ -340,6 +340,7 @@ WRONG = [
         put("compare.significance", 0.0005),
         "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),
+    (drop("fetch.bm25.path"), "fetch.bm25.path: missing; write the model folder, or requirements.txt if source is not"),
     (put("fetch", None), "fetch: expected dictionary, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected dictionary"),
 ]

@@ -1,6 +1,7 @@
 """Read and write model directories: a standard sentence-transformers directory with the settings in retune.json."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ PIPELINE = "config_sentence_transformers.json"
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # loading and saving take a second
 if "TRANSFORMERS_VERBOSITY" not in os.environ:
-    # its report on unused weights and its advice on tokenizers; fetch refuses a model whose weights are incomplete
+    # No reports on weights that are not used and no advice on tokenizers: fetch refuses a model that lacks weights.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.getLogger("sentence_transformers.base.model").setLevel(logging.ERROR)  # the default prompt is ours
 
 
 def read_encoding(folder: Path) -> Encoding:
@@ -74,8 +76,8 @@ def read_modules(folder: Path) -> list[tuple[str, Path]]:
         return [("Transformer", folder)]
     try:
         modules = json.loads(path.read_text(encoding="utf-8"))
-        found = [(str(module["type"]).rpartition(".")[2], folder / str(module["path"])) for module in modules]
-        return found or [("", folder)]
+        modules[0]  # there is at least one
+        return [(str(module["type"]).rpartition(".")[2], folder / str(module["path"])) for module in modules]
     except (ValueError, LookupError, TypeError):
         raise InputError(
             f"{path}: expected a list of modules as sentence-transformers writes it, got something else; "
