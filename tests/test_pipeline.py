@@ -276,7 +276,7 @@ def test_bm25_is_a_model_and_unlabelled_queries_are_answered(repository: Path) -
     prediction = {"model": "bm25", "dataset": "made", "queries": "data/raw/asked.tsv", "layout": "queries"}
     models = ["bm25", "tiny", "tuned"]
     edit = {"predict.asked": prediction | {"prompt": None, "k": 3}, "eval.models": models}
-    change(repository, edit | {"fetch.bm25": {"source": "bm25"}})
+    change(repository, edit | {"fetch.bm25": {"source": "bm25", "path": "requirements.txt"}})
     succeed("python -m stages.check", repository)
     output = succeed("dvc repro", repository)
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}

@@ -344,6 +344,7 @@ WRONG = [
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected a mapping, got 3"),
     (put("convert.science", None), "convert.science: expected a mapping, got None"),
     (drop("finetune.minilm_science.base"), "finetune.minilm_science.base: missing; add it"),
+    (drop("fetch.bm25.path"), "fetch.bm25.path: missing; write the model folder, or requirements.txt if source is not"),
 ]
 
 ONLY_LINES = [  # what pydantic says of unions, of keys and of each entry that a default completes

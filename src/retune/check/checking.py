@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retune.check.project import Project
-from retune.check.references import unknown_names, wrong_mixtures
+from retune.check.references import missing_paths, unknown_names, wrong_mixtures
 from retune.check.rules import broken_rules, unknown_in_comparison
 from retune.check.sections import PARSERS, Sections, wrong_defaults
 from retune.core.errors import ParameterError
@@ -32,7 +32,8 @@ def check(params: Mapping[str, Any]) -> Project:
     findings = list(dict.fromkeys(findings))  # a wrong default is found once for every entry
     if not findings:
         project = Project(**entries, eval=sections.eval, compare=sections.compare)
-        findings = [*unknown_names(project), *wrong_mixtures(project), *unknown_in_comparison(project)]
+        findings = [*missing_paths(project), *unknown_names(project), *wrong_mixtures(project)]
+        findings += unknown_in_comparison(project)
         findings = findings or list(broken_rules(project))
     if findings:
         raise ParameterError(findings)

@@ -6,6 +6,8 @@ from retune.check.project import Project
 from retune.comparison import lineage
 from retune.params.fetch import Lexical
 
+MISSING_PATH = "write the model folder, or requirements.txt if source is not path; dvc.yaml reads it in every entry"
+
 
 def unknown_names(project: Project) -> Iterator[str]:
     """Yield names that no section defines, and names that two sections define."""
@@ -33,6 +35,13 @@ def unknown_names(project: Project) -> Iterator[str]:
     for name, prediction in project.predict.items():
         yield from _unknown(f"predict.{name}.model", [prediction.model], models)
         yield from _unknown(f"predict.{name}.dataset", [prediction.dataset], datasets)
+
+
+def missing_paths(project: Project) -> Iterator[str]:
+    """Yield fetched models without the path that dvc.yaml reads."""
+    for name, entry in project.fetch.items():
+        if entry.path is None:
+            yield f"fetch.{name}.path: missing; {MISSING_PATH}"
 
 
 def wrong_mixtures(project: Project) -> Iterator[str]:

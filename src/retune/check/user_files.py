@@ -15,6 +15,7 @@ def check_files(project: Project, excluded: Path, slices: Path) -> None:
             data set is not evaluated.
     """
     paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
+    paths |= {f"fetch.{name}.path": entry.path for name, entry in project.fetch.items() if entry.path}
     paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
     findings = [
         f"params.yaml: {key}: expected data at {path}, found {found}; put it there"

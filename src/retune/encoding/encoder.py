@@ -16,13 +16,13 @@ from tqdm import tqdm
 from retune.encoding.batching import Batching
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
-from retune.encoding.fingerprint import ModelFiles, Role, fingerprint
+from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
-from retune.models.encoding_settings import Encoding
+from retune.models.encoding_settings import Encoding, Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -6,7 +6,6 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -14,11 +13,10 @@ from retune.core.errors import InputError
 from retune.core.files import sha256
 from retune.encoding.hardware import processor_name
 from retune.models.directory import SETTINGS
-from retune.models.encoding_settings import Encoding
+from retune.models.encoding_settings import Encoding, Role
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers")
-Role = Literal["queries", "documents"]
 PACKAGE = Path(__file__).parent
 
 

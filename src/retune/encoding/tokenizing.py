@@ -11,8 +11,7 @@ import tokenizers
 import torch
 
 from retune.core.errors import InputError
-from retune.encoding.fingerprint import Role
-from retune.models.encoding_settings import Encoding
+from retune.models.encoding_settings import Encoding, Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

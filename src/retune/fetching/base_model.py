@@ -3,7 +3,7 @@
 import importlib.util
 import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -15,25 +15,42 @@ from sentence_transformers.sentence_transformer.modules import (
     StaticEmbedding,
     Transformer,
 )
-from transformers import AutoModel, AutoModelForSequenceClassification
 
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, sha256
 from retune.core.provenance import FILE, Origin, read_origins, write_origins
-from retune.fetching.checks import ADAPTER, check_lengths, check_no_adapter, check_pooling
+from retune.fetching.checks import (
+    ADAPTER,
+    check_layout,
+    check_lengths,
+    check_no_adapter,
+    check_pooling,
+    check_prompts,
+    check_written,
+)
 from retune.models.directory import (
     STATIC,
     first_module,
-    hide_progress,
+    quiet_libraries,
     is_cross_encoder,
-    load_cross_encoder,
     save_cross_encoder,
     save_model,
 )
 from retune.models.encoding_settings import Encoding
+from retune.models.encoding_settings import Pooling as PoolingMode
 from retune.params.fetch import Fetch
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+LOADING_ERRORS = (
+    OSError,
+    SafetensorError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ImportError,
+)
 HUB_FILES = [
     "*.safetensors",
     "*.safetensors.index.json",
@@ -51,49 +68,79 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
     Raises:
         InputError: The model is missing, incomplete or an adapter, or has no safetensors weights; its weights differ
             from `sha256`; its pooling is unknown or does not suit a decoder; a maximum length exceeds its positions;
-            or it is a cross-encoder that does not score a pair of texts by one number.
+            it is a cross-encoder that does not score a pair of texts by one number; or sentence-transformers by itself
+            would give other vectors.
     """
-    hide_progress()
+    quiet_libraries()
     folder = _locate(params, where)
     check_no_adapter(folder, where)
+    check_layout(folder, where)
     _check_weights(folder, params.sha256, where)
+    _check_tokenizer(folder, where)
     load = _load_cross_encoder if is_cross_encoder(folder) else _load
     try:
-        _check_complete(folder, where)
         model = load(folder, params, where)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        _check_complete(model, folder, where)
+    except InputError:
+        raise
+    except LOADING_ERRORS as error:
+        reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
-    encoding = Encoding.model_validate(values | {"pooling": _pooling_mode(model) or "as_saved"})
-    check_pooling(model, _pooling_mode(model), where)
+    mode = _pooling_mode(model)
+    encoding = Encoding.model_validate(values | {"pooling": mode if mode in get_args(PoolingMode) else "as_saved"})
+    check_pooling(model, mode, where)
+    check_prompts(model, encoding, where)
     check_lengths(model, encoding, where)
+    changes = _changes(model, encoding)
+    for change in changes:
+        LOG.warning("%s: %s", where, change)
     if isinstance(model, SentenceTransformer) and not isinstance(model[0], StaticEmbedding):
         _ensure_padding_token(model, where)
     with atomic_directory(out) as partial:
         if isinstance(model, SentenceTransformer):
             save_model(model, encoding, partial)
+            check_written(partial, encoding, where)
         else:
             save_cross_encoder(model, encoding, partial)
-        write_origins(partial, _origins(folder, params, out.name))
+        write_origins(partial, _origins(folder, params, out.name, changes))
 
 
-def _origins(folder: Path, params: Fetch, name: str) -> list[Origin]:
-    """Return the model's origin, with the licence from its model card."""
+def _changes(model: SentenceTransformer | CrossEncoder, encoding: Encoding) -> list[str]:
+    """Return, as sentences, what the written model does otherwise than the folder's configuration says."""
+    changes = []
+    prefixes = {encoding.query_prefix, encoding.document_prefix, ""}
+    if unused := {name: prompt for name, prompt in model.prompts.items() if prompt not in prefixes}:
+        named = ", ".join(f"{name} {prompt!r}" for name, prompt in sorted(unused.items()))
+        changes.append(f"saved prompts are not used: {named}; write one as query_prefix or document_prefix if need be")
+    if isinstance(model, SentenceTransformer):
+        if model.similarity_fn_name != "cosine":
+            changes.append(f"ranked by cosine here, not by {model.similarity_fn_name} as its configuration says")
+        if model.truncate_dim is not None:
+            changes.append(
+                f"all dimensions are used here, not {model.truncate_dim} as its "
+                "configuration says; eval.dims measures cut vectors"
+            )
+    return changes
+
+
+def _origins(folder: Path, params: Fetch, name: str, changes: list[str]) -> list[Origin]:
+    """Return the model's origin, with the licence from its model card, and what was changed."""
     if (folder / FILE).is_file():
         return read_origins(folder)
     card = folder / "README.md"
     stated = (metadata_load(card) if card.is_file() else None) or {}
-    source = params.package or params.path or f"https://huggingface.co/{params.repo} at {params.revision}"
-    return [Origin("model", name, str(stated.get("license", "")), source, use="")]
+    hub = f"https://huggingface.co/{params.repo} at {params.revision}"
+    source = {"package": params.package, "path": params.path, "hub": hub}[params.source]
+    return [Origin("model", name, str(stated.get("license", "")), "; ".join([str(source), *changes]), use="")]
 
 
 def _locate(params: Fetch, where: str) -> Path:
     """Return a local folder with the model, downloading it if necessary."""
     if params.package is not None:
         return package_folder(params.package, where)
-    if params.path is not None:
-        folder = Path(params.path)
+    if params.source == "path":
+        folder = Path(str(params.path))
         if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
             raise InputError(
                 f"{where}.path: expected a model folder with config.json, got {params.path!r}; put the model there"
@@ -134,15 +181,19 @@ def _check_weights(folder: Path, expected: str | None, where: str) -> None:
         )
 
 
-def _check_complete(folder: Path, where: str) -> None:
-    """Refuse a folder without a tokenizer or without the weights of every layer."""
-    kind, module_folder = first_module(folder)
+def _check_tokenizer(folder: Path, where: str) -> None:
+    module_folder = first_module(folder)[1]
     if not any((place / name).is_file() for place in {folder, module_folder} for name in TOKENIZERS):
         raise InputError(f"{where}: expected a tokenizer in {folder} ({', '.join(TOKENIZERS)}), found none; add it")
-    if kind == STATIC:
+
+
+def _check_complete(model: SentenceTransformer | CrossEncoder, folder: Path, where: str) -> None:
+    """Refuse a folder without the weights of every layer; sentence-transformers would fill them with random numbers."""
+    if isinstance(model[0], StaticEmbedding):
         return
-    auto_model: Any = AutoModelForSequenceClassification if is_cross_encoder(folder) else AutoModel
-    _, report = auto_model.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+    kind: Any = type(cast(Any, model[0]).auto_model)
+    weights = str(first_module(folder)[1])
+    _, report = kind.from_pretrained(weights, local_files_only=True, output_loading_info=True)
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
         raise InputError(
             f"{where}: expected all weights in {folder}, got {len(missing)} missing, first: {missing[0]}; "
@@ -155,7 +206,7 @@ def _load_cross_encoder(folder: Path, params: Fetch, where: str) -> CrossEncoder
     for name, expected in (("pooling", "as_saved"), ("query_suffix", "")):
         if (actual := getattr(params, name)) != expected:
             raise InputError(f"{where}.{name}: expected {expected!r}, as {folder} is a cross-encoder, got {actual!r}")
-    model = load_cross_encoder(folder, "cpu")
+    model: CrossEncoder = CrossEncoder(str(folder), device="cpu", local_files_only=True)
     if len(model) != 1 or "message" in cast(Any, model[0]).modality_config:
         raise InputError(
             f"{where}: expected a cross-encoder that reads a pair of texts, got one that answers prompts in {folder}"
@@ -199,4 +250,6 @@ def _ensure_padding_token(model: SentenceTransformer, where: str) -> None:
 
 
 def _pooling_mode(model: SentenceTransformer | CrossEncoder) -> str | None:
-    return next((str(module.pooling_mode) for module in model if isinstance(module, Pooling)), None)
+    """Return the pooling, its modes joined by + if there are several; None if the model has none."""
+    modes = next((module.pooling_mode for module in model if isinstance(module, Pooling)), None)
+    return modes if modes is None or isinstance(modes, str) else "+".join(modes)

@@ -1,18 +1,31 @@
-"""Check that a base model is complete, and that its pooling and maximum lengths suit its architecture."""
+"""Check that a base model is complete, can be used as it is saved, and is written without a silent change."""
 
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 
 from retune.core.errors import InputError
-from retune.models.directory import first_module, pair_max_length
-from retune.models.encoding_settings import Encoding
+from retune.encoding.tokenizing import Tokenizer
+from retune.models.directory import (
+    PIPELINE,
+    first_module,
+    load_model,
+    pair_max_length,
+    read_json,
+    read_modules,
+)
+from retune.models.encoding_settings import Encoding, Role
 
 ADAPTER = "adapter_config.json"
-UNSUITED_TO_DECODERS = ("mean", "cls")  # they use tokens that have not seen the whole text
+UNSUITED_TO_DECODERS = {"mean", "cls", "mean_sqrt_len_tokens"}  # they use tokens that have not seen the whole text
+KINDS = (None, "SentenceTransformer", "CrossEncoder")
+FIRST_MODULES = ("Transformer", "StaticEmbedding")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+PROBES = ("What is an Array?", "The sum of a matrix; SORT it.")
+MAX_DIFFERENCE = 1e-3  # of cosines; both vectors come from the same weights in the same number format
 
 
 def check_no_adapter(folder: Path, where: str) -> None:
@@ -24,9 +37,70 @@ def check_no_adapter(folder: Path, where: str) -> None:
         )
 
 
+def check_layout(folder: Path, where: str) -> None:
+    """Refuse a folder of another kind of model, and modules whose weights are pickles or whose code is not loaded."""
+    if (kind := read_json(folder / PIPELINE).get("model_type")) not in KINDS:
+        raise InputError(f"{where}: expected an embedding model or a cross-encoder, got a {kind} in {folder}")
+    if (first := first_module(folder)[0]) not in FIRST_MODULES:
+        raise InputError(
+            f"{where}: expected a first module {' or '.join(FIRST_MODULES)} in {folder}/modules.json, got {first}"
+        )
+    for kind, path in read_modules(folder):
+        config = read_json(path / "config.json")
+        activation = str(config.get("activation_function", "torch."))
+        if kind == "Dense" and not activation.startswith("torch."):
+            raise InputError(
+                f"{where}: expected an activation function of torch in {path}/config.json, got {activation}, whose "
+                "code is not run here; use another model"
+            )
+        if kind == "Pooling" and not config:
+            raise InputError(f"{where}: expected a pooling config in {path}/config.json, found none; add it")
+        files = [file.name for file in sorted(path.glob("*")) if file.suffix in PICKLES]
+        if files and not list(path.glob("*.safetensors")):
+            raise InputError(
+                f"{where}: expected weights as *.safetensors in {path}, got the pickle {files[0]}; convert the model "
+                "first, as docs/fetch.md shows"
+            )
+
+
+def check_prompts(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
+    """Refuse prefixes of a model whose pooling leaves prompts out, because here prefixes are part of the text."""
+    prefixes = [name for name in ("query_prefix", "document_prefix") if getattr(encoding, name)]
+    if prefixes and not all(module.include_prompt for module in model if isinstance(module, Pooling)):
+        raise InputError(
+            f"{where}.{prefixes[0]}: expected none, as the pooling config of the model leaves prompts out "
+            f"(include_prompt: false), got {getattr(encoding, prefixes[0])!r}; remove it, or use another model"
+        )
+
+
+@torch.inference_mode()
+def check_written(folder: Path, encoding: Encoding, where: str) -> None:
+    """Refuse a written model that sentence-transformers, by itself, would use otherwise than this project does."""
+    model = load_model(folder, "cpu").eval()
+    longest = max(encoding.query_max_length, encoding.document_max_length)
+    changes = {"query_suffix": "", "query_max_length": longest, "document_max_length": longest}
+    tokenizer = Tokenizer(model.tokenizer, encoding.model_copy(update=changes))
+    for role, prefix, encode in (
+        ("queries", encoding.query_prefix, model.encode_query),
+        ("documents", encoding.document_prefix, model.encode_document),
+    ):
+        for text in PROBES:
+            token_ids, _ = tokenizer.tokenize([prefix + text], cast(Role, role))
+            if not token_ids[0]:
+                continue  # a static model that knows none of the words
+            features = tokenizer.features(token_ids, len(token_ids[0]), model.device)
+            ours = model(features)["sentence_embedding"][0].float()
+            theirs = torch.as_tensor(encode([text])[0]).float()
+            if not torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 1 - MAX_DIFFERENCE and ours.any():
+                raise InputError(
+                    f"{where}: expected a model that gives the same vectors here and by encode_query and "
+                    f"encode_document of sentence-transformers, got different ones for {role}; use another model"
+                )
+
+
 def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, where: str) -> None:
     """Refuse poolings of a decoder that use tokens which have not seen the whole text."""
-    if mode in UNSUITED_TO_DECODERS and _is_causal(model):
+    if mode and UNSUITED_TO_DECODERS & {*mode.split("+")} and _is_causal(model):
         raise InputError(
             f"{where}.pooling: expected lasttoken, as a decoder's token sees only the tokens before it, got {mode}; "
             f"write lasttoken, or fix the pooling config of the model folder if {mode} comes from there"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,19 +56,25 @@ def is_cross_encoder(folder: Path) -> bool:
     architecture in config.json decides.
     """
     if (folder / "modules.json").is_file():
-        return bool(_read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
-    architectures = _read_json(folder / "config.json").get("architectures") or [""]
+        return bool(read_json(folder / PIPELINE).get("model_type") == "CrossEncoder")
+    architectures = read_json(folder / "config.json").get("architectures") or [""]
     return bool(architectures[0].endswith("ForSequenceClassification"))
 
 
 def first_module(folder: Path) -> tuple[str, Path]:
     """Return the class of a model's first module, which reads the tokens, and the folder of its weights."""
+    return read_modules(folder)[0]
+
+
+def read_modules(folder: Path) -> list[tuple[str, Path]]:
+    """Return the class of each of a model's modules and the folder of its weights and configuration."""
     path = folder / "modules.json"
     if not path.is_file():
-        return "Transformer", folder
+        return [("Transformer", folder)]
     try:
-        module = json.loads(path.read_text(encoding="utf-8"))[0]
-        return str(module["type"]).rpartition(".")[2], folder / str(module["path"])
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        modules[0]  # there is at least one
+        return [(str(module["type"]).rpartition(".")[2], folder / str(module["path"])) for module in modules]
     except (ValueError, LookupError, TypeError):
         raise InputError(
             f"{path}: expected a list of modules as sentence-transformers writes it, got something else; "
@@ -132,7 +140,9 @@ def save_model(model: SentenceTransformer, encoding: Encoding, folder: Path) -> 
     if not isinstance(model[-1], Normalize):
         model.append(Normalize())
     model.prompts = {"query": encoding.query_prefix, "document": encoding.document_prefix}
+    model.default_prompt_name = None  # it named one of the prompts that were replaced
     model.similarity_fn_name = "cosine"
+    model.truncate_dim = None
     if not isinstance(model[0], StaticEmbedding):  # static models have no maximum length
         model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
     _save(model, encoding, folder)
@@ -155,17 +165,24 @@ def pair_max_length(encoding: Encoding) -> int:
     return encoding.query_max_length + encoding.document_max_length
 
 
-def hide_progress() -> None:
-    """Hide the progress bars of transformers: loading and saving take a second."""
-    from transformers.utils import logging
+def quiet_libraries() -> None:
+    """Silence what the libraries say while a model loads or is saved, unless TRANSFORMERS_VERBOSITY is set.
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    These are progress bars of a second, reports on weights that are not used, and advice on tokenizers; fetch refuses a
+    model that lacks weights.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.getLogger("sentence_transformers.base.model").setLevel(logging.ERROR)  # the default prompt is ours
 
 
 @contextmanager
 def _errors_of_loading(folder: Path) -> Iterator[None]:
     """Turn errors of the libraries that load a model into an InputError."""
-    hide_progress()
+    quiet_libraries()
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
@@ -174,7 +191,7 @@ def _errors_of_loading(folder: Path) -> Iterator[None]:
 
 
 def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder: Path) -> None:
-    hide_progress()
+    quiet_libraries()
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)  # the latter in static models
     tokenizer.no_truncation()  # otherwise the saved file depends on what was encoded last
     tokenizer.no_padding()
@@ -190,7 +207,7 @@ def _drop_build_names(path: Path) -> None:
     write_json(path, config)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; an empty object if there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

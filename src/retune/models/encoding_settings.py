@@ -8,6 +8,8 @@ from retune.core.section import Section
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
+Role = Literal["queries", "documents"]
+Pooling = Literal["as_saved", "mean", "cls", "lasttoken"]
 
 
 class Encoding(Section):
@@ -18,5 +20,5 @@ class Encoding(Section):
     document_prefix: str = ""
     query_max_length: PositiveInt  # tokens
     document_max_length: PositiveInt  # tokens
-    pooling: Literal["as_saved", "mean", "cls", "lasttoken"]  # as_saved: as configured in the model folder
+    pooling: Pooling  # as_saved: as configured in the model folder
     dtype: Dtype  # in which vectors are computed

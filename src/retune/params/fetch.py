@@ -13,7 +13,7 @@ SOURCES = ("package", "hub", "path", "bm25")
 
 
 class Fetch(Encoding):
-    """One base model. `source` decides which is set: `package`, `repo` and `revision`, or `path`."""
+    """One base model. `source` decides which is set beside `path`: `package`, or `repo` and `revision`."""
 
     OF_ONE_ENTRY = frozenset({"source", "package", "repo", "revision", "path", "sha256"})
 
@@ -21,13 +21,14 @@ class Fetch(Encoding):
     package: str | None = None
     repo: str | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
-    path: str | None = None
+    path: str | None = None  # the model folder; with another source, any file: dvc.yaml needs one in every entry
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; null with hub
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         wanted = {"package": {"package"}, "hub": {"repo", "revision"}, "path": {"path"}}[self.source]
-        given = {name for name in ("package", "repo", "revision", "path") if getattr(self, name) is not None}
+        names = ("package", "repo", "revision", *(["path"] if self.source == "path" else []))
+        given = {name for name in names if getattr(self, name) is not None}
         if given != wanted:
             raise ValueError(f"expected {_names(wanted)} with source {self.source!r}, got {_names(given)}")
         if self.sha256 is None and self.source != "hub":
@@ -41,6 +42,7 @@ class Lexical(Section):
     """BM25, which ranks by the words that query and document share; it cannot be tuned, only compared with."""
 
     source: Literal["bm25"]
+    path: str | None = None  # as in other entries
 
 
 def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical:
