@@ -117,7 +117,7 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("query without positives", "beir", beir("qrels/train.tsv", b"q1\td1\t1\nq2\td2\t0\n"), {"max_unusable": 0.0}, r"query without a relevant document: expected at most 0.00% .*got 1 of 2, first query_id 'q2'"),
     ("no judgments at all", "beir", {name: BEIR[name] for name in ("corpus.jsonl", "queries.jsonl")}, {}, r"qrels: expected train.tsv, dev.tsv or test.tsv, found none"),
     # headers and fields
-    ("header missing", "t2_ranking", {"collection.tsv": b"1\tone\n", "queries.train.tsv": b"qid\tquery\n1\ta\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\t1\n"}, {"graded": False}, r"collection.tsv:1: expected the header"),
+    ("header missing", "t2_ranking", {"collection.tsv": b"1\tone\n", "queries.train.tsv": b"qid\tquery\n1\ta\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\t1\n"}, {"graded": False}, r"collection.tsv:1: expected a header such as doc_id<tab>text, got"),
     ("header a second time in TSV", "t2_ranking", {"collection.tsv": b"pid\tpassage\n1\tone\n", "queries.train.tsv": b"qid\tquery\n1\ta\nqid\tquery\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\t1\n"}, {"graded": False}, r"queries.train.tsv:3: expected a record, got the header a second time"),
     ("header a second time in CSV", "table", {"a.csv": b"q,p\nx,y\nq,p\n"}, TABLE, r"a.csv:3: expected a record, got the header a second time"),
     ("column named twice", "table", {"a.csv": b"q,p,p\nx,y,z\n"}, TABLE, r"a.csv:1: expected each column once"),

@@ -22,9 +22,67 @@ def scores(data: Converted) -> dict[str, float]:
     return {texts[row.doc_id]: row.score for row in data.splits["train"].scores.itertuples()}
 
 
-def test_order_of_columns_counts_and_not_their_names(tmp_path: Path) -> None:
-    data = converted(tmp_path, {"positive": "a", "anchor": "one", "x": "two", "y": "three"})
+@pytest.mark.parametrize(
+    "names",
+    ["x y z w", "anchor positive negative_1 negative_2", "Question Answer neg1 neg2", "title body hard-negative n2"],
+)
+def test_order_of_columns_counts_where_names_do_not_contradict_it(names: str, tmp_path: Path) -> None:
+    data = converted(tmp_path, dict(zip(names.split(), ("a", "one", "two", "three"), strict=True)))
     assert data.judged() == {("a", "one", 1), ("a", "two", 0), ("a", "three", 0)}
+
+
+CONTRADICTIONS = [
+    ("positive,anchor", "got 'positive' as the query in positive, anchor; reorder or rename the columns"),
+    ("text,query", "got 'query' as the positive"),
+    ("answer,question", "got 'answer' as the query"),
+    ("document,text", "got 'document' as the query"),
+    ("sentence2,sentence1", "got 'sentence2' as the query"),
+    ("anchor,negative,positive", "got 'negative' as the positive"),
+    ("negative_1,x", "got 'negative_1' as the query"),
+    ("query,passage,positive_2", "got 'positive_2' as the negative"),
+    ("anchor,positive,comment", "got 'comment' as the negative .*; call it negative, or remove it"),
+    (",anchor,positive", "got a column without a name in '', anchor, positive; remove it .pandas: to_csv"),
+    ("anchor,positive,", "got a column without a name"),
+    ("Unnamed: 0,anchor,positive", "got column Unnamed: 0 in"),
+    ("index,anchor,positive", "got column index in"),
+    ("anchor,positive,__index_level_0__", "got column __index_level_0__ in"),
+    ("id,anchor,positive", "got column id in"),
+    ("query_id,x,y", "got column query_id in"),
+    ("x,y,language", "got column language in"),
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "parquet", "csv.gz", "folder"])
+@pytest.mark.parametrize(("header", "message"), CONTRADICTIONS, ids=[case[0] for case in CONTRADICTIONS])
+def test_names_that_contradict_their_position_are_refused(header: str, message: str, kind: str, tmp_path: Path) -> None:
+    names = header.split(",")
+    table = pd.DataFrame([[f"text {name}" for name in names]], columns=names)
+    path = tmp_path / f"rows.{kind}"
+    match kind:
+        case "csv" | "csv.gz":
+            table.to_csv(path, index=False)
+        case "tsv":
+            path.write_text("\t".join(names) + "\n" + "\t".join(table.iloc[0]) + "\n")
+        case "jsonl":
+            table.to_json(path, orient="records", lines=True)
+        case "json":
+            table.to_json(path, orient="records")
+        case "parquet":
+            table.to_parquet(path, index=False)
+        case "folder":
+            path.mkdir()
+            pd.DataFrame({"anchor": ["a"], "positive": ["b"]}).to_csv(path / "train.csv", index=False)
+            table.to_csv(path / "test.csv", index=False)
+    with pytest.raises(InputError, match=message) as raised:
+        convert_raw(path, tmp_path / "out", "sentence_transformers", relevant_from=None, test="given")
+    assert "\n" not in str(raised.value)
+
+
+def test_index_of_pandas_is_refused_in_parquet(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"anchor": ["a", "b"], "positive": ["one", "two"]}, index=[5, 9])
+    rows.to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(InputError, match="got column __index_level_0__ in anchor, positive, __index_level_0__"):
+        convert_raw(tmp_path / "rows.parquet", tmp_path / "out", "sentence_transformers", relevant_from=None)
 
 
 def test_first_row_gives_the_order_where_keys_of_later_rows_stand_otherwise(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
     [
         ("q.jsonl", '{"query_id": "a", "text": "red"}\n{"_id": "b", "text": "green, or so"}\n'),
         ("q.csv", 'query_id,text\na,red\nb,"green, or so"\n'),
+        ("q.csv", 'id,query\na,red\nb,"green, or so"\n'),
+        ("q.jsonl", '{"qid": "a", "question": "red"}\n{"query-id": "b", "query_text": "green, or so"}\n'),
         ("q.tsv", "a\tred\nb\tgreen, or so\n"),
         ("q.tsv", "qid\tquery\na\tred\nb\tgreen, or so\n"),
     ],
@@ -56,7 +58,14 @@ def test_lists_of_ids_and_texts_are_read(name: str, text: str, tmp_path: Path) -
     [
         ("queries", "q.tsv", "a\tred\na\tgreen\n", r"q.tsv:2: query_id: .* got 'a' again, first at .*q.tsv:1"),
         ("queries", "q.jsonl", '{"_id": "a", "text": ""}\n', r"q.jsonl:1: text: expected non-empty text, got ''"),
-        ("queries", "q.jsonl", '{"id": "a", "text": "b"}\n', r"q.jsonl:1: expected query_id, got the columns id, text"),
+        (
+            "queries",
+            "q.jsonl",
+            '{"key": "a", "text": "b"}\n',
+            r"q.jsonl:1: expected query_id .or one of _id, .*, got the columns key, text",
+        ),
+        ("queries", "q.jsonl", '{"_id": "a", "query": "b", "question": "c"}\n', r"q.jsonl:1: expected text .or one of"),
+        ("queries", "q.csv", "a,red\nb,green\n", r"q.csv:2: expected query_id .or one of .*, got the columns a, red"),
         ("queries", "q.csv", "query_id,text\n", r"q.csv: expected queries, got none"),
         ("queries", "q.txt", "a\tred\n", r"q.txt: expected .jsonl, .csv or .tsv, got '.txt'"),
         ("eedi", "test.csv", "QuestionId,QuestionText\n1,x\n", r"test.csv:2: expected ConstructName, CorrectAnswer, "),

@@ -1,8 +1,9 @@
 """Format `sentence_transformers`: training tables of sentence-transformers, where the order of columns matters.
 
 `raw` is a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with one such file per split (train, dev or
-validation, test). Whatever their names, the first column is the query, the second its positive, and all others are
-negatives; null means no negative. An additional column named label, labels, score or scores makes the rows
+validation, test). The first column is the query, the second its positive, and all others are negatives; null means no
+negative. Names that contradict this order are refused, and so are an index and ids. An additional column named label,
+labels, score or scores makes the rows
 
 - scored pairs, if it contains a number: pairs with a label of at least `relevant_from` are relevant;
 - labelled lists, if it and the second column contain lists: one label per document, with the same meaning;
@@ -16,11 +17,10 @@ from typing import Any, NamedTuple
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
+from retune.reading.column_names import check_texts_by_position, role_of
 from retune.reading.source_records import Dropped, Query, Record, judge
 from retune.reading.tables import TableRow, read_split_rows, unread_tables
 from retune.reading.values import number_in, numbers_in, shown, text_in
-
-LABELS = ("label", "labels", "score", "scores")
 
 
 class Params(Convert):
@@ -60,8 +60,9 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 def _columns(row: TableRow) -> Columns:
     """Determine the columns of a split from its first row."""
-    names = [name for name in row.values if name not in LABELS]
-    labels = [name for name in row.values if name in LABELS]
+    labels = [name for name in row.values if role_of(name) == "label"]
+    names = [name for name in row.values if name not in labels]
+    check_texts_by_position(names, row.where)
     if len(names) < 2 or len(labels) > 1:
         found = ", ".join(map(shown, row.values))
         raise InputError(f"{row.where}: expected query, positive and at most one label, got {found:.200}")

@@ -31,7 +31,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         expected = " or ".join(pattern.format(split=split) for split in ("train", "dev"))
         raise InputError(f"{raw}: expected {expected}, found neither; put it there, or change graded")
     for where, (doc_id, passage) in read_tsv(
-        raw / "collection.tsv", ["pid", "passage"], header="required", tabs_in_last=True
+        raw / "collection.tsv", ["document id", "text"], header="required", tabs_in_last=True
     ):
         if passage and not passage.isspace():
             yield Document(doc_id, None, passage, where)
@@ -48,7 +48,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _queries(path: Path, split: str, judged: set[str]) -> Iterator[Record]:
-    for where, (query_id, text) in read_tsv(path, ["qid", "query"], header="required", tabs_in_last=True):
+    for where, (query_id, text) in read_tsv(path, ["query id", "text"], header="required", tabs_in_last=True):
         if query_id in judged:
             yield Query(f"{split}-{query_id}", text, where, split)
         else:

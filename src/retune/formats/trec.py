@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from retune.core.errors import InputError
 from retune.core.section import RawPath, Section
 from retune.params.convert import Convert
+from retune.reading.headers import Kind
 from retune.reading.lines import read_json_lines, read_lines
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels, read_tsv
@@ -59,7 +60,7 @@ class Params(Convert):
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the files in `raw`; a query with judgments in several splits belongs to the first."""
     for name in params.documents:
-        for where, doc_id, title, text in _texts(raw / name):
+        for where, doc_id, title, text in _texts(raw / name, titles=True):
             yield Document(doc_id, title, text, where)
     splits: dict[str, str] = {}
     judged: set[tuple[str, str]] = set()
@@ -84,15 +85,15 @@ def _judgments(raw: Path, params: Params, splits: dict[str, str]) -> Iterator[Re
 
 
 def _queries(path: Path, splits: dict[str, str]) -> Iterator[Record]:
-    for where, query_id, _, text in _texts(path):
+    for where, query_id, _, text in _texts(path, titles=False):
         if query_id in splits:
             yield Query(query_id, text, where, splits[query_id])
         else:
             yield Dropped("query without judgments")
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
-    """Yield the place, id, title and text of each document or query."""
+def _texts(path: Path, *, titles: bool) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yield the place, id, title and text of each document or query; documents may have titles."""
     if path.name.endswith((".jsonl", ".jsonl.gz")):
         for where, row in read_json_lines(path):
             text = "contents" if "contents" in row else "text"
@@ -101,7 +102,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
             yield where, doc_id, none_if_empty(row.get("title")), row[text]
         return
     first = next((line for _, line in read_lines(path)), "")
-    columns = ["id", "title", "text"] if first.count("\t") == 2 else ["id", "text"]
+    columns: list[Kind] = ["id", "title", "text"] if titles and first.count("\t") == 2 else ["id", "text"]
     for where, fields in read_tsv(path, columns, header="optional"):
         yield where, fields[0], (fields[1] or None) if len(fields) == 3 else None, fields[-1]
 
@@ -110,11 +111,7 @@ def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[
     """Yield the highest-ranked documents of a run that have no judgment, as irrelevant ones."""
     best: dict[str, list[tuple[float, int, str]]] = {}  # by query: score, negated line number, document
     unknown = 0
-    for number, line in read_lines(path):
-        fields = line.split()
-        if len(fields) != RUN_FIELDS:
-            raise InputError(f"{path}:{number}: expected {RUN_FIELDS} fields of a run, got {len(fields)}")
-        query_id, _, doc_id, _, score, _ = fields
+    for number, query_id, doc_id, score in _run_lines(path):
         if query_id not in splits:
             unknown += 1
             continue
@@ -127,3 +124,16 @@ def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[
         for _, negated_line, doc_id in sorted(ranked, reverse=True):
             if (query_id, doc_id) not in judged:
                 yield Judgment(query_id, doc_id, 0, f"{path}:{-negated_line}")
+
+
+def _run_lines(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    """Yield the line number, query id, document id and score of each line of a run, which has no header."""
+    for position, (number, line) in enumerate(read_lines(path)):
+        fields = line.split()
+        if len(fields) != RUN_FIELDS:
+            raise InputError(f"{path}:{number}: expected {RUN_FIELDS} fields of a run, got {len(fields)}")
+        query_id, _, doc_id, rank, score, _ = fields
+        if position == 0 and not any(char.isdigit() for char in rank + score):
+            names = "query_id Q0 doc_id rank score tag"
+            raise InputError(f"{path}:{number}: expected {names} without a header, got {line!r:.80}; remove the line")
+        yield number, query_id, doc_id, score

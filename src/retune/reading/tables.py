@@ -1,8 +1,9 @@
 """Read rows from CSV, TSV, Parquet, JSON and qrels files."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retune.core.errors import InputError
+from retune.reading.headers import Kind, example, is_header, matches
 from retune.reading.lines import (
     MAX_LINE_BYTES,
     errors_by_line,
@@ -25,13 +27,12 @@ from retune.reading.values import shown
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
 BATCH_ROWS = 10_000
-
-HEADER_NAMES = {
-    *("id", "_id", "query-id", "query_id", "queryid", "qid", "topic", "corpus-id", "corpus_id", "doc-id", "doc_id"),
-    *("docid", "document_id", "did", "pid", "passage_id", "query", "question", "text", "title", "contents", "content"),
-    *("document", "passage", "iteration", "iter", "q0", "score", "relevance", "rel", "-", "label", "grade", "judgment"),
+QRELS: Mapping[int, Sequence[Kind]] = {
+    2: ("query id", "document id"),
+    3: ("query id", "document id", "relevance"),
+    4: ("query id", "iteration", "document id", "relevance"),
 }
-"""Column names, in lower case, by which the header of a qrels file or of a file of ids and texts is recognised."""
+"""The columns of qrels by their number."""
 
 
 class TableRow(NamedTuple):
@@ -118,30 +119,32 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_tsv(
-    path: Path, columns: Sequence[str], *, header: Literal["required", "optional"], tabs_in_last: bool = False
+    path: Path, columns: Sequence[Kind], *, header: Literal["required", "optional"], tabs_in_last: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield the place and the fields of each line; quotes are ordinary characters.
 
     Args:
         path: The file.
-        columns: Names of its columns, for messages; the header may use other names.
+        columns: What its columns contain, in their order.
         header: Whether the file must have a header.
         tabs_in_last: Whether the last column may contain tabs.
 
     Raises:
-        InputError: The header is missing or repeated, or a line has a different number of fields.
+        InputError: The header is missing, unknown or repeated, or a line has a different number of fields.
     """
-    for position, (number, line) in enumerate(read_lines(path)):
-        fields = line.split("\t", len(columns) - 1 if tabs_in_last else -1)
-        if len(fields) == len(columns) and _is_header(fields):
-            if position:
-                raise InputError(f"{path}:{number}: expected a record, got the header a second time")
+    rows = ((number, line.split("\t", len(columns) - 1 if tabs_in_last else -1)) for number, line in read_lines(path))
+    for position, number, fields, following in _with_next(rows):
+        where = f"{path}:{number}"
+        if position and matches(fields, columns):
+            raise InputError(f"{where}: expected a record, got the header a second time")
+        if not position and is_header(fields, columns, following, where):
             continue
         if not position and header == "required":
-            raise InputError(f"{path}:{number}: expected the header {'<tab>'.join(columns)}, got {line!r:.80}")
+            line = "\t".join(fields)
+            raise InputError(f"{where}: expected a header such as {example(columns)}, got {line!r:.80}")
         if len(fields) != len(columns):
-            raise InputError(f"{path}:{number}: expected {len(columns)} fields separated by tabs, got {len(fields)}")
-        yield f"{path}:{number}", fields
+            raise InputError(f"{where}: expected {len(columns)} fields separated by tabs, got {len(fields)}")
+        yield where, fields
 
 
 def read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
@@ -150,25 +153,30 @@ def read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
     Two columns mean `query document` (relevance 1), three mean `query document relevance`, and four are TREC's
     `query iteration document relevance`.
     """
-    width = 0
-    for position, (number, line) in enumerate(read_lines(path)):
-        fields = line.split("\t") if "\t" in line else line.split()
-        width = width or len(fields)
-        if len(fields) != width or width not in (2, 3, 4):
-            expected = str(width) if width in (2, 3, 4) and position else "2, 3 or 4"
-            raise InputError(f"{path}:{number}: expected {expected} fields, got {len(fields)}")
-        if _is_header(fields):
-            if position:
-                raise InputError(f"{path}:{number}: expected a record, got the header a second time")
+    columns: Sequence[Kind] = ()
+    rows = ((number, line.split("\t") if "\t" in line else line.split()) for number, line in read_lines(path))
+    for position, number, fields, following in _with_next(rows):
+        where = f"{path}:{number}"
+        columns = columns or QRELS.get(len(fields), ())
+        if len(fields) != len(columns) or not columns:
+            raise InputError(f"{where}: expected {len(columns) or '2, 3 or 4'} fields, got {len(fields)}")
+        if position and matches(fields, columns):
+            raise InputError(f"{where}: expected a record, got the header a second time")
+        relevance = 1 if len(columns) == 2 else _grade(fields[-1])
+        if not position and (relevance is None or len(columns) == 2) and is_header(fields, columns, following, where):
             continue
-        relevance = 1 if width == 2 else _grade(fields[-1])
         if relevance is None:
-            raise InputError(f"{path}:{number}: expected a whole number as relevance, got {fields[-1]!r:.80}")
-        yield f"{path}:{number}", fields[0], fields[-1 if width == 2 else -2], relevance
+            raise InputError(f"{where}: expected a whole number as relevance, got {fields[-1]!r:.80}")
+        yield where, fields[0], fields[-1 if len(columns) == 2 else -2], relevance
 
 
-def _is_header(fields: Sequence[str]) -> bool:
-    return all(field.strip().lower() in HEADER_NAMES for field in fields)
+def _with_next(rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, int, list[str], list[str]]]:
+    """Yield the position, line number and fields of each row, and for the first also the fields of the next."""
+    iterator = iter(rows)
+    start = list(islice(iterator, 2))
+    following = start[1][1] if len(start) == 2 else []
+    for position, (number, fields) in enumerate(chain(start, iterator)):
+        yield position, number, fields, following if position == 0 else []
 
 
 def _grade(text: str) -> int | None:
