@@ -16,7 +16,7 @@ from retune.models.directory import SETTINGS
 from retune.models.encoding_settings import Encoding, Role
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
-LIBRARIES = ("torch", "transformers", "tokenizers", "sentence-transformers")
+LIBRARIES = ("transformers", "tokenizers", "sentence-transformers")
 PACKAGE = Path(__file__).parent
 
 
@@ -81,8 +81,8 @@ def fingerprint(
 
 def machine(device: torch.device) -> list[object]:
     """Return the versions of the libraries and a description of the device, down to its instruction sets."""
-    versions = [importlib.metadata.version(library) for library in LIBRARIES]
-    return [*versions, *_device(device)]
+    versions = [importlib.metadata.version(library) for library in LIBRARIES]  # importing them takes seconds
+    return [torch.__version__, *versions, *_device(device)]
 
 
 def _device(device: torch.device) -> list[object]:

@@ -29,10 +29,9 @@ from retune.fetching.checks import (
     check_written,
 )
 from retune.models.directory import (
-    STATIC,
     first_module,
-    quiet_libraries,
     is_cross_encoder,
+    quiet_libraries,
     save_cross_encoder,
     save_model,
 )
