@@ -15,7 +15,7 @@ def leaks(state: State) -> Iterator[Finding]:
             yield Finding(
                 f"convert.{dataset}",
                 f"{count:,.0f} of {total:,.0f} train queries leak a dev or test query.",
-                "The model is tested on what it was trained on, so its gain at home may be too high.",
+                "The model is tested on queries that it was trained on, so its gain at home may be too high.",
                 "Read leaks.parquet of the data set, and set leaks: {policy: drop}.",
             )
 
