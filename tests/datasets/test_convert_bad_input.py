@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("truth value for a score", "table", {"a.jsonl": lines({"q": "a", "p": "x", "s": True})}, TABLE | {"score": "s"}, r"a.jsonl:1: s: expected a number, got True"),
     ("text for a flag", "squad", {"a.json": json.dumps({"data": [{"title": "t", "paragraphs": [{"context": "x", "qas": [{"id": "q", "question": "a", "is_impossible": "no", "answers": []}]}]}]}).encode()}, {}, r"qas.0: is_impossible: expected true or false, got 'no'"),
     ("list for a split", "table", {"a.jsonl": lines({"q": "a", "p": "x", "s": ["train"]})}, TABLE | {"split": "s"}, r"a.jsonl:1: s: expected one of train, .*got \['train'\]"),
-    ("list for a query's id", "trec", TREC | {"q.jsonl": lines({"id": ["q1"], "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected non-empty text, got \['q1'\]"),
-    ("number for a query's id", "trec", TREC | {"q.jsonl": lines({"id": 1, "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected non-empty text, got 1"),
+    ("list for a query's id", "trec", TREC | {"q.jsonl": lines({"id": ["q1"], "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected an id as text or a whole number, got \['q1'\]"),
+    ("truth value for a query's id", "trec", TREC | {"q.jsonl": lines({"id": True, "text": "y"})}, TREC_FILES, r"q.jsonl:1: id: expected an id as text or a whole number, got True"),
     ("list for a corpus' description", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b"[]"}, {"file": "train.json"}, r"merlin_metadata.json: expected a JSON object, got list"),
     ("number for a corpus' instruction", "nemotron", NEMOTRON | {"c/merlin_metadata.json": b'{"corpus_id": "c", "query_instruction": 5}'}, {"file": "train.json"}, r"merlin_metadata.json: query_instruction: expected text or null, got 5"),
     ("number for an instruction", "mteb", {"corpus.jsonl": BEIR["corpus.jsonl"], "queries.jsonl": BEIR["queries.jsonl"], "qrels/train.jsonl": lines({"query-id": "q1", "corpus-id": "d1", "score": 1}), "instruction.jsonl": lines({"query-id": "q1", "instruction": 5})}, {"subset": None, "nano_beir": False}, r"instruction.jsonl:1: instruction: expected text or null, got 5"),
@@ -97,13 +98,16 @@ CASES: list[tuple[str, str, dict[str, bytes], dict[str, Any], str]] = [
     ("line end in an id", "rag_json", {"a.json": b'{"queries": {"q\\nx": ""}, "corpus": {"d": "x"}, "relevant_docs": {}}'}, {"val_is_test": True}, r"queries.'q\\nx': query_id|queries.'q\\nx': text"),
     ("line end in a column's name", "table", {"a.csv": b'"q\nz",k\nx,y\n'}, TABLE, r"expected q, p, got the columns 'q\\nz', k"),
     # ids and texts
-    ("int id", "beir", beir("corpus.jsonl", b'{"_id":1,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got 1"),
-    ("float id", "beir", beir("queries.jsonl", b'{"_id":1.0,"text":"a"}\n'), {}, r"queries.jsonl:1: _id: expected non-empty text, got 1.0"),
-    ("NaN id", "beir", beir("corpus.jsonl", b'{"_id":NaN,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got nan"),
-    ("int id in Parquet", "table", {"a.parquet": parquet(q=["a"], p=["x"], qi=[1], pi=["d"])}, IDS, r"a.parquet:1: query_id: expected text, got 1"),
-    ("missing id", "beir", beir("corpus.jsonl", b'{"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text, got None"),
+    ("truth value for an id", "beir", beir("corpus.jsonl", b'{"_id":true,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text or a whole number, got True"),
+    ("float id", "beir", beir("queries.jsonl", b'{"_id":1.0,"text":"a"}\n'), {}, r"queries.jsonl:1: _id: expected an id as text or a whole number, got 1.0"),
+    ("NaN id", "beir", beir("corpus.jsonl", b'{"_id":NaN,"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text or a whole number, got nan"),
+    ("float id in Parquet", "table", {"a.parquet": parquet(q=["a"], p=["x"], qi=[1.0], pi=["d"])}, IDS, r"a.parquet:1: query_id: expected text or a whole number, got 1.0"),
+    ("missing id", "beir", beir("corpus.jsonl", b'{"text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected text or a whole number, got None"),
     ("id with a tab", "beir", beir("corpus.jsonl", b'{"_id":"d\\t1","text":"one"}\n'), {}, r"corpus.jsonl:1: doc_id: expected an id without tabs and line ends"),
-    ("empty text", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":" "}\n'), {}, r"corpus.jsonl:1: text: expected non-empty text, got ' '"),
+    ("empty text", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":" "}\n'), {}, r"corpus.jsonl:1: text: expected non-empty text, got ' '; 1 of 1 documents have no text, and max_unusable allows 50.00%: fix"),
+    ("more empty texts than max_unusable", "beir", beir("corpus.jsonl", BEIR["corpus.jsonl"] + b'{"_id":"d3","text":null}\n'), {"max_unusable": 0.3}, r"corpus.jsonl:3: text: expected text, got None; 1 of 3 documents have no text, and max_unusable allows 30.00%"),
+    ("query without text", "beir", beir("queries.jsonl", BEIR["queries.jsonl"] + b'{"_id":"q1","text":""}\n'), {"max_unusable": 0.3}, r"queries.jsonl:3: text: expected non-empty text, got ''; 1 of 3 queries have no text, and max_unusable allows 30.00%"),
+    ("query id with two texts", "beir", beir("queries.jsonl", BEIR["queries.jsonl"] + b'{"_id":"q1","text":"b"}\n'), {}, r"queries.jsonl:3: query_id: expected each id once, got 'q1' again, first at .*queries.jsonl:1"),
     ("lone surrogate", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"\\ud800"}\n'), {}, r"corpus.jsonl:1: text: expected text without lone surrogates"),
     ("document id with two texts", "beir", beir("corpus.jsonl", b'{"_id":"d1","text":"one"}\n{"_id":"d1","text":"two"}\n'), {}, r"corpus.jsonl:2: doc_id 'd1': expected one text, got another"),
     ("query id given twice", "beir", beir("queries.jsonl", b'{"_id":"q1","text":"a"}\n{"_id":"q1","text":"b"}\n'), {}, r"queries.jsonl:2: query_id: expected each id once, got 'q1' again, first at .*queries.jsonl:1"),
@@ -183,3 +187,84 @@ def test_harmless_quirks_are_read(files: dict[str, bytes], tmp_path: Path) -> No
     result = convert_raw(write(tmp_path / "raw", files), tmp_path / "out", "beir")
     assert result.judged() == {("first", "one", 1), ("second", "two", 1)}
     assert "judgment of an unknown query or document" not in result.statistics["dropped"]
+
+
+EMPTY = ["", " ", "\u3000\n", None]
+"""Texts of which a document has none."""
+RAG = {"queries": {"q1": "first"}, "corpus": {"d1": "one", "d2": "two"}, "relevant_docs": {"q1": ["d1"]}}
+SQUAD_QUESTION = {"id": "q1", "question": "first", "answers": []}
+
+
+def dumped(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+def squad(text: object) -> bytes:
+    paragraphs = [{"context": "one", "qas": [SQUAD_QUESTION]}, {"context": text, "qas": []}]
+    return dumped({"data": [{"title": "t", "paragraphs": paragraphs}]})
+
+
+def flag(text: object) -> bytes:
+    return lines({"query": "first", "pos": ["one"], "neg": [text]}, {"query": "first", "pos": ["one"]})
+
+
+WITHOUT_TEXT: dict[str, tuple[str, Callable[[object], dict[str, bytes]], dict[str, Any]]] = {
+    "air_bench": ("air_bench", lambda text: {"corpus.jsonl": lines({"id": "d1", "text": "one"}, {"id": "x", "text": text}), "dev_queries.jsonl": lines({"id": "q1", "text": "first"}), "dev_qrels.jsonl": lines({"qid": "q1", "docid": "d1", "relevance": 1})}, {"use": "evaluation_only", "assign_all_to": "dev", "dev": "given"}),
+    "beir": ("beir", lambda text: beir("corpus.jsonl", BEIR["corpus.jsonl"] + lines({"_id": "x", "title": "", "text": text})), {}),
+    "beir without a title's letters": ("beir", lambda text: beir("corpus.jsonl", BEIR["corpus.jsonl"] + lines({"_id": "x", "title": " ", "text": text})), {}),
+    "documents": ("documents", lambda text: {"a.jsonl": lines({"id": "d1", "text": "one"}, {"id": "x", "text": text})}, {"chunk_words": 9, "overlap_words": 0, "min_words": 1}),
+    "flagembedding": ("flagembedding", lambda text: {"a.jsonl": flag(text)}, {}),
+    "flagembedding's corpus": ("flagembedding", lambda text: {"a.jsonl": lines({"query": "first", "pos": ["one"]}), "corpus.jsonl": lines({"id": "x", "text": text})}, {}),
+    "flagembedding's evaluation": ("flagembedding", lambda text: {"corpus.jsonl": lines({"id": "d1", "text": "one"}, {"id": "x", "text": text}), "train_queries.jsonl": lines({"id": "q1", "text": "first"}), "train_qrels.jsonl": lines({"qid": "q1", "docid": "d1", "relevance": 1})}, {}),
+    "infgrad": ("infgrad", lambda text: {"a.jsonl": lines({"Query": "first", "Positive Document": "one", "Hard Negative Document": text})}, {}),
+    "intel": ("intel", lambda text: {"candidate_context.jsonl": lines({"context": ["one"]}, {"context": [text]}), "e.jsonl": lines({"query": "first", "pos": ["one"]})}, {"file": "e.jsonl"}),
+    "llama_index": ("llama_index", lambda text: {"a.json": dumped(RAG | {"corpus": {"d1": "one", "x": text}})}, {}),
+    "mldr": ("mldr", lambda text: {"corpus.jsonl": lines({"docid": "x", "text": text}), "train.jsonl": MLDR_QUERY.replace(b'"x"', b'"one"')}, {"negatives": True}),
+    "mteb": ("mteb", lambda text: {"corpus.jsonl": BEIR["corpus.jsonl"] + lines({"_id": "x", "text": text}), "queries.jsonl": BEIR["queries.jsonl"], "qrels/train.jsonl": lines({"query-id": "q1", "corpus-id": "d1", "score": 1})}, {"nano_beir": False}),
+    "nemotron": ("nemotron", lambda text: {"train.jsonl": lines({"question": "first", "pos_doc": ["one"], "neg_doc": [{"text": text}]})}, {"file": "train.jsonl"}),
+    "nemotron's corpus": ("nemotron", lambda text: {"train.json": dumped({"corpus": "./c", "data": [{"question_id": "q1", "question": "first", "corpus_id": "c", "pos_doc": ["d1"], "neg_doc": []}]}), "c/t.jsonl": lines({"id": "d1", "text": "one"}, {"id": "x", "text": text}), "c/merlin_metadata.json": b'{"corpus_id": "c"}'}, {"file": "train.json"}),
+    "open_retrievals": ("open_retrievals", lambda text: {"a.jsonl": lines({"query": "first", "positive": ["one"], "negative": [{"title": "", "text": text}]})}, {"query_key": "query", "positive_key": "positive", "negative_key": "negative"}),
+    "rag_json": ("rag_json", lambda text: {"a.json": dumped(RAG | {"corpus": {"d1": "one", "x": text}})}, {"val_is_test": True}),
+    "sentence_transformers": ("sentence_transformers", lambda text: {"a.jsonl": lines({"anchor": "first", "positive": "one"}, {"anchor": "second", "positive": text})}, {}),
+    "squad": ("squad", lambda text: {"a.json": squad(text)}, {}),
+    "t2_ranking": ("t2_ranking", lambda text: {"collection.tsv": b"pid\tpassage\nd1\tone\nx\t" + str(text or "").replace("\n", "").encode() + b"\n", "queries.train.tsv": b"qid\tquery\n1\tfirst\n", "qrels.retrieval.train.tsv": b"qid\tpid\n1\td1\n"}, {"graded": False}),
+    "t2_reranking": ("t2_reranking", lambda text: {"a.jsonl": lines({"query": "first", "positive": ["one"], "negative": [text]})}, {"dev": "given"}),
+    "table": ("table", lambda text: {"a.jsonl": lines({"q": "first", "p": "one"}, {"q": "second", "p": [text]})}, TABLE),
+    "trec": ("trec", lambda text: {"c.jsonl": lines({"id": "d1", "text": "one"}, {"id": "x", "text": text}), "q.jsonl": lines({"id": "q1", "text": "first"}), "r.txt": b"q1 d1\n"}, TREC_FILES),
+    "trec in TSV": ("trec", lambda text: {"c.tsv": b"d1\tone\nx\t" + str(text or "").replace("\n", "").encode() + b"\n", "q.jsonl": lines({"id": "q1", "text": "first"}), "r.txt": b"q1 d1\n"}, TREC_FILES | {"documents": ["c.tsv"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EMPTY, ids=["empty", "space", "ideographic space", "null"])
+@pytest.mark.parametrize("case", WITHOUT_TEXT)
+def test_document_without_text_is_left_out_and_counted_in_every_format(case: str, text: object, tmp_path: Path) -> None:
+    format_name, files, values = WITHOUT_TEXT[case]
+    raw = write(tmp_path / "raw", files(text))
+    result = convert_raw(raw, tmp_path / "out", format_name, **{"max_unusable": 0.5} | values)
+    assert result.statistics["dropped"]["document without text"] == 1
+    assert "one" in result.corpus["text"].tolist()
+    assert all(found.strip() and found != "None" for found in result.corpus["text"])
+    with pytest.raises(InputError, match="1 of . documents have no text, and max_unusable allows 1.00%"):
+        convert_raw(raw, tmp_path / "strict", format_name, **values | {"max_unusable": 0.01})
+
+
+TITLED: dict[str, tuple[str, Callable[[object], dict[str, bytes]], dict[str, Any]]] = {
+    name: (format_name, lambda text, files=files: {key: content.replace(b'"text": ', b'"title": "T", "text": ') for key, content in files(text).items()}, values)
+    for name, (format_name, files, values) in WITHOUT_TEXT.items()
+    if name in ("air_bench", "documents", "flagembedding's corpus", "flagembedding's evaluation", "mldr", "mteb", "nemotron's corpus", "trec")
+} | {
+    "beir": ("beir", lambda text: beir("corpus.jsonl", BEIR["corpus.jsonl"] + lines({"_id": "x", "title": "T", "text": text})), {}),
+    "open_retrievals": ("open_retrievals", lambda text: {"a.jsonl": lines({"query": "first", "positive": ["one"], "negative": [{"title": "T", "text": text}]})}, WITHOUT_TEXT["open_retrievals"][2]),
+    "trec in TSV": ("trec", lambda text: {"c.tsv": b"d1\t\tone\nx\tT\t" + str(text or "").replace("\n", "").encode() + b"\n", "q.jsonl": lines({"id": "q1", "text": "first"}), "r.txt": b"q1 d1\n"}, TREC_FILES | {"documents": ["c.tsv"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EMPTY, ids=["empty", "space", "ideographic space", "null"])
+@pytest.mark.parametrize("case", TITLED)
+def test_title_is_the_text_of_a_document_without_one_in_every_format(case: str, text: object, tmp_path: Path) -> None:
+    format_name, files, values = TITLED[case]
+    raw = write(tmp_path / "raw", files(text))
+    result = convert_raw(raw, tmp_path / "out", format_name, **values | {"max_unusable": 0.0})
+    assert "T" in result.corpus["text"].tolist()
+    assert result.corpus["title"][result.corpus["text"] == "T"].isna().all()
+    assert "document without text" not in result.statistics["dropped"]

@@ -48,8 +48,16 @@ def test_title_is_the_text_of_a_document_without_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("corpus.jsonl", '{"_id":"1","text":"x"}\n{"_id":2}\n', r"corpus.jsonl:2: doc_id: expected text, got 2"),
-        ("queries.jsonl", '{"_id":7,"text":"x"}\n', r"queries.jsonl:1: _id: expected non-empty text, got 7"),
+        (
+            "corpus.jsonl",
+            '{"_id":"1","text":"x"}\n{"_id":2.5}\n',
+            r"corpus.jsonl:2: doc_id: expected text or a whole number, got 2.5",
+        ),
+        (
+            "queries.jsonl",
+            '{"_id":true,"text":"x"}\n',
+            r"queries.jsonl:1: _id: expected an id as text or a whole number, got True",
+        ),
         ("qrels/train.tsv", "a\t1\t1\t1\t1\n", r"train.tsv:1: expected 2, 3 or 4 fields, got 5"),
         ("qrels/train.tsv", "a\t1\t1\na\t2\thigh\n", r"train.tsv:2: expected a whole number as relevance, got 'high'"),
     ],

@@ -186,8 +186,12 @@ def test_corpus_has_no_queries(tmp_path: Path) -> None:
             {"chunk_words": 5, "overlap_words": 5},
             "overlap_words: expected less than chunk_words .5., got 5",
         ),
-        ({"a_jsonl": '{"body": "x"}\n'}, {}, r"a.jsonl:1: text: expected non-empty text, got None"),
-        ({"a_jsonl": '{"id": 7, "text": "x"}\n'}, {}, r"a.jsonl:1: id: expected non-empty text, got 7"),
+        ({"a_jsonl": '{"body": "x"}\n'}, {}, r"a.jsonl:1: expected text, got the columns body"),
+        (
+            {"a_jsonl": '{"id": false, "text": "x"}\n'},
+            {},
+            r"a.jsonl:1: id: expected an id as text or a whole number, got False",
+        ),
         (
             {"a_jsonl": '{"id": "x", "text": "y"}\n', "b_jsonl": '{"id": "x", "text": "yes"}\n'},
             {},

@@ -125,9 +125,12 @@ def test_custom_evaluation_of_another_split_is_refused(tmp_path: Path) -> None:
         (ROW | {"pos_relevance": [2]}, r"pos_relevance: expected a relevance for each of 2 texts, got \[2\]"),
         (ROW | {"pos_ids": ["x"]}, r"rows.jsonl:1: pos: expected an id .* for each of 2 texts, got 1 ids"),
         (ROW | {"pos": {"a": "b"}}, r"rows.jsonl:1: pos: expected a text or a list of texts, got \{"),
-        (ROW | {"neg": [""], "neg_scores": None}, r"rows.jsonl:1: neg: text: expected non-empty text, got ''"),
+        (
+            ROW | {"pos": ["", " "], "neg": [None], "pos_scores": None, "neg_scores": None},
+            r"rows.jsonl:1: pos: text: expected non-empty text, got ''",
+        ),
         ({"query": "a", "answers": ["b"]}, r"rows.jsonl:1: expected pos, got the columns query, answers"),
-        (ROW | {"query_id": 7}, r"rows.jsonl:1: query_id: expected text, got 7"),
+        (ROW | {"query_id": 7.0}, r"rows.jsonl:1: query_id: expected text or a whole number, got 7.0"),
     ],
 )
 def test_wrong_row_is_refused(row: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_encrypted_archive_is_refused(tmp_path: Path) -> None:
         (lines(ROWS) + "{", "data.zip:4: expected JSON, got Expecting"),
         ('[{},\n"x" 1]', "data.zip:2: expected JSON, got Expecting"),
         ("[1]", "data.zip: 0: expected a JSON object, got int"),
-        (lines([row("a", "", "b")]), "data.zip:1: text: expected non-empty text, got ''"),
+        (lines([row("a", "", " ")]), "data.zip:1: text: expected non-empty text, got ''"),
     ],
 )
 def test_wrong_content_is_named_by_line(content: str, message: str, tmp_path: Path) -> None:

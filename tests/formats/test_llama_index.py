@@ -51,7 +51,10 @@ def test_corpora_of_a_folder_unite_and_val_is_dev(tmp_path: Path) -> None:
     [
         ({"queries_split": {}}, "expected only queries, corpus, relevant_docs, mode, got 'queries_split'"),
         ({"corpus": ["one"]}, "qa.json: corpus: expected an object, got list"),
-        ({"relevant_docs": {"8f-1": "node-1"}}, "relevant_docs.8f-1: expected a list of ids as strings, got 'node-1'"),
+        (
+            {"relevant_docs": {"8f-1": "node-1"}},
+            "relevant_docs.8f-1: expected a list of ids as texts or whole numbers, got 'node-1'",
+        ),
         ({"queries": {"8f-1": 3}}, "queries.8f-1: text: expected text, got 3"),
     ],
 )

@@ -163,10 +163,13 @@ def test_nano_beir_has_one_grade_and_its_train_split_is_test(tmp_path: Path) -> 
     ("changes", "message"),
     [
         (
-            {"data/test-00000-of-00001.parquet": [{"query-id": 1, "corpus-id": 2, "score": 1}]},
-            "query-id: expected .*, got 1",
+            {"data/test-00000-of-00001.parquet": [{"query-id": 1.0, "corpus-id": 2, "score": 1}]},
+            "query-id: expected an id as text or a whole number, got 1.0",
         ),
-        ({"corpus/corpus-00000-of-00001.parquet": [{"_id": 7, "text": "x"}]}, "doc_id: expected text, got 7"),
+        (
+            {"corpus/corpus-00000-of-00001.parquet": [{"_id": 7.5, "text": "x"}]},
+            "doc_id: expected text or a whole number, got 7.5",
+        ),
         (
             {"data/test-00000-of-00001.parquet": [QRELS[0] | {"score": 0.5}]},
             "relevance: expected a whole number, got 0.5",

@@ -125,7 +125,7 @@ def test_records_with_texts_need_no_corpus(name: str, tmp_path: Path) -> None:
     ("row", "message"),
     [
         (record(0, "x", ["d_1"], [], corpus_id="woods"), "data.0: corpus_id: expected 'metals', got 'woods'"),
-        (record(0, "x", [7], []), "data.0: doc_id: expected text, got 7"),
+        (record(0, "x", [True], []), "data.0: doc_id: expected text or a whole number, got True"),
         ({"question_id": "q0", "question": "x", "corpus_id": "metals", "pos_doc": []}, "data.0: expected neg_doc, got"),
         (7, "data.0: expected a JSON object, got int"),
     ],

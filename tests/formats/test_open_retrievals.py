@@ -95,7 +95,11 @@ def test_parquet_files_of_a_folder_are_splits(tmp_path: Path) -> None:
         ({"query": "a", "positive": [{"title": "T"}]}, PAIR, "positive: expected a text or an object with text, got"),
         ({"query": "a", "positive": 5}, PAIR, "rows.jsonl:1: positive: expected a text or a list of texts, got 5"),
         ({"query": "a", "document": "one", "label": "x"}, SCORED, "rows.jsonl:1: label: expected a number, got 'x'"),
-        ({"query": "", "document": "one", "label": 1}, SCORED, "rows.jsonl:1: query: expected non-empty text, got ''"),
+        (
+            {"query": "", "document": "one", "label": 1},
+            SCORED,
+            "rows.jsonl:1: text: expected non-empty text, got ''; 1 of 1 queries have no text",
+        ),
     ],
 )
 def test_wrong_row_is_refused(row: dict[str, Any], values: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ def test_corpus_without_queries_has_empty_splits(tmp_path: Path) -> None:
     [
         ({"corpus": []}, "rag.json: corpus: expected an object, got list"),
         ({"corpus": {"c-0": ""}}, "rag.json: corpus.c-0: text: expected non-empty text, got ''"),
-        ({"relevant_docs": {"q-0": "c-0"}}, "relevant_docs.q-0: expected a list of ids as strings, got 'c-0'"),
+        (
+            {"relevant_docs": {"q-0": "c-0"}},
+            "relevant_docs.q-0: expected a list of ids as texts or whole numbers, got 'c-0'",
+        ),
         ({"queries_split": {"held_out": []}}, "queries_split: expected train, dev, val, .*, got 'held_out'"),
         ({"relevant_docs": {}}, "query without a relevant document: expected at most 50.00% .* got 2 of 2"),
         ({"corpus": {}, "relevant_docs": {}}, "rag.json: expected documents, got none"),

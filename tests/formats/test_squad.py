@@ -93,8 +93,8 @@ def test_two_versions_of_a_split_are_refused(tmp_path: Path) -> None:
             r"squad.json: data.0.paragraphs.0: expected context, got the columns qas",
         ),
         (
-            {"data": [{"paragraphs": [{"context": "one", "qas": [{"id": 3, "question": "q"}]}]}]},
-            r"squad.json: data.0.paragraphs.0.qas.0: query_id: expected text, got 3",
+            {"data": [{"paragraphs": [{"context": "one", "qas": [{"id": 3.0, "question": "q"}]}]}]},
+            r"squad.json: data.0.paragraphs.0.qas.0: query_id: expected text or a whole number, got 3.0",
         ),
     ],
 )

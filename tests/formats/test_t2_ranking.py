@@ -40,7 +40,7 @@ def test_quotes_are_ordinary_and_only_the_first_tab_splits(tmp_path: Path) -> No
 
 def test_passages_without_text_are_counted_and_their_judgments_are_unknown(tmp_path: Path) -> None:
     data = convert_raw(write(tmp_path / "raw"), tmp_path / "out", "t2_ranking", graded=False, dev="given")
-    assert data.statistics["dropped"]["passage without text"] == 2
+    assert data.statistics["dropped"]["document without text"] == 2
     assert data.statistics["dropped"]["judgment of an unknown query or document"] == 1
 
 

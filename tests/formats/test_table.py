@@ -122,7 +122,11 @@ def test_files_of_a_folder_are_splits(tmp_path: Path) -> None:
     [
         ({"q": "a"}, {}, "rows.json: 0: expected p, got the columns q"),
         ({"q": "a", "p": "one"}, {"answer": "x"}, "rows.json: 0: expected x, got the columns q, p"),
-        ({"q": "a", "p": "one", "i": 7}, {"query_id": "i"}, "rows.json: 0: query_id: expected text, got 7"),
+        (
+            {"q": "a", "p": "one", "i": 7.0},
+            {"query_id": "i"},
+            "rows.json: 0: query_id: expected text or a whole number, got 7.0",
+        ),
         (
             {"q": "a", "p": ["x", "y"], "i": "7"},
             {"positive_id": "i"},

@@ -26,7 +26,18 @@ from retune.datasets.leaks import find_leaks
 from retune.datasets.splitting import assign_splits
 from retune.datasets.statistics import describe, lengths
 from retune.params.convert import Convert
-from retune.reading.source_records import Dropped, Judgment, Query, Record, check_record
+from retune.reading.source_records import (
+    Document,
+    Dropped,
+    Judgment,
+    Query,
+    Record,
+    check_record,
+    check_same_query,
+    fault,
+    is_blank,
+    tidied,
+)
 
 QUERIES_ONLY = {"queries"}  # read by `predict` only
 
@@ -111,21 +122,30 @@ def _read(params: Convert, raw: Path, corpus: CorpusWriter) -> QuerySet:
 def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) -> QuerySet:
     """Write each document to the corpus as it is read, and collect queries and judgments."""
     queries = _UniqueQueries(keep_first=params.merge_queries == "keep_first")
+    without_text = {Document: _WithoutText("document", "documents"), Query: _WithoutText("query", "queries")}
     judgments: list[Judgment] = []
     dropped: Counter[str] = Counter()
-    for record in tqdm(records, desc="convert", unit="record", disable=None):
-        if isinstance(record, Dropped):
-            dropped[record.reason] += record.number
+    for raw_record in tqdm(records, desc="convert", unit="record", disable=None):
+        if isinstance(raw_record, Dropped):
+            dropped[raw_record.reason] += raw_record.number
             continue
-        check_record(record)
-        if isinstance(record, Query):
+        record = tidied(raw_record)
+        check_record(record, needs_text=False)
+        if isinstance(record, Judgment):
+            judgments.append(record)
+        elif isinstance(record, Document) and record.query_id in queries.repeated:
+            continue
+        elif without_text[type(record)].includes(record):
+            dropped[f"{without_text[type(record)].kind} without text"] += 1
+        elif isinstance(record, Document):
+            corpus.add(record)
+        else:
             split = params.assign_all_to or record.split
             queries.add(record._replace(split=split, prompt=record.prompt or None, answer=record.answer or None))
-        elif isinstance(record, Judgment):
-            judgments.append(record)
-        elif record.query_id not in queries.repeated:
-            corpus.add(record)
+    for kind in without_text.values():
+        kind.refuse_above(params.max_unusable)
     dropped["query repeated"] += len(queries.repeated)
+    dropped["query given again"] += queries.given_again
     frame = pd.DataFrame(queries.kept.values(), columns=Query._fields)[QUERY_COLUMNS]
     frame["group"] = frame["group"].fillna(frame["query_id"])
     judgments = [judgment for judgment in judgments if judgment.query_id not in queries.repeated]
@@ -133,23 +153,50 @@ def _gather(records: Iterable[Record], corpus: CorpusWriter, params: Convert) ->
     return QuerySet(frame, qrels, dropped)
 
 
+class _WithoutText:
+    """The documents, or the queries, that have no text: their number, and what is wrong with the first of them."""
+
+    def __init__(self, kind: str, kinds: str) -> None:
+        self.kind, self._kinds = kind, kinds
+        self._found = self._total = 0
+        self._first = ""
+
+    def includes(self, record: Document | Query) -> bool:
+        """Return whether a record has no text, and count it."""
+        self._total += 1
+        if not is_blank(record.text):
+            return False
+        self._found += 1
+        self._first = self._first or fault(record)
+        return True
+
+    def refuse_above(self, share: float) -> None:
+        """Raise an InputError if more than a share of the records, or all of them, have no text."""
+        if self._found > share * self._total or 0 < self._found == self._total:
+            raise InputError(
+                f"{self._first}; {self._found} of {self._total} {self._kinds} have no text, and max_unusable allows "
+                f"{share:.2%}: fix the data or raise max_unusable"
+            )
+
+
 class _UniqueQueries:
-    """Queries by id; with `keep_first`, only the first of equal queries, and the ids of the others."""
+    """Queries by id, each once; with `keep_first`, only the first of equal queries, and the ids of the others."""
 
     def __init__(self, *, keep_first: bool) -> None:
         self.kept: dict[str, Query] = {}
-        self.repeated: set[str] = set()
+        self.repeated: dict[str, Query] = {}
+        self.given_again = 0
         self._keep_first = keep_first
         self._seen: set[tuple[str, str | None, str]] = set()
 
     def add(self, query: Query) -> None:
-        if query.query_id in self.kept or query.query_id in self.repeated:
-            known = self.kept.get(query.query_id)
-            place = f", first at {known.where}" if known else ""
-            raise InputError(f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again{place}")
+        if known := self.kept.get(query.query_id) or self.repeated.get(query.query_id):
+            check_same_query(known, query)
+            self.given_again += 1
+            return
         key = (query.split, query.prompt, query.text)
         if self._keep_first and key in self._seen:
-            self.repeated.add(query.query_id)
+            self.repeated[query.query_id] = query
         else:
             self.kept[query.query_id] = query
         self._seen.add(key)

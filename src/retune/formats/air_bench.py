@@ -15,7 +15,7 @@ from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
 from retune.reading.raw_files import split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
-from retune.reading.values import none_if_empty, text_in
+from retune.reading.values import id_in
 
 PUBLISHED = ("dev", "test")
 
@@ -40,11 +40,11 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     if not any(qrels.values()):
         raise InputError(f"{raw}: expected dev_qrels.jsonl, found none; copy it from the qrels repository of the set")
     for where, row in read_json_lines(raw / "corpus.jsonl"):
-        yield Document(row.get("id"), none_if_empty(row.get("title")), row.get("text"), where)
+        yield Document(row.get("id"), row.get("title"), row.get("text"), where)
     for split, path in qrels.items():
         judged: set[str] = set()
         for where, row in read_json_lines(path) if path else ():
-            judged.add(query_id := text_in(row, "qid", where))
+            judged.add(query_id := id_in(row, "qid", where))
             yield Judgment(query_id, row.get("docid"), row.get("relevance"), where)
         if path or (raw / f"{split}_queries.jsonl").exists():
             yield from _queries(raw / f"{split}_queries.jsonl", split, judged)
@@ -53,7 +53,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 def _queries(path: Path, split: str, judged: set[str]) -> Iterator[Record]:
     """Yield the queries that have judgments; those of the test queries are not published."""
     for where, row in read_json_lines(path):
-        if text_in(row, "id", where) in judged:
-            yield Query(row["id"], row.get("text"), where, split)
+        if (query_id := id_in(row, "id", where)) in judged:
+            yield Query(query_id, row.get("text"), where, split)
         else:
             yield Dropped("query without judgments")

@@ -13,9 +13,9 @@ from retune.core.records import SPLITS
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
 from retune.reading.raw_files import split_file
-from retune.reading.source_records import Document, Dropped, Judgment, Query, Record, title_and_text
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels
-from retune.reading.values import object_in, text_in
+from retune.reading.values import id_in, object_in
 
 
 class Params(Convert):
@@ -25,7 +25,7 @@ class Params(Convert):
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the folder `raw`."""
     for where, row in read_json_lines(raw / "corpus.jsonl"):
-        yield Document(row.get("_id"), *title_and_text(row), where)
+        yield Document(row.get("_id"), row.get("title"), row.get("text"), where)
     files = {split: split_file(raw / "qrels", split, "{split}.tsv") for split in SPLITS}
     queries = raw / "queries.jsonl"
     if not any(files.values()):
@@ -38,7 +38,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             yield from _judgments(path, split, splits)
     for where, row in read_json_lines(queries):
         extra = object_in(row, "metadata", where)
-        query_id = text_in(row, "_id", where)
+        query_id = id_in(row, "_id", where)
         if query_id in splits:
             split = splits[query_id]
             yield Query(query_id, row.get("text"), where, split, extra.get("prompt"), extra.get("answer"))

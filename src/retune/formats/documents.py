@@ -18,7 +18,7 @@ from retune.params.convert import Convert
 from retune.reading.headings import TextSection, html_sections, markdown_sections, plain_section
 from retune.reading.lines import errors_by_line, read_json_lines
 from retune.reading.source_records import Document, Dropped, Record
-from retune.reading.values import text_in
+from retune.reading.values import columns_in, id_in, optional_text_in
 
 SUFFIXES = (".txt", ".md", ".html", ".htm", ".jsonl", ".jsonl.gz")
 
@@ -52,6 +52,9 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             for record in _chunks(section, source, where, params):
                 has_words = True
                 yield record
+            if not any(block.text.strip() for block in section.blocks) and _is_json_lines(name):
+                has_words = True
+                yield Document(f"{source}#0-0", None, "", where)  # a record without text is counted as unusable
         if not has_words:
             yield Dropped("file without text")
 
@@ -69,12 +72,16 @@ def _reason_to_leave_out(name: str, path: Path) -> str:
     return "" if name.lower().endswith(SUFFIXES) else "file of another kind"
 
 
+def _is_json_lines(name: str) -> bool:
+    return name.lower().removesuffix(".gz").endswith(".jsonl")
+
+
 def _sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple[TextSection, str, str]]:
     """Yield each section of a file, the beginning of its chunks' ids, and its place for messages."""
-    kind = name.lower().removesuffix(".gz").rpartition(".")[2]
+    kind = name.lower().rpartition(".")[2]
     if not path.stat().st_size:
         return
-    if kind == "jsonl":
+    if _is_json_lines(name):
         yield from _json_lines_sections(path, name, ids)
         return
     with errors_by_line(path, lambda: 1):
@@ -90,11 +97,14 @@ def _json_lines_sections(path: Path, name: str, ids: set[str]) -> Iterator[tuple
     for where, row in read_json_lines(path):
         source = f"{name}:{where.rpartition(':')[2]}"
         if row.get("id") is not None:
-            source = text_in(row, "id", where)
+            source = id_in(row, "id", where)
             if source in ids:
                 raise InputError(f"{where}: id: expected each id once, got {source!r:.80} again")
             ids.add(source)
-        yield plain_section(row.get("title"), text_in(row, "text", where)), source, where
+        columns_in(row, ["text"], where)
+        title, text = optional_text_in(row, "title", where) or "", optional_text_in(row, "text", where) or ""
+        title, text = (title.strip() and title, text) if text.strip() else ("", title)
+        yield plain_section(title or None, text), source, where
 
 
 def _chunks(section: TextSection, source: str, where: str, params: Params) -> Iterator[Record]:

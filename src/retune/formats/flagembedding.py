@@ -22,8 +22,8 @@ from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
 from retune.reading.raw_files import SPLIT_NAMES, files_in, split_named, split_of
-from retune.reading.source_records import Document, Judgment, Query, Record, judge, judge_ids, text_id
-from retune.reading.values import columns_in, none_if_empty, numbers_in, optional_text_in, texts_in
+from retune.reading.source_records import Document, Judgment, Query, Record, is_blank, judge, judge_ids, text_id
+from retune.reading.values import columns_in, numbers_in, optional_text_in, texts_in
 
 QRELS = "_qrels.jsonl"
 
@@ -57,8 +57,8 @@ def _document(row: dict[str, Any], where: str) -> Document:
     key = "content" if "content" in row else "text"
     columns_in(row, [key], where)
     title, text = optional_text_in(row, "title", where), row[key]
-    if title is not None and isinstance(text, str):
-        text = f"{title} {text}"
+    if title is not None and not is_blank(title):
+        text = title if is_blank(text) else f"{title} {text}" if isinstance(text, str) else text
     return Document(row.get("id", text_id(text)), None, text, where)
 
 
@@ -103,7 +103,7 @@ def _evaluation(raw: Path, names: list[str]) -> Iterator[Record]:
         raise InputError(f"{raw}: expected splits named {', '.join(SPLIT_NAMES)}, found {unknown[0]}{QRELS}")
     for where, row in read_json_lines(raw / "corpus.jsonl"):
         columns_in(row, ["id", "text"], where)
-        yield Document(row["id"], none_if_empty(row.get("title")), row["text"], where)
+        yield Document(row["id"], row.get("title"), row["text"], where)
     for name in sorted(names, key=lambda name: list(SPLIT_NAMES).index(name.lower())):
         for where, row in read_json_lines(raw / f"{name}_queries.jsonl"):
             columns_in(row, ["id", "text"], where)

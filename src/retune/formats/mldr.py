@@ -16,7 +16,6 @@ from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
 from retune.reading.raw_files import split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
-from retune.reading.values import none_if_empty
 
 NAMES = ("{split}.jsonl.gz", "{split}.jsonl")
 
@@ -45,7 +44,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 
 
 def _document(row: dict[str, Any], where: str) -> Document:
-    return Document(row.get("docid"), none_if_empty(row.get("title")), row.get("text"), where)
+    return Document(row.get("docid"), row.get("title"), row.get("text"), where)
 
 
 def _passages(row: dict[str, Any], key: str, where: str, *, relevance: int | None) -> Iterator[Record]:

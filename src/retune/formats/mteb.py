@@ -21,9 +21,9 @@ from retune.core.errors import InputError
 from retune.core.records import SPLITS
 from retune.params.convert import Convert
 from retune.reading.raw_files import SPLIT_NAMES, files_in, split_named
-from retune.reading.source_records import Document, Dropped, Judgment, Query, Record, title_and_text
+from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_rows
-from retune.reading.values import columns_in, none_if_empty, optional_text_in, text_in
+from retune.reading.values import columns_in, id_in, none_if_empty, optional_text_in
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
 
@@ -42,7 +42,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         if params.nano_beir and none_if_empty(row.get("text")) is None:
             yield Dropped("empty text")
         else:
-            yield Document(_id(row), *title_and_text(row), where)
+            yield Document(_id(row), row.get("title"), row.get("text"), where)
     names = [f"{prefix}queries"] if prefix else ["queries", "query"]
     if prefix or _qrels_paths(raw, prefix) or any(map(_has_rows, _files(raw, *names))):
         splits: dict[str, str] = {}
@@ -63,7 +63,7 @@ def _queries(
 ) -> Iterator[Record]:
     unused = set(prompts)
     for where, row in rows:
-        query_id = text_in(row, "_id" if "_id" in row else "id", where)
+        query_id = id_in(row, "_id" if "_id" in row else "id", where)
         unused.discard(query_id)
         if nano_beir and none_if_empty(row.get("text")) is None:
             yield Dropped("empty text")
@@ -78,7 +78,7 @@ def _queries(
 def _instructions(path: Path, prompts: dict[str, str | None]) -> Iterator[Record]:
     """Add the prompt of each query to `prompts`; the first one counts."""
     for where, row in read_rows(path):
-        query_id, prompt = text_in(row, "query-id", where), optional_text_in(row, "instruction", where)
+        query_id, prompt = id_in(row, "query-id", where), optional_text_in(row, "instruction", where)
         if query_id in prompts:
             yield Dropped("instruction of a query that has one")
         else:
@@ -89,7 +89,7 @@ def _judgments(path: Path, split: str, splits: dict[str, str], *, nano_beir: boo
     """Yield the judgments of a file, and add the split of each query that has none yet to `splits`."""
     for where, row in read_rows(path):
         columns_in(row, ["query-id", "corpus-id"], where)
-        query_id = text_in(row, "query-id", where)
+        query_id = id_in(row, "query-id", where)
         if splits.setdefault(query_id, split) != split:
             yield Dropped("judgment in a second split")
             continue

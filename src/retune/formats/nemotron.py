@@ -25,7 +25,7 @@ from retune.reading.lines import read_json, read_json_lines, read_object
 from retune.reading.raw_files import files_in
 from retune.reading.source_records import Document, Judgment, Query, Record, judge
 from retune.reading.tables import read_rows
-from retune.reading.values import columns_in, none_if_empty, optional_text_in, text_in
+from retune.reading.values import columns_in, id_in, optional_text_in
 
 METADATA = "merlin_metadata.json"
 
@@ -50,7 +50,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             where = str(folder / METADATA)
             metadata = read_object(folder / METADATA)
             prompt = optional_text_in(metadata, "query_instruction", where)
-            prompts[text_in(metadata, "corpus_id", where)] = prompt
+            prompts[id_in(metadata, "corpus_id", where)] = prompt
             yield from _documents(folder)
         yield from _by_id(_objects(data, path), prompts)
     else:
@@ -78,7 +78,7 @@ def _documents(folder: Path) -> Iterator[Record]:
     for path in files:
         for where, row in read_rows(path):
             columns_in(row, ["id", "text"], where)
-            yield Document(row["id"], none_if_empty(row.get("title")), row["text"], where)
+            yield Document(row["id"], row.get("title"), row["text"], where)
 
 
 def _objects(data: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -93,7 +93,7 @@ def _objects(data: Any, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _by_id(rows: Iterable[tuple[str, dict[str, Any]]], prompts: dict[str, str | None]) -> Iterator[Record]:
     """Yield the records whose documents are given by id."""
     for where, row in rows:
-        corpus_id = text_in(row, "corpus_id", where)
+        corpus_id = id_in(row, "corpus_id", where)
         if corpus_id not in prompts:
             raise InputError(f"{where}: corpus_id: expected {' or '.join(map(repr, prompts))}, got {corpus_id!r}")
         query_id = row.get("question_id")

@@ -15,7 +15,7 @@ from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.source_records import Judgment, Query, Record, titled
 from retune.reading.tables import TableRow, read_split_rows, unread_tables
-from retune.reading.values import columns_in, number_in, text_in, texts_in
+from retune.reading.values import columns_in, number_in, optional_text_in, texts_in
 
 
 class Params(Convert):
@@ -48,7 +48,8 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         if params.positive_key is not None:
             yield from _positives(row, params)
             continue
-        text = text_in(row.values, params.query_key, row.where)
+        columns_in(row.values, [params.query_key], row.where)
+        text = optional_text_in(row.values, params.query_key, row.where) or ""
         query_id = query_ids.setdefault((row.split, text), row.name)  # one row per document
         if query_id == row.name:
             yield Query(query_id, text, row.where, row.split)

@@ -20,7 +20,7 @@ from retune.params.convert import Convert
 from retune.reading.column_names import check_texts_by_position, role_of
 from retune.reading.source_records import Dropped, Query, Record, judge
 from retune.reading.tables import TableRow, read_split_rows, unread_tables
-from retune.reading.values import number_in, numbers_in, shown, text_in
+from retune.reading.values import number_in, numbers_in, optional_text_in, shown
 
 
 class Params(Convert):
@@ -47,7 +47,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             columns_by_split[row.split] = _columns(row)
         columns = columns_by_split[row.split]
         _check_columns(row, columns, params)
-        text = text_in(row.values, columns.query, row.where)
+        text = optional_text_in(row.values, columns.query, row.where) or ""
         # With labels, a query has one row per document; without them, every row is a query.
         query_id = query_ids.setdefault((row.split, text), row.name) if params.relevant_from is not None else row.name
         if query_id == row.name:

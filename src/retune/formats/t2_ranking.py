@@ -33,10 +33,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     for where, (doc_id, passage) in read_tsv(
         raw / "collection.tsv", ["document id", "text"], header="required", tabs_in_last=True
     ):
-        if passage and not passage.isspace():
-            yield Document(doc_id, None, passage, where)
-        else:
-            yield Dropped("passage without text")
+        yield Document(doc_id, None, passage, where)
     for split, path in qrels.items():
         judged: set[str] = set()
         for where, query_id, doc_id, relevance in read_qrels(path) if path else ():

@@ -17,7 +17,7 @@ from retune.params.convert import Convert
 from retune.reading.raw_files import SPLIT_NAMES, split_named
 from retune.reading.source_records import Dropped, Query, Record, judge, judge_ids
 from retune.reading.tables import TableRow, read_split_rows, unread_tables
-from retune.reading.values import columns_in, number_in, texts_in
+from retune.reading.values import as_id, columns_in, number_in, texts_in
 
 
 class Params(Convert):
@@ -73,7 +73,7 @@ def _query(row: TableRow, params: Params) -> Query:
                 f"{row.where}: {params.split}: expected one of {', '.join(SPLIT_NAMES)}, got {value!r:.80}"
             )
         split = named
-    query_id = row.name if params.query_id is None else row.values[params.query_id]
+    query_id = row.name if params.query_id is None else as_id(row.values[params.query_id])
     prompt, answer, group = (_optional(row, name) for name in (params.prompt, params.answer, params.group))
     return Query(
         query_id,

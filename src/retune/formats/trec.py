@@ -20,7 +20,7 @@ from retune.reading.headers import Kind
 from retune.reading.lines import read_json_lines, read_lines
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels, read_tsv
-from retune.reading.values import columns_in, none_if_empty, number_in, text_in
+from retune.reading.values import columns_in, id_in, number_in
 
 RUN_FIELDS = 6
 
@@ -98,13 +98,13 @@ def _texts(path: Path, *, titles: bool) -> Iterator[tuple[str, str, str | None, 
         for where, row in read_json_lines(path):
             text = "contents" if "contents" in row else "text"
             columns_in(row, [text], where)
-            doc_id = text_in(row, "_id" if "_id" in row else "id", where)
-            yield where, doc_id, none_if_empty(row.get("title")), row[text]
+            doc_id = id_in(row, "_id" if "_id" in row else "id", where)
+            yield where, doc_id, row.get("title"), row[text]
         return
     first = next((line for _, line in read_lines(path)), "")
     columns: list[Kind] = ["id", "title", "text"] if titles and first.count("\t") == 2 else ["id", "text"]
     for where, fields in read_tsv(path, columns, header="optional"):
-        yield where, fields[0], (fields[1] or None) if len(fields) == 3 else None, fields[-1]
+        yield where, fields[0], fields[1] if len(fields) == 3 else None, fields[-1]
 
 
 def _unjudged(path: Path, depth: int, splits: dict[str, str], judged: set[tuple[str, str]]) -> Iterator[Record]:

@@ -7,7 +7,7 @@ from typing import Any
 from retune.core.errors import InputError
 from retune.reading.lines import read_object
 from retune.reading.source_records import Document, Judgment, Query, Record
-from retune.reading.values import shown
+from retune.reading.values import as_id, shown
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -54,6 +54,7 @@ def mapping(content: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
 
 def ids_in(value: Any, where: str) -> list[str]:
     """Return the value after checking that it is a list of ids."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InputError(f"{where}: expected a list of ids as strings, got {value!r:.80}")
-    return value
+    ids = [as_id(item) for item in value] if isinstance(value, list) else []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in ids):
+        raise InputError(f"{where}: expected a list of ids as texts or whole numbers, got {value!r:.80}")
+    return ids

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from retune.core.errors import InputError
-from retune.reading.values import none_if_empty
+from retune.reading.values import as_id, none_if_empty
 
 MAX_RELEVANCE = 1000
 
@@ -77,15 +77,43 @@ class Dropped(NamedTuple):
 Record = Document | Query | Judgment | Dropped
 
 
-def title_and_text(row: dict[str, Any]) -> tuple[Raw, Raw]:
-    """Return a row's title and text; if the text is empty, as in some BEIR sets, the title becomes the text."""
-    title, text = none_if_empty(row.get("title")), row.get("text")
-    return (None, title) if text == "" and title else (title, text)
+def is_blank(value: Raw) -> bool:
+    """Return whether a value is null, or text of white space only."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def text_id(text: str) -> str:
+def tidied(record: Document | Query | Judgment) -> Document | Query | Judgment:
+    """Return a record whose ids are text if they are whole numbers, and whose document has no empty title.
+
+    A document with a title and no text gets the title as its text.
+    """
+    match record:
+        case Document():
+            title = None if is_blank(record.title) else record.title
+            title, text = (None, title) if is_blank(record.text) and title else (title, record.text)
+            return record._replace(doc_id=as_id(record.doc_id), title=title, text=text, query_id=as_id(record.query_id))
+        case Query():
+            return record._replace(query_id=as_id(record.query_id))
+        case Judgment():
+            return record._replace(query_id=as_id(record.query_id), doc_id=as_id(record.doc_id))
+
+
+def check_same_query(known: Query, query: Query) -> None:
+    """Check that two queries with one id are the same query.
+
+    Raises:
+        InputError: They differ.
+    """
+    if known._replace(where="") != query._replace(where=""):
+        raise InputError(
+            f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again, first at {known.where}"
+        )
+
+
+def text_id(text: Raw) -> str:
     """Return an id for a document without one: `d_` and 16 hexadecimal digits of the text's SHA-256."""
-    return f"d_{hashlib.sha256(str(text).encode(errors='replace')).hexdigest()[:16]}"
+    content = "" if text is None else str(text)  # the document is left out, and must not have the id of "None"
+    return f"d_{hashlib.sha256(content.encode(errors='replace')).hexdigest()[:16]}"
 
 
 def judge(
@@ -141,12 +169,28 @@ def titled(query_id: str | None, title: Raw, text: Raw, where: str) -> Document:
     return Document(text_id(text if title is None else f"{title}\n{text}"), title, text, where, query_id)
 
 
-def check_record(record: Document | Query | Judgment) -> None:
+def check_record(record: Document | Query | Judgment, *, needs_text: bool = True) -> None:
     """Check a record: texts are not empty and valid in UTF-8, ids have no tabs or line ends, numbers are in range.
+
+    Args:
+        record: The record.
+        needs_text: Whether a document or query without text is invalid.
 
     Raises:
         InputError: A field is invalid; the message names its place, what was expected and the value.
     """
+    if found := fault(record if needs_text or isinstance(record, Judgment) else _filled(record)):
+        raise InputError(found)
+    if isinstance(record, Judgment):
+        _check_numbers(record)
+
+
+def _filled(record: Document | Query) -> Document | Query:
+    return record._replace(text="-") if is_blank(record.text) else record
+
+
+def fault(record: Document | Query | Judgment) -> str:
+    """Return what is wrong with the texts and ids of a record, or an empty string if nothing is."""
     match record:
         case Document():
             fields = [("doc_id", record.doc_id, True), ("text", record.text, True), ("title", record.title, False)]
@@ -156,10 +200,10 @@ def check_record(record: Document | Query | Judgment) -> None:
             fields += [("example", record.example, False)]
         case Judgment():
             fields = [("query_id", record.query_id, True), ("doc_id", record.doc_id, True)]
-            _check_numbers(record)
     for name, value, required in fields:
         if expected := _unmet_expectation(value, required=required, is_id=name.endswith("_id")):
-            raise InputError(f"{record.where}: {name}: expected {expected}, got {value!r:.80}")
+            return f"{record.where}: {name}: expected {expected}, got {value!r:.80}"
+    return ""
 
 
 def _check_numbers(judgment: Judgment) -> None:
@@ -175,7 +219,7 @@ def _unmet_expectation(value: Any, *, required: bool, is_id: bool) -> str:
     if value is None and not required:
         return ""
     if not isinstance(value, str):
-        return "text" if required else "text or null"
+        return "text or a whole number" if is_id else "text" if required else "text or null"
     if required and (not value or value.isspace()):
         return "non-empty text"
     if is_id and any(char in value for char in "\t\n\r"):

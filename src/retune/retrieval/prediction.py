@@ -1,6 +1,7 @@
 """Retrieve documents for queries without judgments; write a run file and, for a competition, its submission."""
 
 import importlib
+import logging
 from pathlib import Path
 from types import ModuleType
 
@@ -11,9 +12,12 @@ from retune.core.files import atomic_directory, write_text
 from retune.encoding.compute import Compute
 from retune.params.predict import Predict
 from retune.params.search import Torch
-from retune.reading.source_records import Query, check_record
+from retune.reading.source_records import Query, check_record, check_same_query
+from retune.reading.values import as_id
 from retune.retrieval.retriever import load_retriever
 from retune.retrieval.trec_runs import run_table, write_run
+
+LOG = logging.getLogger(__name__)
 
 COLUMNS = ["query_id", "text", "prompt"]
 
@@ -29,20 +33,19 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
         `query_id`, `text`, `prompt`.
 
     Raises:
-        InputError: A line is invalid, an id is repeated, or there are no queries.
+        InputError: A line is invalid, an id has two texts, or there are no queries.
     """
     queries: dict[str, Query] = {}
+    given_again = 0
     for query in _layout(params).read_queries(path):
-        query = query._replace(prompt=params.prompt or None)
+        query = query._replace(query_id=as_id(query.query_id), prompt=params.prompt or None)
         check_record(query)
-        if query.query_id in queries:
-            place = queries[query.query_id].where
-            raise InputError(
-                f"{query.where}: query_id: expected each id once, got {query.query_id!r:.80} again, first at {place}"
-            )
-        queries[query.query_id] = query
+        given_again += query.query_id in queries
+        check_same_query(queries.setdefault(query.query_id, query), query)
     if not queries:
         raise InputError(f"{path}: expected queries, got none")
+    if given_again:
+        LOG.warning("%s: %d queries are given again with the same id and text, and searched once", path, given_again)
     return pd.DataFrame(queries.values(), columns=Query._fields)[COLUMNS]
 
 
