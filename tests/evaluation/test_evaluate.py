@@ -1,6 +1,7 @@
 """Evaluation of one model on one data set: what is ranked, what is counted, and what a user can choose."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from retune.core.errors import InputError
 from retune.core.records import Dataset, Split, empty_split, write_dataset
@@ -20,6 +22,7 @@ from retune.mining.inputs import load_models
 from retune.models.directory import LEXICAL
 from retune.params.eval import Measuring
 from retune.params.fetch import Lexical
+from retune.params.search import Torch
 from retune.retrieval import retriever
 from retune.training.dev_scoring import evaluate
 from tests.support.keyword_encoder import KeywordEncoder
@@ -43,7 +46,7 @@ RED = asked({"q": "red"}, {"q": {"d1": 1}})
 @pytest.fixture
 def evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Measure an encoder of the axes red, green and blue on six documents."""
-    monkeypatch.setattr(retriever.Encoder, "load", lambda *_: KeywordEncoder("red", "green", "blue"))
+    monkeypatch.setattr(retriever.Encoder, "load", lambda *_, **__: KeywordEncoder("red", "green", "blue"))
 
     def call(test: Split, *, documents: pd.DataFrame = CORPUS, model: str = "model", **changed: Any) -> Evaluation:
         (tmp_path / "model").mkdir(exist_ok=True)
@@ -76,6 +79,27 @@ def test_cell_is_what_the_dev_score_of_training_would_be(tiny_model: Path, tmp_p
     expected = evaluate(Encoder.load(tiny_model, COMPUTE), corpus(), split(), [1, 3])
     pd.testing.assert_frame_equal(measured.per_query, expected, check_dtype=False)
     assert measured.means == mean_scores(expected)
+
+
+@pytest.mark.parametrize(
+    ("of_model", "of_eval", "expected"),
+    [("auto", "float32", "float32"), ("auto", "bfloat16", "bfloat16"), ("bfloat16", "float32", "bfloat16")],
+)
+def test_number_format_is_that_of_eval_unless_the_model_names_one(
+    of_model: str, of_eval: str, expected: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    settings = json.loads((model / "retune.json").read_text())
+    (model / "retune.json").write_text(json.dumps(settings | {"dtype": of_model}))
+    write_dataset(tmp_path, Dataset(corpus(), {"train": empty_split(), "dev": empty_split(), "test": split()}))
+    params = Measuring.parse("eval", MEASURING | {"dtype": of_eval})
+    measured = measure(model, tmp_path, params, COMPUTE, excluded=tmp_path / "absent", seed=13)
+    encoder = Encoder.load(model, COMPUTE, dtype=expected)
+    assert encoder.dtype == getattr(torch, expected)
+    vectors = retriever.VectorRetriever(encoder, corpus(), split().queries, dims=None)
+    expected_scores = vectors.top_k(3, Torch(backend="torch"), seed=13).scores
+    np.testing.assert_array_equal(measured.run["score"].to_numpy().reshape(expected_scores.shape), expected_scores)
 
 
 def test_vectors_are_cut_and_scaled_again(evaluation: Measure) -> None:

@@ -79,7 +79,7 @@ def test_wrong_queries_are_refused(layout: str, name: str, text: str, message: s
 
 
 def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retriever.Encoder, "load", lambda *_: KeywordEncoder("red", "green"))
+    monkeypatch.setattr(retriever.Encoder, "load", lambda *_, **__: KeywordEncoder("red", "green"))
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["red", "green"], "prompt": None})
     found = predict(tmp_path, CORPUS, queries, params("eedi"), COMPUTE)
     write(tmp_path / "out", found, queries, params("eedi"))
