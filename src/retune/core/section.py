@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,6 +33,9 @@ RawPath = Annotated[str, AfterValidator(_is_plain_path)]
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A fraction of at least 0 and below 1."""
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
 
 DEFAULTS = "defaults"
 
