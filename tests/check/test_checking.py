@@ -73,9 +73,9 @@ WRONG = [
         put("finetune.minilm_science.temperature", float("inf")),
         "finetune.minilm_science.temperature: expected a finite number",
     ),
-    (put("convert.science.raw", "a; touch b"), "convert.science.raw: expected string to match pattern"),
-    (put("convert.science.raw", ""), "convert.science.raw: expected string to match pattern"),
-    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.04"),
+    (put("convert.science.raw", "a; touch b"), "convert.science.raw: expected a path of letters, digits"),
+    (put("convert.science.raw", ""), "convert.science.raw: expected a path of letters, digits"),
+    (put("convert.science.dev", 0.7), "expected shares that add up to less than 1, got 1.32"),
     (
         put("fetch.minilm.sha256", None),
         "sha256: expected the hash of model.safetensors, as source 'package' pins no version",
@@ -299,7 +299,7 @@ WRONG = [
         "predict.x.layout: expected 'eedi' or 'queries', got 'kaggle'",
     ),
     (put("predict", {"x": PREDICT | {"k": 0}}), "predict.x.k: expected greater than 0, got 0"),
-    (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected string to match pattern"),
+    (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected a path of letters, digits"),
     (put("predict", {"x-y": PREDICT}), "predict.x-y: expected a name of a-z, 0-9 and _, got 'x-y'"),
     (
         put("compare.metric", "ndcg_at_7"),

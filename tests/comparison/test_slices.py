@@ -94,11 +94,16 @@ def test_users_classes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "expected comma-separated values in UTF-8, got: No columns to parse"),
+        ("", "expected data, got an empty file"),
         (
             "query_id,topic\nq0,a\nq1,b,c\n",
-            "expected comma-separated values in UTF-8, got: .* Expected 2 fields in line 3",
+            "expected 2 fields, got 3; quote values that contain commas",
         ),
+        ("query_id,topic\nq0,a,\nq1,b,\n", "expected 2 fields, got a comma at the end of the line; remove it"),
+        ("query_id,topic,\nq0,a,\n", "expected a name for each column, got a comma at the end of the header"),
+        (",query_id,topic\n0,q0,a\n", "expected columns with names, got 'one without a name', as pandas writes"),
+        ("index,query_id,topic\n0,q0,a\n", "expected columns with names, got 'index', as pandas writes an index"),
+        ("query_id,topic,topic\nq0,a,b\n", "expected each column once, got query_id, topic, topic"),
         ("query,topic\nq0,a\n", "expected columns query_id and one or more others, got query, topic"),
         ("query_id\nq0\n", "expected columns query_id and one or more others, got query_id"),
         (
@@ -117,7 +122,7 @@ def test_wrong_classes_are_refused(text: str, line: str, tmp_path: Path) -> None
     inputs = write_project(tmp_path, SCORES)
     inputs.slices.mkdir()
     (inputs.slices / "home.csv").write_text(text)
-    with pytest.raises(InputError, match=f"slices/home.csv: {line}"):
+    with pytest.raises(InputError, match=rf"slices/home.csv(:\d)?: {line}"):
         concluded(inputs)
 
 

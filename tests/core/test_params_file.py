@@ -76,8 +76,8 @@ def test_stage_sees_no_parameter_that_it_does_not_declare(project: Path, monkeyp
     [
         (b"a: [1\n", "expected YAML that DVC can read, got: "),
         (b"a: \xff\n", "expected YAML that DVC can read, got: 'utf-8' codec"),
-        (b"- 1\n", r"expected a mapping, got '\[1\]'"),
-        (b"3\n", "expected a mapping, got '3'"),
+        (b"- 1\n", "expected a mapping of sections, got a list or text"),
+        (b"3\n", "expected a mapping of sections, got a list or text"),
     ],
 )
 @pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml"])

@@ -168,6 +168,11 @@ def test_raw_that_is_not_there_is_named(tmp_path: Path) -> None:
 READ = [
     ("byte order mark", beir("corpus.jsonl", b"\xef\xbb\xbf" + BEIR["corpus.jsonl"])),
     ("carriage returns", {name: content.replace(b"\n", b"\r\n") for name, content in BEIR.items()}),
+    ("carriage returns alone", {name: content.replace(b"\n", b"\r") for name, content in BEIR.items()}),
+    ("everything compressed", {f"{name}.gz": gzip.compress(content) for name, content in BEIR.items()}),
+    ("compressed, with carriage returns alone", {f"{name}.gz": gzip.compress(content.replace(b"\n", b"\r")) for name, content in BEIR.items()}),
+    ("query given twice alike", beir("queries.jsonl", BEIR["queries.jsonl"] * 2)),
+    ("whole numbers as ids", {"corpus.jsonl": b'{"_id":1,"text":"one"}\n{"_id":2,"text":"two"}\n', "queries.jsonl": b'{"_id":7,"text":"first"}\n{"_id":8,"text":"second"}\n', "qrels/train.tsv": b"7\t1\t1\n8\t2\t1\n"}),
     ("no final newline", {name: content.rstrip(b"\n") for name, content in BEIR.items()}),
     ("blank lines", {name: content.replace(b"\n", b"\n\n") for name, content in BEIR.items()}),
     ("lines of white space", {name: content.replace(b"\n", b"\n \n") for name, content in BEIR.items()}),
@@ -268,3 +273,22 @@ def test_title_is_the_text_of_a_document_without_one_in_every_format(case: str, 
     assert "T" in result.corpus["text"].tolist()
     assert result.corpus["title"][result.corpus["text"] == "T"].isna().all()
     assert "document without text" not in result.statistics["dropped"]
+
+
+PACKED = (".jsonl", ".tsv", ".txt")
+
+
+@pytest.mark.parametrize("change", ["gz", "carriage returns alone"])
+@pytest.mark.parametrize("case", WITHOUT_TEXT)
+def test_files_may_be_compressed_and_end_lines_with_carriage_returns(case: str, change: str, tmp_path: Path) -> None:
+    format_name, make, values = WITHOUT_TEXT[case]
+    files = make("three")
+    expected = convert_raw(write(tmp_path / "raw", files), tmp_path / "out", format_name, **values)
+    if change == "gz":
+        changed = {f"{name}.gz": gzip.compress(content) for name, content in files.items() if name.endswith(PACKED)}
+        changed |= {name: content for name, content in files.items() if not name.endswith(PACKED)}
+    else:
+        changed = {name: content.replace(b"\n", b"\r") for name, content in files.items()}
+    result = convert_raw(write(tmp_path / "changed", changed), tmp_path / "again", format_name, **values)
+    assert sorted(result.corpus["text"]) == sorted(expected.corpus["text"])
+    assert all(result.judged(split) == expected.judged(split) for split in ("train", "dev", "test"))

@@ -186,7 +186,7 @@ def test_candidates_on_a_query_s_list_are_not_ranked(evaluation: Measure, tmp_pa
         ("query_id,doc_id\nq,d9\nq,d8\n", "doc_id: expected documents of colours, got 'd9' and 1 more; remove them"),
         ("query_id,doc_id\nz,d1\n", "query_id: expected test queries of colours, got 'z' and 0 more; remove them"),
         ("query_id,document\nq,d1\n", "expected the columns query_id and doc_id, got query_id, document"),
-        ("", "expected comma-separated values in UTF-8, got: No columns to parse from file; fix the file"),
+        ("", "expected data, got an empty file"),
     ],
 )
 def test_wrong_list_is_refused(evaluation: Measure, tmp_path: Path, text: str, line: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
 from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
 
 from retune.core.errors import InputError
@@ -202,10 +202,30 @@ def first_module_of_kind(kind: str) -> Change:
     return change
 
 
+def later_module_of_kind(kind: str) -> Change:
+    def change(folder: Path) -> None:
+        modules = json.loads((folder / "modules.json").read_text())
+        modules[2]["type"] = f"sentence_transformers.models.{kind}"
+        (folder / "modules.json").write_text(json.dumps(modules))
+
+    return change
+
+
 def unknown_module(folder: Path) -> None:
     modules = json.loads((folder / "modules.json").read_text())
     modules[2]["type"] = "their_code.Head"
     (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def cut_pooling(folder: Path) -> None:
+    """Leave out the linear layer, and give the pooling the wrong dimensions."""
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps(modules[:2]))
+    edit(folder / "1_Pooling/config.json", embedding_dimension=16)
+
+
+def card(folder: Path, licence: str) -> None:
+    (folder / "README.md").write_text(f"---\nlicense: {licence}\n---\n")
 
 
 def lower_case(folder: Path) -> None:
@@ -238,7 +258,8 @@ REFUSED: list[tuple[str, Change, str]] = [
     ),
     ("words", first_module_of_kind("BoW"), "expected a first module Transformer or StaticEmbedding in .*, got BoW"),
     ("router", first_module_of_kind("Router"), "expected a first module Transformer or .*, got Router"),
-    ("foreign code", unknown_module, "cannot be loaded as a model: "),
+    ("foreign code", unknown_module, "expected modules of Pooling, Dense, .* in .*, got Head"),
+    ("CNN", later_module_of_kind("CNN"), "expected modules of Pooling, Dense, .* in .*, got CNN"),
     (
         "sparse",
         lambda folder: edit(folder / "config_sentence_transformers.json", model_type="SparseEncoder"),
@@ -249,6 +270,12 @@ REFUSED: list[tuple[str, Change, str]] = [
         lambda folder: edit(folder / "2_Dense/config.json", out_features=8),
         "cannot be loaded as a model: Error.* in loading state_dict for Dense",
     ),
+    (
+        "other dimensions",
+        cut_pooling,
+        "expected vectors of 16 dimensions, as the configuration of the model says, got 32",
+    ),
+    ("card", lambda folder: card(folder, "{{x"), "README.md: expected YAML between the lines ---, got: while parsing"),
     (
         "no list of modules",
         lambda folder: (folder / "modules.json").write_text("{}"),
@@ -272,6 +299,31 @@ def test_model_that_cannot_be_used_is_refused_in_one_line(
         fetch(entry, tmp_path / "out/model")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_lower_case_of_the_first_module_is_kept(
+    source: Path, fetch_values: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lower_case(source)
+    edit(source / "sentence_bert_config.json", do_lower_case=True)
+    fetch(values(fetch_values, source), tmp_path / "model")
+    fetch(values(fetch_values, tmp_path / "model"), tmp_path / "again")
+    monkeypatch.setitem(globals(), "TEXTS", ["SUM of the Array", "read A File", "prime"])
+    for name in ("model", "again"):
+        np.testing.assert_allclose(ours(tmp_path / name), plain(source), atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [LayerNorm(32), Dropout(0.5)], ids=repr)
+def test_other_modules_are_kept(
+    module: torch.nn.Module, tiny_transformer: Path, fetch_values: dict, tmp_path: Path
+) -> None:
+    modules = [Transformer(str(tiny_transformer)), Pooling(32), module]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(
+        str(tmp_path / "source"), create_model_card=False
+    )
+    weights = sha256(tmp_path / "source/model.safetensors")
+    fetch(values(fetch_values, tmp_path / "source", sha256=weights), tmp_path / "model")
+    np.testing.assert_allclose(ours(tmp_path / "model"), plain(tmp_path / "source"), atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["mean_sqrt_len_tokens", ("mean", "lasttoken")])

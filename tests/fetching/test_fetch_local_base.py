@@ -83,5 +83,5 @@ def test_entry_without_a_path_is_named(default_params: dict, tmp_path: Path) -> 
     assert (
         "'stages.fetch@minilm.deps' in 'dvc.yaml': Could not find 'item.path'" in run("dvc status", repository).stderr
     )
-    line = "params.yaml: fetch.minilm.path: missing; add it, as dvc.yaml reads it in every entry of fetch"
+    line = "params.yaml: fetch.minilm.path: missing; write the model folder, or requirements.txt if source is not path; dvc.yaml reads it in every entry"
     assert line in run("python -m stages.check", repository).stderr

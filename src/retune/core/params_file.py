@@ -43,7 +43,7 @@ def _read_mapping(path: str) -> dict[str, Any]:
     except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: expected YAML that DVC can read, got: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping, got {str(content)!r:.40}")
+        raise InputError(f"{path}: expected a mapping of sections, got a list or text")
     return content
 
 

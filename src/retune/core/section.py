@@ -2,12 +2,13 @@
 
 import copy
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from retune.core.errors import ParameterError
@@ -17,11 +18,24 @@ NAME = r"^[a-z0-9_]+$"
 Name = Annotated[str, Field(pattern=NAME)]
 """The name of an entry, which becomes part of stage names and paths."""
 
-RawPath = Annotated[str, Field(pattern=r"^[\w./][\w./+-]*$")]
+
+def _is_plain_path(value: str) -> str:
+    if re.fullmatch(r"[\w./][\w./+-]*", value) is None:
+        raise ValueError(
+            f"expected a path of letters, digits and . _ / + - (no spaces, because it becomes part of a command), "
+            f"got {value!r}; rename the file or folder"
+        )
+    return value
+
+
+RawPath = Annotated[str, AfterValidator(_is_plain_path)]
 """A file or folder without spaces, quotes or other shell characters."""
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A fraction of at least 0 and below 1."""
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
 
 DEFAULTS = "defaults"
 

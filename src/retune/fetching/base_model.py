@@ -2,9 +2,12 @@
 
 import importlib.util
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import yaml  # type: ignore[import-untyped]
 from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
@@ -27,6 +30,7 @@ from retune.fetching.checks import (
     check_pooling,
     check_prompts,
     check_written,
+    probe,
 )
 from retune.models.directory import (
     first_module,
@@ -77,14 +81,9 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
     _check_weights(folder, params.sha256, where)
     _check_tokenizer(folder, where)
     load = _load_cross_encoder if is_cross_encoder(folder) else _load
-    try:
+    with _errors_in_one_line(folder, where):
         model = load(folder, params, where)
         _check_complete(model, folder, where)
-    except InputError:
-        raise
-    except LOADING_ERRORS as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None
     values = {name: getattr(params, name) for name in Encoding.model_fields}
     mode = _pooling_mode(model)
     encoding = Encoding.model_validate(values | {"pooling": mode if mode in get_args(PoolingMode) else "as_saved"})
@@ -98,11 +97,25 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
         _ensure_padding_token(model, where)
     with atomic_directory(out) as partial:
         if isinstance(model, SentenceTransformer):
+            with _errors_in_one_line(folder, where):
+                expected = probe(model, encoding)
             save_model(model, encoding, partial)
-            check_written(partial, encoding, where)
+            check_written(partial, encoding, expected, where)
         else:
             save_cross_encoder(model, encoding, partial)
         write_origins(partial, _origins(folder, params, out.name, changes))
+
+
+@contextmanager
+def _errors_in_one_line(folder: Path, where: str) -> Iterator[None]:
+    """Turn errors of the libraries that load or use a model, which are of many kinds, into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except LOADING_ERRORS as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{where}: {folder} cannot be loaded as a model: {reason}") from None
 
 
 def _changes(model: SentenceTransformer | CrossEncoder, encoding: Encoding) -> list[str]:
@@ -128,7 +141,11 @@ def _origins(folder: Path, params: Fetch, name: str, changes: list[str]) -> list
     if (folder / FILE).is_file():
         return read_origins(folder)
     card = folder / "README.md"
-    stated = (metadata_load(card) if card.is_file() else None) or {}
+    try:
+        stated = (metadata_load(card) if card.is_file() else None) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{card}: expected YAML between the lines ---, got: {reason}; correct the file") from None
     hub = f"https://huggingface.co/{params.repo} at {params.revision}"
     source = {"package": params.package, "path": params.path, "hub": hub}[params.source]
     return [Origin("model", name, str(stated.get("license", "")), "; ".join([str(source), *changes]), use="")]
@@ -172,7 +189,10 @@ def _check_weights(folder: Path, expected: str | None, where: str) -> None:
         LOG.info("%s: sha256 is null: the weights are not checked", where)
         return
     if len(weights) != 1:
-        raise InputError(f"{where}.sha256: expected one weights file, got {len(weights)}; set sha256: null")
+        raise InputError(
+            f"{where}.sha256: expected one weights file, got {len(weights)} in {weights[0].parent}; "
+            "save the model again with max_shard_size='100GB', or take it from the Hub, where sha256 is not needed"
+        )
     if (actual := sha256(weights[0])) != expected:
         raise InputError(
             f"{where}.sha256: expected {expected}, got {actual} from {weights[0]}; "

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
@@ -23,6 +24,10 @@ ADAPTER = "adapter_config.json"
 UNSUITED_TO_DECODERS = {"mean", "cls", "mean_sqrt_len_tokens"}  # they use tokens that have not seen the whole text
 KINDS = (None, "SentenceTransformer", "CrossEncoder")
 FIRST_MODULES = ("Transformer", "StaticEmbedding")
+LATER_MODULES = (
+    *("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout"),
+    *("WordWeights", "WeightedLayerPooling"),
+)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PROBES = ("What is an Array?", "The sum of a matrix; SORT it.")
 MAX_DIFFERENCE = 1e-3  # of cosines; both vectors come from the same weights in the same number format
@@ -45,6 +50,13 @@ def check_layout(folder: Path, where: str) -> None:
         raise InputError(
             f"{where}: expected a first module {' or '.join(FIRST_MODULES)} in {folder}/modules.json, got {first}"
         )
+    if others := [kind for kind, _ in read_modules(folder)[1:] if kind not in LATER_MODULES]:
+        # of CNN and LSTM, a text's vector depends on the batch
+        raise InputError(f"{where}: expected modules of {', '.join(LATER_MODULES)} in {folder}, got {others[0]}")
+    _check_modules(folder, where)
+
+
+def _check_modules(folder: Path, where: str) -> None:
     for kind, path in read_modules(folder):
         config = read_json(path / "config.json")
         activation = str(config.get("activation_function", "torch."))
@@ -73,29 +85,62 @@ def check_prompts(model: SentenceTransformer | CrossEncoder, encoding: Encoding,
         )
 
 
+def probe(model: SentenceTransformer, encoding: Encoding) -> np.ndarray:
+    """Return the unit vectors that sentence-transformers gives for short texts, before a model is changed."""
+    if not isinstance(model[0], StaticEmbedding):
+        model.max_seq_length = max(encoding.query_max_length, encoding.document_max_length)
+    model.truncate_dim = None
+    texts = [prefix + text for prefix in (encoding.query_prefix, encoding.document_prefix) for text in PROBES]
+    vectors = [model.encode([text], prompt="", normalize_embeddings=True, show_progress_bar=False) for text in texts]
+    return np.concatenate(vectors)
+
+
 @torch.inference_mode()
-def check_written(folder: Path, encoding: Encoding, where: str) -> None:
-    """Refuse a written model that sentence-transformers, by itself, would use otherwise than this project does."""
+def check_written(folder: Path, encoding: Encoding, expected: np.ndarray, where: str) -> None:
+    """Refuse a written model with other vectors than its source, or that is used otherwise here than by itself.
+
+    Args:
+        folder: The written model.
+        encoding: Its encoding settings.
+        expected: The result of `probe` for its source.
+        where: The entry, for messages.
+    """
     model = load_model(folder, "cpu").eval()
     longest = max(encoding.query_max_length, encoding.document_max_length)
     changes = {"query_suffix": "", "query_max_length": longest, "document_max_length": longest}
     tokenizer = Tokenizer(model.tokenizer, encoding.model_copy(update=changes))
+    references = iter(torch.from_numpy(expected).float())
     for role, prefix, encode in (
         ("queries", encoding.query_prefix, model.encode_query),
         ("documents", encoding.document_prefix, model.encode_document),
     ):
         for text in PROBES:
+            before = next(references)
             token_ids, _ = tokenizer.tokenize([prefix + text], cast(Role, role))
             if not token_ids[0]:
                 continue  # a static model that knows none of the words
             features = tokenizer.features(token_ids, len(token_ids[0]), model.device)
             ours = model(features)["sentence_embedding"][0].float()
+            if len(ours) != model.get_embedding_dimension():
+                raise InputError(
+                    f"{where}: expected vectors of {model.get_embedding_dimension()} dimensions, as the configuration "
+                    f"of the model says, got {len(ours)}; correct the configuration of its last module"
+                )
             theirs = torch.as_tensor(encode([text])[0]).float()
-            if not torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 1 - MAX_DIFFERENCE and ours.any():
+            if ours.any() and _differ(before, theirs):
+                raise InputError(
+                    f"{where}: expected a written model that gives the vectors of its source, got other ones for "
+                    f"{role}; use another model"
+                )
+            if ours.any() and _differ(ours, theirs):
                 raise InputError(
                     f"{where}: expected a model that gives the same vectors here and by encode_query and "
                     f"encode_document of sentence-transformers, got different ones for {role}; use another model"
                 )
+
+
+def _differ(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return not torch.nn.functional.cosine_similarity(first, second, dim=0) > 1 - MAX_DIFFERENCE  # also if not finite
 
 
 def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, where: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
-from retune.reading.raw_files import split_file
+from retune.reading.raw_files import plain_or_packed, split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.values import id_in
 
@@ -39,15 +39,16 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     qrels = {split: split_file(raw, split, "{split}_qrels.jsonl") for split in PUBLISHED}
     if not any(qrels.values()):
         raise InputError(f"{raw}: expected dev_qrels.jsonl, found none; copy it from the qrels repository of the set")
-    for where, row in read_json_lines(raw / "corpus.jsonl"):
+    for where, row in read_json_lines(plain_or_packed(raw / "corpus.jsonl")):
         yield Document(row.get("id"), row.get("title"), row.get("text"), where)
     for split, path in qrels.items():
         judged: set[str] = set()
         for where, row in read_json_lines(path) if path else ():
             judged.add(query_id := id_in(row, "qid", where))
             yield Judgment(query_id, row.get("docid"), row.get("relevance"), where)
-        if path or (raw / f"{split}_queries.jsonl").exists():
-            yield from _queries(raw / f"{split}_queries.jsonl", split, judged)
+        queries = plain_or_packed(raw / f"{split}_queries.jsonl")
+        if path or queries.exists():
+            yield from _queries(queries, split, judged)
 
 
 def _queries(path: Path, split: str, judged: set[str]) -> Iterator[Record]:

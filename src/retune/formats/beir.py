@@ -1,4 +1,4 @@
-r"""Format `beir`: a folder with corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv.
+r"""Format `beir`: a folder with corpus.jsonl, queries.jsonl and qrels/{train,dev,test}.tsv, plain or as .gz.
 
 Documents are `{"_id", "title", "text"}`, queries are `{"_id", "text"}`, qrels are `query-id\tcorpus-id\tscore`. A
 query belongs to the first split whose qrels name it. Its `metadata` may contain `prompt` and `answer`. Queries and
@@ -12,7 +12,7 @@ from retune.core.errors import InputError
 from retune.core.records import SPLITS
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
-from retune.reading.raw_files import split_file
+from retune.reading.raw_files import plain_or_packed, split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels
 from retune.reading.values import id_in, object_in
@@ -24,10 +24,10 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the folder `raw`."""
-    for where, row in read_json_lines(raw / "corpus.jsonl"):
+    for where, row in read_json_lines(plain_or_packed(raw / "corpus.jsonl")):
         yield Document(row.get("_id"), row.get("title"), row.get("text"), where)
     files = {split: split_file(raw / "qrels", split, "{split}.tsv") for split in SPLITS}
-    queries = raw / "queries.jsonl"
+    queries = plain_or_packed(raw / "queries.jsonl")
     if not any(files.values()):
         if not queries.exists() or queries.stat().st_size == 0:
             return

@@ -16,6 +16,7 @@ from pydantic import AfterValidator
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
+from retune.reading.raw_files import plain_or_packed
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_csv
 from retune.reading.values import columns_in
@@ -51,7 +52,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
     test.csv is not read. `files` uses a labelled test.csv, if there is one, as the test split.
     """
     names: dict[str, str] = {}
-    for where, row in read_csv(raw / "misconception_mapping.csv"):
+    for where, row in read_csv(plain_or_packed(raw / "misconception_mapping.csv")):
         columns_in(row, ["MisconceptionId", "MisconceptionName"], where)
         doc_id = _whole_number(row["MisconceptionId"], where)
         names[doc_id] = row["MisconceptionName"].strip()
@@ -68,7 +69,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
 def read_questions(path: Path, labels: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the place and the values of each question; besides the texts, it must have the columns `labels`."""
     names: set[str] = set()
-    for where, row in read_csv(path):
+    for where, row in read_csv(plain_or_packed(path)):
         columns_in(row, [*QUESTION, *ANSWERS, *labels], where)
         name = row["QuestionId"]
         if not name.isdecimal() or name in names:

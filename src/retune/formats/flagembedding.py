@@ -21,7 +21,7 @@ from typing import Any
 from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
-from retune.reading.raw_files import SPLIT_NAMES, files_in, split_named, split_of
+from retune.reading.raw_files import SPLIT_NAMES, files_in, plain_or_packed, split_named, split_of
 from retune.reading.source_records import Document, Judgment, Query, Record, is_blank, judge, judge_ids, text_id
 from retune.reading.values import columns_in, numbers_in, optional_text_in, texts_in
 
@@ -34,7 +34,7 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file or folder `raw`."""
-    if raw.is_dir() and (names := sorted(path.name.removesuffix(QRELS) for path in raw.glob(f"*{QRELS}"))):
+    if raw.is_dir() and (names := _split_names(raw)):
         yield from _evaluation(raw, names)
         return
     files = files_in(raw, ".jsonl", ".jsonl.gz")
@@ -51,6 +51,12 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         split = "train" if path == raw else split_of(path) or "train"
         for number, (where, row) in enumerate(read_json_lines(path), start=1):
             yield from _row(row, f"{prefix}q{number}", split, where)
+
+
+def _split_names(raw: Path) -> list[str]:
+    """Return what comes before `_qrels.jsonl` in the names of files."""
+    names = {path.name.removesuffix(".gz") for path in raw.iterdir()}
+    return sorted(name.removesuffix(QRELS) for name in names if name.endswith(QRELS))
 
 
 def _document(row: dict[str, Any], where: str) -> Document:
@@ -101,13 +107,13 @@ def _evaluation(raw: Path, names: list[str]) -> Iterator[Record]:
     """Yield the records of evaluation data."""
     if unknown := [name for name in names if split_named(name) is None]:
         raise InputError(f"{raw}: expected splits named {', '.join(SPLIT_NAMES)}, found {unknown[0]}{QRELS}")
-    for where, row in read_json_lines(raw / "corpus.jsonl"):
+    for where, row in read_json_lines(plain_or_packed(raw / "corpus.jsonl")):
         columns_in(row, ["id", "text"], where)
         yield Document(row["id"], row.get("title"), row["text"], where)
     for name in sorted(names, key=lambda name: list(SPLIT_NAMES).index(name.lower())):
-        for where, row in read_json_lines(raw / f"{name}_queries.jsonl"):
+        for where, row in read_json_lines(plain_or_packed(raw / f"{name}_queries.jsonl")):
             columns_in(row, ["id", "text"], where)
             yield Query(row["id"], row["text"], where, split_named(name) or name)
-        for where, row in read_json_lines(raw / f"{name}{QRELS}"):
+        for where, row in read_json_lines(plain_or_packed(raw / f"{name}{QRELS}")):
             columns_in(row, ["qid", "docid", "relevance"], where)
             yield Judgment(row["qid"], row["docid"], row["relevance"], where)

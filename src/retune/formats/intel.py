@@ -13,6 +13,7 @@ from pydantic import Field
 
 from retune.params.convert import Convert
 from retune.reading.lines import read_json_lines
+from retune.reading.raw_files import plain_or_packed
 from retune.reading.source_records import Document, Query, Record, judge, text_id
 from retune.reading.values import columns_in, texts_in
 
@@ -25,11 +26,11 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the folder `raw`."""
-    for where, row in read_json_lines(raw / "candidate_context.jsonl"):
+    for where, row in read_json_lines(plain_or_packed(raw / "candidate_context.jsonl")):
         columns_in(row, ["context"], where)
         for text in texts_in(row["context"], f"{where}: context"):
             yield Document(text_id(text), None, text, where)
-    for number, (where, row) in enumerate(read_json_lines(raw / params.file), start=1):
+    for number, (where, row) in enumerate(read_json_lines(plain_or_packed(raw / params.file)), start=1):
         columns_in(row, ["query", "pos"], where)
         yield Query(f"q{number}", row["query"], where)
         for key, relevance in (("pos", 1), ("neg", 0)):

@@ -17,7 +17,7 @@ from retune.reading.lines import read_json_lines
 from retune.reading.raw_files import split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 
-NAMES = ("{split}.jsonl.gz", "{split}.jsonl")
+NAMES = ("{split}.jsonl",)
 
 
 class Params(Convert):

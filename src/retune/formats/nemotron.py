@@ -22,7 +22,7 @@ from pydantic import Field
 from retune.core.errors import InputError
 from retune.params.convert import Convert
 from retune.reading.lines import read_json, read_json_lines, read_object
-from retune.reading.raw_files import files_in
+from retune.reading.raw_files import files_in, plain_or_packed
 from retune.reading.source_records import Document, Judgment, Query, Record, judge
 from retune.reading.tables import read_rows
 from retune.reading.values import columns_in, id_in, optional_text_in
@@ -38,8 +38,8 @@ class Params(Convert):
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the file `params.file` in the folder `raw`."""
-    path = raw / params.file
-    if path.suffix == ".jsonl":
+    path = plain_or_packed(raw / params.file)
+    if params.file.endswith(".jsonl"):
         yield from _inline(read_json_lines(path))
         return
     content = read_json(path)

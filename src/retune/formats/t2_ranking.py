@@ -12,7 +12,7 @@ from pathlib import Path
 from retune.core.errors import InputError
 from retune.core.records import SPLITS
 from retune.params.convert import Convert
-from retune.reading.raw_files import split_file
+from retune.reading.raw_files import plain_or_packed, split_file
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels, read_tsv
 
@@ -31,7 +31,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         expected = " or ".join(pattern.format(split=split) for split in ("train", "dev"))
         raise InputError(f"{raw}: expected {expected}, found neither; put it there, or change graded")
     for where, (doc_id, passage) in read_tsv(
-        raw / "collection.tsv", ["document id", "text"], header="required", tabs_in_last=True
+        plain_or_packed(raw / "collection.tsv"), ["document id", "text"], header="required", tabs_in_last=True
     ):
         yield Document(doc_id, None, passage, where)
     for split, path in qrels.items():
@@ -39,7 +39,7 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
         for where, query_id, doc_id, relevance in read_qrels(path) if path else ():
             judged.add(query_id)
             yield Judgment(f"{split}-{query_id}", doc_id, relevance, where)
-        queries = raw / f"queries.{split}.tsv"
+        queries = plain_or_packed(raw / f"queries.{split}.tsv")
         if path or queries.exists():
             yield from _queries(queries, split, judged)
 

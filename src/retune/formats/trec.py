@@ -18,6 +18,7 @@ from retune.core.section import RawPath, Section
 from retune.params.convert import Convert
 from retune.reading.headers import Kind
 from retune.reading.lines import read_json_lines, read_lines
+from retune.reading.raw_files import plain_or_packed
 from retune.reading.source_records import Document, Dropped, Judgment, Query, Record
 from retune.reading.tables import read_qrels, read_tsv
 from retune.reading.values import columns_in, id_in, number_in
@@ -60,7 +61,7 @@ class Params(Convert):
 def read(raw: Path, params: Params) -> Iterator[Record]:
     """Yield the records of the files in `raw`; a query with judgments in several splits belongs to the first."""
     for name in params.documents:
-        for where, doc_id, title, text in _texts(raw / name, titles=True):
+        for where, doc_id, title, text in _texts(plain_or_packed(raw / name), titles=True):
             yield Document(doc_id, title, text, where)
     splits: dict[str, str] = {}
     judged: set[tuple[str, str]] = set()
@@ -69,15 +70,15 @@ def read(raw: Path, params: Params) -> Iterator[Record]:
             judged.add((record.query_id, record.doc_id))
         yield record
     for name in dict.fromkeys(files.queries for files in params.splits.values()):
-        yield from _queries(raw / name, splits)
+        yield from _queries(plain_or_packed(raw / name), splits)
     for name in params.runs:
-        yield from _unjudged(raw / name, params.run_depth or 0, splits, judged)
+        yield from _unjudged(plain_or_packed(raw / name), params.run_depth or 0, splits, judged)
 
 
 def _judgments(raw: Path, params: Params, splits: dict[str, str]) -> Iterator[Record]:
     """Yield the judgments of all qrels files, and add each query's split to `splits`."""
     for split, files in params.splits.items():
-        for where, query_id, doc_id, relevance in read_qrels(raw / files.qrels):
+        for where, query_id, doc_id, relevance in read_qrels(plain_or_packed(raw / files.qrels)):
             if splits.setdefault(query_id, split) == split:
                 yield Judgment(query_id, doc_id, relevance, where)
             else:

@@ -197,6 +197,9 @@ def _save(model: SentenceTransformer | CrossEncoder, encoding: Encoding, folder:
     tokenizer.no_padding()
     model.save_pretrained(str(folder), create_model_card=False)
     _drop_build_names(folder / PIPELINE)
+    if getattr(model[0], "do_lower_case", False):  # the saved tokenizer forgets it when it is loaded again
+        path = folder / str(model[0].config_file_name)
+        write_json(path, read_json(path) | {"do_lower_case": True})
     write_json(folder / SETTINGS, encoding.model_dump())
 
 

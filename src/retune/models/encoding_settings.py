@@ -4,10 +4,8 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from retune.core.section import Section
+from retune.core.section import Dtype, Section
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-"""A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
 Role = Literal["queries", "documents"]
 Pooling = Literal["as_saved", "mean", "cls", "lasttoken"]
 

@@ -52,5 +52,5 @@ class Convert(Section):
     def _something_stays_in_train(self) -> Self:
         cut = sum(share for share in (self.dev, self.test) if isinstance(share, float))
         if cut >= 1.0:
-            raise ValueError(f"dev and test: expected shares that add up to less than 1, got {cut}")
+            raise ValueError(f"dev and test: expected shares that add up to less than 1, got {cut:g}")
         return self

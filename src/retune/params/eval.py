@@ -4,8 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from retune.core.section import Name, Section, read_value
-from retune.models.encoding_settings import Dtype
+from retune.core.section import Dtype, Name, Section, read_value
 from retune.params.search import Graph, Search
 
 

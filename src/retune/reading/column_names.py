@@ -28,6 +28,11 @@ def plain(name: object) -> str:
     return re.sub(r"[\s.-]+", "_", str(name).strip().strip("\"'").removeprefix("#").strip().lower())
 
 
+def is_index(name: object) -> bool:
+    """Return whether a column has no name, or a name that pandas gives to an index."""
+    return re.fullmatch(r"|unnamed:_\d+|index|_*index_level_\d+_*", plain(name)) is not None
+
+
 def role_of(name: object) -> Role | None:
     """Return what the name of a column says about its texts; None if it says nothing."""
     text = plain(name)

@@ -30,20 +30,39 @@ PACKED = (".gz", ".zip")
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     r"""Yield the 1-based number and the text of each line that is not blank.
 
-    Lines end at \n only; a \r before it is removed. A line of tabs is not blank: it has empty fields.
+    Lines end at \n, and a \r before it is removed; if a file has no \n, they end at \r. A line of tabs is not blank: it
+    has empty fields.
 
     Raises:
         InputError: The file is not UTF-8, the archive is damaged, or a line is longer than `MAX_LINE_BYTES`.
     """
     number = 0
     with errors_by_line(path, lambda: number), open_bytes(existing_file(path)) as file:
-        while line := file.readline(MAX_LINE_BYTES + 1):
+        for line in _byte_lines(file):
             number += 1
             if len(line) > MAX_LINE_BYTES:
                 raise InputError(f"{path}:{number}: expected lines of at most {MAX_LINE_BYTES} bytes, got more")
             text = (line.removeprefix(BOM) if number == 1 else line).rstrip(b"\r\n")
             if text.strip(b" \r"):
                 yield number, text.decode()
+
+
+def _byte_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file, of at most `MAX_LINE_BYTES` + 1 bytes: longer ones are cut."""
+    first = file.readline(MAX_LINE_BYTES + 1)
+    if first.endswith(b"\n") or b"\r" not in first:
+        yield first
+        yield from iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+        return
+    rest = first
+    while rest:  # a file whose lines end at \r
+        *lines, rest = rest.split(b"\r")
+        yield from lines
+        more = file.read(MAX_LINE_BYTES) if len(rest) <= MAX_LINE_BYTES else b""
+        if not more:
+            yield rest
+            return
+        rest += more
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

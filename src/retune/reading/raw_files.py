@@ -23,6 +23,18 @@ def existing_file(path: Path) -> Path:
     return path
 
 
+def plain_or_packed(path: Path) -> Path:
+    """Return the path of a file, or with .gz appended if only the compressed file exists.
+
+    Raises:
+        InputError: Both exist.
+    """
+    packed = path.with_name(f"{path.name}.gz")
+    if packed.is_file() and path.is_file():
+        raise InputError(f"{path}: expected one file, found {packed.name} too; remove one of them")
+    return packed if packed.is_file() else path
+
+
 def one_file(raw: Path, *suffixes: str) -> Path:
     """Return `raw` if it is a file, else the only file in it with one of the suffixes."""
     if not raw.is_dir():
@@ -34,10 +46,10 @@ def one_file(raw: Path, *suffixes: str) -> Path:
 
 
 def files_in(raw: Path, *suffixes: str) -> list[Path]:
-    """Return the visible files below `raw` with one of the suffixes, sorted; if `raw` is a file, return just it."""
+    """Return the visible files below `raw` with a suffix, perhaps before .gz, sorted; `raw` itself if it is a file."""
     if raw.is_file():
         return [raw]
-    found = [path for path in raw.rglob("*") if path.is_file() and path.name.endswith(suffixes)]
+    found = [path for path in raw.rglob("*") if path.is_file() and path.name.removesuffix(".gz").endswith(suffixes)]
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(raw).parts)]
     return sorted(visible, key=lambda path: path.relative_to(raw).parts)
 
@@ -54,14 +66,18 @@ def split_of(path: Path) -> str | None:
 
 
 def split_file(raw: Path, split: str, *patterns: str) -> Path | None:
-    """Return the file of a split in a folder, named by one of the patterns such as `{split}.jsonl`, or None.
+    """Return the file of a split in a folder, named by a pattern such as `{split}.jsonl`, also with .gz, or None.
 
     Raises:
         InputError: Two files match, such as dev.jsonl and validation.jsonl.
     """
     names = [name for name, meant in SPLIT_NAMES.items() if meant == split] or [split]
     wanted = {pattern.format(split=name).lower() for pattern in patterns for name in names}
-    found = sorted(path for path in raw.iterdir() if path.name.lower() in wanted) if raw.is_dir() else []
+    found = (
+        sorted(path for path in raw.iterdir() if path.name.lower().removesuffix(".gz") in wanted)
+        if raw.is_dir()
+        else []
+    )
     if len(found) > 1:
         raise InputError(f"{raw}: expected one {split} file, found {', '.join(path.name for path in found)}")
     return existing_file(found[0]) if found else None

@@ -95,7 +95,7 @@ def read_array_or_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and the values by column of each record; quoted fields may contain commas and line ends."""
-    yield from _by_column(path, _csv_records(path))
+    yield from _by_column(path, csv_records(path))
 
 
 def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -188,7 +188,7 @@ def _grade(text: str) -> int | None:
     return int(number) if number.is_integer() else None
 
 
-def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the line on which each record begins, and its fields; blank lines are skipped."""
     csv.field_size_limit(MAX_LINE_BYTES)
     line = 1
