@@ -51,6 +51,9 @@ RUN_BY: dict[str, list[str]] = {
     "test_commands.py::test_experiment_sets_parameters_that_exist": [
         command for page in LIVE for command in inline(page) + in_blocks(page) if EXPERIMENT.fullmatch(command)
     ],
+    "doctor/test_examination.py::test_command_prints_findings_of_this_repository_or_that_there_are_none": [
+        "python -m stages.doctor"
+    ],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 
