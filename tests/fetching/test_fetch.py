@@ -18,8 +18,8 @@ from retune.core.errors import InputError
 from retune.core.files import sha256
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
-from retune.fetching import base_model
 from retune.fetching import fetch as fetching
+from retune.fetching import source
 from retune.models.directory import is_cross_encoder, load_model, read_encoding
 from retune.params.fetch import Fetch
 from tests.support.cross_encoders import save_tiny_cross_encoder
@@ -35,7 +35,7 @@ def fetch(values: dict, out: Path) -> None:
 def test_default_model_is_the_known_one_and_a_standard_directory(default_params: dict, tmp_path: Path) -> None:
     values = default_params["defaults"]["fetch"] | default_params["fetch"]["minilm"]
     fetch(values, tmp_path / "model")
-    assert sha256(base_model.package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
+    assert sha256(source.package_folder(values["package"], WHERE) / "model.safetensors") == values["sha256"]
     model = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Normalize"]
     assert model.max_seq_length == max(values["query_max_length"], values["document_max_length"])
@@ -73,7 +73,7 @@ def test_hub_is_asked_for_a_pinned_revision_without_pickles_or_code(
         asked.update(options, repo=repo)
         return str(tiny_transformer)
 
-    monkeypatch.setattr(base_model, "snapshot_download", download)
+    monkeypatch.setattr(source, "snapshot_download", download)
     values = {name: value for name, value in fetch_values.items() if name != "path"}
     fetch(values | {"source": "hub", "sha256": None, "repo": "owner/name", "revision": "a" * 40}, tmp_path / "model")
     assert asked["repo"] == "owner/name"
@@ -87,7 +87,7 @@ def test_hub_that_cannot_be_reached_is_one_line(
     def fail(repo: str, **options: object) -> str:
         raise OSError("no route\nto host")
 
-    monkeypatch.setattr(base_model, "snapshot_download", fail)
+    monkeypatch.setattr(source, "snapshot_download", fail)
     values = {name: value for name, value in fetch_values.items() if name != "path"}
     with pytest.raises(InputError, match=r"owner/name at b{40} could not be downloaded: no route$"):
         fetch(

@@ -3,9 +3,9 @@
 `start` starts that process and gives a folder with programs `python` and `dvc`, to be put on PATH before the real ones.
 There, `python -m stages.x`, `dvc`, the processes that multiprocessing spawns and code that imports from `tests` run in
 a fork, with the folder, environment and files of their caller; whatever else Python is asked for runs in a real
-interpreter. The server imports
-libraries alone, so each copy of the repository runs its own code. It computes nothing, so a fork starts its threads as
-a new process does. Variables that libraries read when they are imported are those of the server.
+interpreter. The server imports libraries alone, so each copy of the repository runs its own code. It computes nothing,
+so a fork starts its threads as a new process does. Variables that libraries read when they are imported are those of
+the server.
 """
 
 import atexit

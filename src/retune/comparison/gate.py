@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateResult:
     """Whether a tuned model meets a rule on a data set.
 
     Attributes:
@@ -34,7 +34,7 @@ class Finding:
     sentence: str
 
 
-def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[Finding]:
+def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[GateResult]:
     """Judge every tuned model at the conservative bound of its confidence intervals.
 
     `min_gain` holds if the lower end of the change at home is at least the limit. `max_forgetting` holds if the
@@ -47,69 +47,69 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[F
     for measurement in measurements:
         if measurement.base is not None:
             tuned.setdefault(measurement.model, []).append(measurement)
-    return [finding for model, measured in tuned.items() for finding in _judge_model(model, measured, gate)]
+    return [result for model, measured in tuned.items() for result in _judge_model(model, measured, gate)]
 
 
-def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) -> Iterator[Finding]:
+def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) -> Iterator[GateResult]:
     home = [measurement for measurement in measurements if measurement.is_home]
     others = [measurement for measurement in measurements if not measurement.is_home]
     if gate.min_gain is not None:
         yield from (_min_gain(measurement, gate.min_gain) for measurement in home)
         if not home:
             sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
-            yield Finding(model, "", "min_gain", False, sentence)
+            yield GateResult(model, "", "min_gain", False, sentence)
     if gate.max_forgetting is not None:
         yield from (_max_forgetting(measurement, gate.max_forgetting) for measurement in others)
         if not others:
             sentence = f"{model}: not evaluated on any other data set, so forgetting cannot be judged"
-            yield Finding(model, "", "max_forgetting", False, sentence)
+            yield GateResult(model, "", "max_forgetting", False, sentence)
 
 
-def _min_gain(measurement: Measurement, limit: float) -> Finding:
+def _min_gain(measurement: Measurement, limit: float) -> GateResult:
     change, low = measurement.change, measurement.low
     if change is None or low is None:
         return _not_judged(measurement, "min_gain")
     if low >= limit:
-        result = f"; at least {limit} is required"
+        outcome = f"; at least {limit} is required"
     elif change < limit:
-        result = f", but a gain of at least {limit} is required"
+        outcome = f", but a gain of at least {limit} is required"
     else:
         possible = f"a loss of {-low:.5f}" if low < 0.0 else f"a gain of only {low:.5f}"
-        result = f", but the interval does not rule out {possible}, and a gain of at least {limit} is required"
-    return _finding(measurement, "min_gain", low >= limit, result)
+        outcome = f", but the interval does not rule out {possible}, and a gain of at least {limit} is required"
+    return _result(measurement, "min_gain", low >= limit, outcome)
 
 
-def _max_forgetting(measurement: Measurement, limit: float) -> Finding:
+def _max_forgetting(measurement: Measurement, limit: float) -> GateResult:
     change, low = measurement.change, measurement.low
     if change is None or low is None:
         return _not_judged(measurement, "max_forgetting")
     largest_loss = 0.0 - low
     if largest_loss <= limit:
-        result = f"; a loss of at most {limit} is allowed"
+        outcome = f"; a loss of at most {limit} is allowed"
     elif 0.0 - change > limit:
-        result = f", above the allowed {limit}"
+        outcome = f", above the allowed {limit}"
     else:
-        result = f", but the interval does not rule out a loss of up to {largest_loss:.5f}, above the allowed {limit}"
-    return _finding(measurement, "max_forgetting", largest_loss <= limit, result)
+        outcome = f", but the interval does not rule out a loss of up to {largest_loss:.5f}, above the allowed {limit}"
+    return _result(measurement, "max_forgetting", largest_loss <= limit, outcome)
 
 
-def _finding(measurement: Measurement, rule: str, holds: bool, result: str) -> Finding:
-    """Return a finding whose sentence has the change and its interval, followed by the result."""
+def _result(measurement: Measurement, rule: str, holds: bool, outcome: str) -> GateResult:
+    """Return a result whose sentence has the change and its interval, followed by the outcome."""
     change = measurement.change or 0.0
     changed = f"gained {change:.5f}" if change > 0.0 else f"lost {-change:.5f}" if change < 0.0 else "did not change"
     sentence = (
         f"{measurement.model} on {measurement.dataset}: {changed} (confidence interval of the change "
-        f"{measurement.low:+.5f} to {measurement.high:+.5f}){result}"
+        f"{measurement.low:+.5f} to {measurement.high:+.5f}){outcome}"
     )
-    return Finding(measurement.model, measurement.dataset, rule, holds, sentence)
+    return GateResult(measurement.model, measurement.dataset, rule, holds, sentence)
 
 
-def _not_judged(measurement: Measurement, rule: str) -> Finding:
+def _not_judged(measurement: Measurement, rule: str) -> GateResult:
     sentence = (
         f"{measurement.model} on {measurement.dataset}: {rule} cannot be judged with {measurement.queries} test "
         f"queries; at least {FEWEST} are needed"
     )
-    return Finding(measurement.model, measurement.dataset, rule, False, sentence)
+    return GateResult(measurement.model, measurement.dataset, rule, False, sentence)
 
 
 def read_measurements(verdict: Path) -> list[Measurement]:
@@ -151,11 +151,11 @@ def pass_gate(verdict: Path, gate: Gate | None) -> None:
     if gate is None:
         LOG.info("gate: there is none, because compare.gate is null")
         return
-    findings = judge_gate(read_measurements(verdict), gate)
-    if not findings:
+    results = judge_gate(read_measurements(verdict), gate)
+    if not results:
         LOG.info("gate: nothing to judge, because %s has no tuned model or compare.gate has no rule", verdict)
-    for finding in findings:
-        if finding.holds:
-            LOG.info("gate: %s: holds", finding.sentence)
-    if failed := [f"gate: {finding.sentence}" for finding in findings if not finding.holds]:
+    for result in results:
+        if result.holds:
+            LOG.info("gate: %s: holds", result.sentence)
+    if failed := [f"gate: {result.sentence}" for result in results if not result.holds]:
         raise InputError("\n".join(failed))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retune.comparison.compare import Comparison, gain_kept, summarise
-from retune.comparison.gate import Finding
+from retune.comparison.gate import GateResult
 from retune.comparison.verdict import Measurement, Word
 from retune.comparison.wording import change_with_interval, p_equation
 
@@ -50,7 +50,7 @@ class ModelVerdict:
         return None if self.forgetting_worst is None else 0.0 - self.forgetting_worst
 
 
-def judge_models(comparison: Comparison, findings: Sequence[Finding]) -> list[ModelVerdict]:
+def judge_models(comparison: Comparison, results: Sequence[GateResult]) -> list[ModelVerdict]:
     """Judge every tuned model, in the order of the models."""
     summary = summarise(comparison)
     verdicts = []
@@ -58,7 +58,7 @@ def judge_models(comparison: Comparison, findings: Sequence[Finding]) -> list[Mo
         home, elsewhere = comparison.home(name), comparison.elsewhere(name)
         assert home.word is not None
         forgetting_mean = summary["forgetting_mean"].get(name)
-        failures = [finding.sentence for finding in findings if finding.model == name and not finding.holds]
+        failures = [result.sentence for result in results if result.model == name and not result.holds]
         verdicts.append(
             ModelVerdict(
                 model=name,

@@ -6,7 +6,7 @@ from typing import Any
 
 from retune.comparison.compare import Comparison, compare
 from retune.comparison.details import Details, read_details
-from retune.comparison.gate import Finding, judge_gate
+from retune.comparison.gate import GateResult, judge_gate
 from retune.comparison.histories import read_histories
 from retune.comparison.lineage import TunedModel
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
@@ -24,7 +24,7 @@ class Conclusion:
     Attributes:
         parameters: The sections `compare` and `eval`, and the seed.
         comparison: Every model on every data set.
-        findings: What the gate found.
+        gate_results: What the gate found.
         verdicts: The verdict on every tuned model.
         tables: The scores of each query, one table for each data set.
         details: Slices, and the queries that changed most.
@@ -34,7 +34,7 @@ class Conclusion:
 
     parameters: dict[str, Any]
     comparison: Comparison
-    findings: list[Finding]
+    gate_results: list[GateResult]
     verdicts: list[ModelVerdict]
     tables: list[ScoreTable]
     details: Details
@@ -55,12 +55,12 @@ def conclude(
         for dataset in listed.datasets
     ]
     comparison = compare(tables, tuned_models, params, seed)
-    findings = judge_gate(comparison.measurements, params.gate)
+    gate_results = judge_gate(comparison.measurements, params.gate)
     return Conclusion(
         {"compare": params.model_dump(mode="json"), "eval": listed.model_dump(mode="json"), "seed": seed},
         comparison,
-        findings,
-        judge_models(comparison, findings),
+        gate_results,
+        judge_models(comparison, gate_results),
         tables,
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),

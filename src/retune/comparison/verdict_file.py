@@ -19,7 +19,7 @@ def verdict_json(found: Conclusion) -> dict[str, Any]:
             for verdict in found.verdicts
         ],
         "measurements": [_without_none(asdict(measurement)) for measurement in comparison.measurements],
-        "gate": [asdict(finding) for finding in found.findings] if comparison.params.gate is not None else None,
+        "gate": [asdict(result) for result in found.gate_results] if comparison.params.gate is not None else None,
     }
 
 

@@ -1,15 +1,11 @@
 """Fetch a base model with weights from a package, the Hugging Face Hub or a folder."""
 
-import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import yaml  # type: ignore[import-untyped]
-from huggingface_hub import metadata_load, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
@@ -21,9 +17,8 @@ from sentence_transformers.sentence_transformer.modules import (
 
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, sha256
-from retune.core.provenance import FILE, Origin, read_origins, write_origins
+from retune.core.provenance import write_origins
 from retune.fetching.checks import (
-    ADAPTER,
     check_layout,
     check_lengths,
     check_no_adapter,
@@ -32,6 +27,7 @@ from retune.fetching.checks import (
     check_written,
     probe,
 )
+from retune.fetching.source import locate, origins
 from retune.models.directory import (
     first_module,
     is_cross_encoder,
@@ -54,14 +50,6 @@ LOADING_ERRORS = (
     AttributeError,
     ImportError,
 )
-HUB_FILES = [
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "*.json",
-    "*.txt",
-    "*.model",
-    "README.md",
-]  # no pickles, no code
 LOG = logging.getLogger(__name__)
 
 
@@ -75,7 +63,7 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
             would give other vectors.
     """
     quiet_libraries()
-    folder = _locate(params, where)
+    folder = locate(params, where)
     check_no_adapter(folder, where)
     check_layout(folder, where)
     _check_weights(folder, params.sha256, where)
@@ -103,7 +91,7 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
             check_written(partial, encoding, expected, where)
         else:
             save_cross_encoder(model, encoding, partial)
-        write_origins(partial, _origins(folder, params, out.name, changes))
+        write_origins(partial, origins(folder, params, out.name, changes))
 
 
 @contextmanager
@@ -134,51 +122,6 @@ def _changes(model: SentenceTransformer | CrossEncoder, encoding: Encoding) -> l
                 "configuration says; eval.dims measures cut vectors"
             )
     return changes
-
-
-def _origins(folder: Path, params: Fetch, name: str, changes: list[str]) -> list[Origin]:
-    """Return the model's origin, with the licence from its model card, and what was changed."""
-    if (folder / FILE).is_file():
-        return read_origins(folder)
-    card = folder / "README.md"
-    try:
-        stated = (metadata_load(card) if card.is_file() else None) or {}
-    except (yaml.YAMLError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{card}: expected YAML between the lines ---, got: {reason}; correct the file") from None
-    hub = f"https://huggingface.co/{params.repo} at {params.revision}"
-    source = {"package": params.package, "path": params.path, "hub": hub}[params.source]
-    return [Origin("model", name, str(stated.get("license", "")), "; ".join([str(source), *changes]), use="")]
-
-
-def _locate(params: Fetch, where: str) -> Path:
-    """Return a local folder with the model, downloading it if necessary."""
-    if params.package is not None:
-        return package_folder(params.package, where)
-    if params.source == "path":
-        folder = Path(str(params.path))
-        if not any((folder / name).is_file() for name in ("config.json", "modules.json", ADAPTER)):
-            raise InputError(
-                f"{where}.path: expected a model folder with config.json, got {params.path!r}; put the model there"
-            )
-        return folder
-    try:
-        return Path(snapshot_download(str(params.repo), revision=params.revision, allow_patterns=HUB_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: {params.repo} at {params.revision} could not be downloaded: {reason}") from None
-
-
-def package_folder(package: str, where: str) -> Path:
-    """Return the only folder with weights in an installed package."""
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{where}.package: expected an installed package, got {package!r}; install it with pip")
-    root = Path(next(iter(spec.submodule_search_locations)))
-    folders = sorted(path.parent for path in root.rglob("model.safetensors"))
-    if len(folders) != 1:
-        raise InputError(f"{where}.package: expected one model.safetensors in {package!r}, got {len(folders)}")
-    return folders[0]
 
 
 def _check_weights(folder: Path, expected: str | None, where: str) -> None:

@@ -1,7 +1,7 @@
 """Format `rag_json`: one JSON file with queries, corpus and judgments.
 
 The file has the keys `queries` and `corpus`, which map ids to texts, and `relevant_docs`, which maps query ids to
-lists of document ids. Optional keys are `negative_docs`, like `relevant_docs` but for documents judged irrelevant;
+lists of document ids. Optional keys are `negative_docs`, which lists the documents judged irrelevant in the same form;
 `reference_answers`, which maps query ids to texts; and `queries_split`, which maps train, val (validation, dev) and
 test to lists of query ids. Queries outside `queries_split` are train queries.
 """

@@ -18,14 +18,6 @@ def columns_in(row: dict[str, Any], names: Sequence[str], where: str) -> None:
         raise InputError(f"{where}: expected {', '.join(map(shown, missing))}, got the columns {found:.200}")
 
 
-def text_in(row: dict[str, Any], key: str, where: str) -> str:
-    """Return a value that must be a non-empty text."""
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: {key}: expected non-empty text, got {value!r:.80}")
-    return value
-
-
 def as_id(value: Any) -> Any:
     """Return the decimal text of a whole number; other values, and truth values, are returned unchanged."""
     return str(value) if type(value) is int else value

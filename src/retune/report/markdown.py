@@ -3,31 +3,31 @@
 from collections.abc import Sequence
 
 from retune.comparison.compare import Comparison
-from retune.comparison.gate import Finding
+from retune.comparison.gate import GateResult
 from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
 from retune.comparison.wording import MARKS
 from retune.doctor.examination import lines
-from retune.doctor.finding import Finding as Concern
+from retune.doctor.finding import Finding
 from retune.params.compare import Gate
 from retune.report.tables import matrix, references, similarities, statistics, tuned_models, weakest_slices
 
 
-def markdown(found: Conclusion, picture: str, concerns: Sequence[Concern] = ()) -> str:
+def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) -> str:
     """Return the report.
 
     Args:
         found: The results of the comparison.
         picture: The heatmap's path, relative to the report.
-        concerns: What the doctor found.
+        findings: What the doctor found.
     """
     comparison, params, verdicts = found.comparison, found.comparison.params, found.verdicts
     signs = ", ".join(f"{sign} {' or '.join(words)}" for sign, words in _words_by_sign().items())
     sections = [
         [f"# Verdict by {params.metric}"],
         [_line(verdict) for verdict in verdicts],
-        _gate(params.gate, found.findings),
+        _gate(params.gate, found.gate_results),
         [f"![{params.metric} by model and data set]({picture})"],
         matrix(comparison),
         [
@@ -41,7 +41,7 @@ def markdown(found: Conclusion, picture: str, concerns: Sequence[Concern] = ()) 
             "same base and home. The last column counts the test queries at home that score better and worse than "
             "with the base."
         ],
-        _titled("Findings", lines(concerns)),
+        _titled("Findings", lines(findings)),
         _statistics(comparison) if verdicts else [],
         _titled("Published results", references(comparison, found.tables)),
         _titled("Weakest slices", weakest_slices(found.details.slices, verdicts)),
@@ -59,12 +59,12 @@ def _line(verdict: ModelVerdict) -> str:
     return f"- `{verdict.model}` (from `{verdict.base}`): **{verdict.word}**, {verdict.sentence}.{gate}"
 
 
-def _gate(gate: Gate | None, findings: Sequence[Finding]) -> list[str]:
+def _gate(gate: Gate | None, results: Sequence[GateResult]) -> list[str]:
     if gate is None:
         return ["There is no gate, because `compare.gate` is null."]
     rules = {"a gain of at least": gate.min_gain, "a loss elsewhere of at most": gate.max_forgetting}
     required = " and ".join(f"{rule} {limit}" for rule, limit in rules.items() if limit is not None) or "nothing"
-    failed = [f"- {finding.sentence}" for finding in findings if not finding.holds]
+    failed = [f"- {result.sentence}" for result in results if not result.holds]
     result = f"**Gate: {'failed' if failed else 'passed'}.**"
     return [f"{result} Required: {required}, at the conservative bound of the confidence interval.", *failed]
 
