@@ -14,7 +14,7 @@ from retune.core.errors import InputError
 from retune.encoding.batching import Batching
 from retune.encoding.compute import Cache, Compute
 from retune.encoding.fingerprint import ModelFiles
-from retune.fetching import base_model, fetch
+from retune.fetching import fetch, source
 from retune.mining import cross_encoder
 from retune.mining.cross_encoder import CrossEncoderScorer, Tokens
 from retune.models.directory import load_cross_encoder, read_encoding
@@ -51,7 +51,7 @@ def write(
             "fetch.tiny", encoding_values | own | {"source": "hub", "repo": "o/n", "revision": "a" * 40}
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(base_model, "snapshot_download", lambda repo, **options: str(path))
+            patch.setattr(source, "snapshot_download", lambda repo, **options: str(path))
             fetch.fetch(params, folder / "scorer", where="params.yaml: fetch.tiny")
         return folder / "scorer"
 
