@@ -23,6 +23,8 @@ PEER = re.compile(r"(.+?)(?:_vs_| beside )(\w+)")
 PEERS = {
     "sentence_transformers": "sentence-transformers",
     "flagembedding": "FlagEmbedding",
+    "sentence_transformers_tuned": "sentence-transformers, tuned",
+    "flagembedding_tuned": "FlagEmbedding, tuned",
     "encode": "encoding anew",
     "faiss_knn": "`faiss.knn`",
     "semantic_search": "`semantic_search`",

@@ -4,7 +4,8 @@
 
 FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on. A
 query brings one positive and one negative; batch, learning rate, lengths and temperature are equal, all else is as
-shipped: the peers train with dropout, retune without. Seconds a step are medians without the first steps; memory growth
+shipped: the peers train with dropout, retune without. `tuned` peers do without too, compute in bfloat16 by autocast
+where the processor multiplies it fast, and use eager attention. Seconds a step are medians without the first steps; memory growth
 is the most memory in the second half of the steps over that of the first. Each system trains with three seeds; --full
 takes an epoch of all the data instead of some steps, so that its dev scores mean more; it takes most of an hour.
 """
@@ -21,8 +22,9 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 import transformers
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import measure, write_results
@@ -33,6 +35,7 @@ from retune.core import records
 from retune.datasets import convert
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
+from retune.encoding.hardware import has_fast_bfloat16
 from retune.evaluation.metrics import mean_scores
 from retune.models.directory import read_encoding
 from retune.params.finetune import Finetune
@@ -49,7 +52,9 @@ FIGURES = (
     ("train_memory", "peak_gb", "GB"),
     ("train_memory_growth", "memory_growth", "second half of the steps / first half"),
 )
-SYSTEMS = ("ours", "sentence_transformers", "flagembedding")
+SYSTEMS = (
+    "ours", "sentence_transformers", "flagembedding", "sentence_transformers_tuned", "flagembedding_tuned"
+)  # fmt: skip
 COMPUTE = Compute(device="cpu", token_budget=4096)
 RUN: dict[str, Any] = {
     "base": "minilm", "data": "data", "dev": "data", "guide": "minilm", "dev_metric": METRIC, "checkpoint": "last",
@@ -68,10 +73,10 @@ def main() -> None:
     runs: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        _prepare(work, options.data, None if options.full else STEPS * BATCH)
+        prepare(work, options.data, None if options.full else STEPS * BATCH)
         for seed in range(SEEDS):
             for system in SYSTEMS:
-                runs[system].append(_in_process(work, system, seed))
+                runs[system].append(in_process(work, system, seed))
     cases = []
     for peer in SYSTEMS[1:]:
         for name, key, unit in FIGURES:
@@ -88,7 +93,7 @@ def main() -> None:
     write_results("training_full" if options.full else "training", cases)
 
 
-def _prepare(work: Path, data: Path, num_queries: int | None) -> None:
+def prepare(work: Path, data: Path, num_queries: int | None) -> None:
     """Write the model, the data set with its dev split, and the same examples for all."""
     fetch_model(work / "model")
     name = "eedi" if raw_place("eedi", data).exists() else "python_docs"
@@ -120,10 +125,12 @@ def _prepare(work: Path, data: Path, num_queries: int | None) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def _in_process(work: Path, system: str, seed: int) -> dict[str, float]:
-    """Train with one system in a process of its own."""
+def in_process(work: Path, system: str, seed: int, **environment: str) -> dict[str, float]:
+    """Train with one system in a process of its own, with more variables in its environment."""
     imports = "from pathlib import Path; from benchmarks.training import run"
-    _, peak_gb = measure([sys.executable, "-c", f"{imports}; run(Path({str(work)!r}), {system!r}, {seed})"])
+    _, peak_gb = measure(
+        [sys.executable, "-c", f"{imports}; run(Path({str(work)!r}), {system!r}, {seed})"], **environment
+    )
     result: dict[str, float] = json.loads((work / f"{system}.json").read_text(encoding="utf-8"))
     print(f"{system:24} {result['seconds_a_step']:6.2f} s/step {peak_gb:6.2f} GB, dev {result['dev']:.4f}", flush=True)
     return result | {"peak_gb": peak_gb}
@@ -143,10 +150,14 @@ class _StepTimer(TrainerCallback):
 def run(work: Path, system: str, seed: int) -> None:
     """Train, and keep the seconds a step and the dev score."""
     transformers.trainer.DEFAULT_CALLBACKS.append(_StepTimer)
-    train: dict[str, Callable[[Path, Path, int], Any]] = {
-        "ours": _ours, "sentence_transformers": _sentence_transformers, "flagembedding": _flagembedding
+    out = work / f"{system}_{seed}"
+    peers: dict[str, Callable[..., Any]] = {
+        "sentence_transformers": _sentence_transformers, "flagembedding": _flagembedding
     }  # fmt: skip
-    model = train[system](work, work / f"{system}_{seed}", seed)
+    if train := peers.get(system.removesuffix("_tuned")):
+        model = train(work, out, seed, is_tuned=system.endswith("_tuned"))
+    else:
+        model = _ours(work, out, seed)
     seconds = statistics.median(np.diff(_StepTimer.ends[SKIPPED:]))
     resident = _StepTimer.resident[SKIPPED:]
     half = len(resident) // 2
@@ -166,7 +177,16 @@ def _ours(work: Path, out: Path, seed: int) -> Any:
     return SentenceTransformer(str(out), device="cpu")
 
 
-def _sentence_transformers(work: Path, out: Path, seed: int) -> Any:
+def _tune(model: torch.nn.Module) -> None:
+    """Switch dropout off and choose eager attention, in whatever model a peer trains."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, PreTrainedModel):
+            module.set_attn_implementation("eager")
+
+
+def _sentence_transformers(work: Path, out: Path, seed: int, *, is_tuned: bool) -> Any:
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
@@ -179,16 +199,19 @@ def _sentence_transformers(work: Path, out: Path, seed: int) -> Any:
     rows = [{"query": row["query"], "pos": row["pos"][0], "neg": row["neg"][0]} for row in map(json.loads, lines)]
     model = SentenceTransformer(str(work / "model"), device="cpu")
     model.max_seq_length = LENGTH
+    if is_tuned:
+        _tune(model)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(out), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=RATE,
         warmup_steps=0.1, seed=seed, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
+        bf16=is_tuned and has_fast_bfloat16(torch.device("cpu")),
     )  # fmt: skip
     loss = MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE)
     SentenceTransformerTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=loss).train()
     return model
 
 
-def _flagembedding(work: Path, out: Path, seed: int) -> Any:
+def _flagembedding(work: Path, out: Path, seed: int, *, is_tuned: bool) -> Any:
     from FlagEmbedding.abc.finetune.embedder import (
         AbsEmbedderDataArguments,
         AbsEmbedderModelArguments,
@@ -206,9 +229,11 @@ def _flagembedding(work: Path, out: Path, seed: int) -> Any:
             output_dir=str(out), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=RATE,
             warmup_steps=0.1, seed=seed, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
             temperature=TEMPERATURE, sentence_pooling_method="mean", normalize_embeddings=True,
-            dataloader_drop_last=True,
+            dataloader_drop_last=True, bf16=is_tuned and has_fast_bfloat16(torch.device("cpu")),
         ),
     )  # fmt: skip
+    if is_tuned:
+        _tune(runner.model)
     runner.run()
     return SentenceTransformer(str(out), device="cpu")
 

@@ -32,6 +32,13 @@ def test_entry_wins_key_by_key_also_within_mappings() -> None:
     assert defaults["limits"] == {"low": 0.5, "high": 2.0}
 
 
+def test_a_block_of_another_backend_replaces_the_default() -> None:
+    defaults = {"search": {"backend": "faiss_ivf", "lists": 8}, "range": [2, 50]}
+    assert merge(defaults, {"search": {"backend": "torch"}})["search"] == {"backend": "torch"}
+    assert merge(defaults, {"search": {"lists": 9}})["search"] == {"backend": "faiss_ivf", "lists": 9}
+    assert merge({"number": 1}, {"backend": "torch"}) == {"number": 1, "backend": "torch"}
+
+
 def test_absent_optional_value_is_off() -> None:
     assert Entry.parse("stage.x", {"name": "a"}, {"number": 1}).limits is None
 

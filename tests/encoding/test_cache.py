@@ -302,8 +302,8 @@ def test_killed_writer_loses_nothing_stored(tmp_path: Path, forks: None) -> None
         while int(process.stdout.readline()) < 200:
             pass
         process.send_signal(signal.SIGKILL)
-        told = process.stdout.read().split()
-    stored = int(told[-1]) if told else 200
+        printed = process.stdout.read().split()
+    stored = int(printed[-1]) if printed else 200
     found, missing = load(tmp_path, list(range(stored)))
     assert missing == []
     np.testing.assert_array_equal(found, vectors_of(list(range(stored))))

@@ -67,6 +67,7 @@ def test_model_is_not_loaded_when_all_vectors_are_cached(
     queries = cold.encode_queries(["sum", "mean"], [None, "the "])
     assert loaded == [tiny_model]
     caplog.set_level("INFO", "retune")
+    caplog.clear()  # an earlier test may have left the level at INFO
     warm = Encoder.load(tiny_model, compute)
     np.testing.assert_array_equal(warm.encode_documents(TEXTS[::-1]), expected[::-1])
     np.testing.assert_array_equal(warm.encode_queries(["mean", "sum"], ["the ", None]), queries[::-1])

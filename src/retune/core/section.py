@@ -38,6 +38,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """A number format; auto: bfloat16 where the hardware multiplies it fast, else float32."""
 
 DEFAULTS = "defaults"
+KIND = "backend"  # the parameter that chooses among the sections of a union
 
 
 class Section(BaseModel):
@@ -94,8 +95,13 @@ class Section(BaseModel):
 
 
 def merge(defaults: Mapping[str, Any], entry: object) -> Any:
-    """Complete an entry by its defaults, also in nested mappings; values of the entry take precedence."""
+    """Complete an entry by its defaults, also in nested mappings; values of the entry take precedence.
+
+    A mapping of another `backend` than the default's is complete in itself: the default's values are of its own backend.
+    """
     if not isinstance(entry, Mapping):
+        return entry
+    if KIND in defaults and entry.get(KIND, defaults[KIND]) != defaults[KIND]:
         return entry
     merged = dict(copy.deepcopy(dict(defaults)))
     for name, value in entry.items():
