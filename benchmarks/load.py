@@ -1,4 +1,4 @@
-"""Time training steps alone and beside other work on the same cores, with retune's way of waiting and with OpenMP's own.
+"""Time training steps alone and beside other work, with retune's way of waiting and with OpenMP's own.
 
     python -m benchmarks.load [--data FOLDER]
 

@@ -5,9 +5,9 @@
 FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on. A
 query brings one positive and one negative; batch, learning rate, lengths and temperature are equal, all else is as
 shipped: the peers train with dropout, retune without. `tuned` peers do without too, compute in bfloat16 by autocast
-where the processor multiplies it fast, and use eager attention. Seconds a step are medians without the first steps; memory growth
-is the most memory in the second half of the steps over that of the first. Each system trains with three seeds; --full
-takes an epoch of all the data instead of some steps, so that its dev scores mean more; it takes most of an hour.
+where the processor multiplies it fast, and use eager attention. Seconds a step are medians without the first steps;
+memory growth is the most memory in the second half of the steps over that of the first. Each system trains with three
+seeds; --full takes an epoch of all the data instead of some steps, so that its dev scores mean more; it takes hours.
 """
 
 import argparse

@@ -19,6 +19,7 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield f"synthesize.{name}: convert has a data set of this name; rename one"
     for name, synthetic in project.synthesize.items():
         yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
+        yield from _no_encoder(f"synthesize.{name}.model", synthetic.model, project)
     for name, recipe in project.mine.items():
         yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
         yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)

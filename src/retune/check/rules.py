@@ -110,9 +110,12 @@ def _circles(project: Project) -> Iterator[str]:
 
 
 def _parents(name: str, project: Project) -> set[str]:
-    """Return the models that a tuned model is made from: base, guide, and the models that mined its training data."""
+    """Return the models that a tuned model is made from: base, guide, and those behind its training data."""
     if name not in project.finetune:
         return set()
     model = project.finetune[name]
     recipes = [project.mine[recipe] for recipe in lineage.recipes(model.data, project.mine, project.mix)]
-    return {model.base, model.guide} | {miner for recipe in recipes for miner in (recipe.model, recipe.scorer)}
+    datasets = {dataset for recipe in recipes for dataset in (recipe.dataset, recipe.pool)}
+    filters = {project.synthesize[dataset].model for dataset in datasets & {*project.synthesize}}
+    miners = {miner for recipe in recipes for miner in (recipe.model, recipe.scorer)}
+    return {model.base, model.guide} | filters | miners

@@ -26,6 +26,7 @@ class Defaults(Section):
 
     fetch: dict[str, Any]
     convert: dict[str, Any]
+    synthesize: dict[str, Any]
     mine: dict[str, Any]
     finetune: dict[str, Any]
 
@@ -56,7 +57,9 @@ PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "finetune": Finetune.parse,
     "predict": Predict.parse,
 }
-WITH_DEFAULTS: dict[str, type[Section]] = {"fetch": Fetch, "convert": Convert, "mine": Mine, "finetune": Finetune}
+WITH_DEFAULTS: dict[str, type[Section]] = {
+    "fetch": Fetch, "convert": Convert, "synthesize": Synthesize, "mine": Mine, "finetune": Finetune
+}  # fmt: skip
 
 
 def wrong_defaults(params: Mapping[str, Any]) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Section(BaseModel):
 def merge(defaults: Mapping[str, Any], entry: object) -> Any:
     """Complete an entry by its defaults, also in nested mappings; values of the entry take precedence.
 
-    A mapping of another `backend` than the default's is complete in itself: the default's values are of its own backend.
+    A mapping that names another `backend` replaces the default's, whose other values are of its own backend.
     """
     if not isinstance(entry, Mapping):
         return entry

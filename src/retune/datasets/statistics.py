@@ -95,8 +95,13 @@ def languages(texts: Sequence[str]) -> dict[str, float]:
     sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
     if not sample:
         return {}
-    counts = Counter(str(_identifier().classify(text)[0]) for text in sample)
+    counts = Counter(map(identify_language, sample))
     return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}
+
+
+def identify_language(text: str) -> str:
+    """Guess the language of a text; return its ISO 639-1 code."""
+    return str(_identifier().classify(text)[0])
 
 
 @cache

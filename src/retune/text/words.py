@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import islice
 
 SCRIPTS = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -27,3 +28,17 @@ def normal_form(text: str) -> str:
 def words(normal: str) -> tuple[str, ...]:
     """Return the words and symbols of a text in normal form; in scripts without spaces, each character is a word."""
     return tuple(WORD.findall(normal))
+
+
+UNIT = re.compile(rf"[{SCRIPTS}]|[^\s{SCRIPTS}]+")
+
+
+def count_words(text: str) -> int:
+    """Return the number of words, split at white space; in scripts without spaces, each character is a word."""
+    return sum(1 for _ in UNIT.finditer(text))
+
+
+def first_words(text: str, count: int) -> str:
+    """Return the text up to the end of its word number `count`, as `count_words` counts, without white space around."""
+    ends = [match.end() for match in islice(UNIT.finditer(text), count)]
+    return text[: ends[-1]].strip() if ends else ""

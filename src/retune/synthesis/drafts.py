@@ -1,0 +1,46 @@
+"""A synthetic query before the filters: its document, its kind and its text."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+DRAFT_COLUMNS = ["doc_id", "kind", "text", "answer"]
+REJECTED_COLUMNS = ["doc_id", "kind", "text", "reason"]
+
+
+class Draft(NamedTuple):
+    """A query and the document that answers it.
+
+    Attributes:
+        kind: Which kind of query it is, a key of `kinds` in params.yaml.
+        answer: An answer written along with the query, if there is one.
+    """
+
+    doc_id: str
+    kind: str
+    text: str
+    answer: str | None = None
+
+
+class Rejected(NamedTuple):
+    """A query, or a text that could have become one, and why it was left out."""
+
+    doc_id: str
+    kind: str
+    text: str
+    reason: str
+
+
+class Drafts(NamedTuple):
+    """What a method made of a corpus.
+
+    Attributes:
+        queries: The drafts, in the order of their documents.
+        rejected: Texts that the method itself left out.
+        corpus: The documents as training shall see them; they may lack what became a query.
+    """
+
+    queries: Sequence[Draft]
+    rejected: Sequence[Rejected]
+    corpus: pd.DataFrame

@@ -1,0 +1,157 @@
+"""Queries taken from a document's own text, offline: sentences, key phrases, headings and openings of sentences.
+
+A sentence that becomes the query of the rest of its document is the inverse cloze task (Lee et al., arXiv:1906.00300).
+The removal rate is the probability that a query's words are removed from its document. Queries whose words were removed
+teach the model meaning; the others teach it to match words.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from retune.core.seeds import generator
+from retune.params.synthesize import Synthesize
+from retune.synthesis.drafts import Draft, Drafts, Rejected
+from retune.synthesis.keyphrases import Keyphrases
+from retune.text.words import count_words, first_words
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n\s*\n")
+CLAUSE_END = re.compile(r"[,;:()\[\]—–]|(?<=\s)-(?=\s)|[，；：（）、]")
+MIN_LETTERS = 0.6  # share of letters in a sentence; with fewer, it is code, a table or a formula
+PHRASES = 8  # key phrases of a document, from which a query draws
+PHRASES_OF_QUERY = (2, 4)  # the fewest, and one more than the most
+OPENING_WORDS = 8  # of a query of kind `title`
+
+
+def draft(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> Drafts:
+    """Draw the queries of each document, each of a kind drawn by the shares.
+
+    Documents keep their ids. Each has its own random generator, so that what is drawn for it does not depend on the
+    other documents; only which key phrases it has does. A document always keeps a sentence.
+    """
+    keyphrases = Keyphrases(corpus["text"] if params.kinds.get("keyphrases") else [])
+    queries: list[Draft] = []
+    rejected: list[Rejected] = []
+    titles: list[str | None] = []
+    texts: list[str] = []
+    for doc_id, title, text in zip(corpus["doc_id"], corpus["title"], corpus["text"], strict=True):
+        document = _Document(doc_id, title, text, params, keyphrases, generator(seed, doc_id))
+        queries += document.draw()
+        rejected += document.rejected
+        titles.append(document.title)
+        texts.append(document.text)
+    remaining = pd.DataFrame({"doc_id": corpus["doc_id"], "title": titles, "text": texts}, index=corpus.index)
+    return Drafts(queries, rejected, remaining)
+
+
+@dataclass
+class _Document:
+    """One document, which gives its queries and may lose their words."""
+
+    doc_id: str
+    title: str | None
+    text: str
+    params: Synthesize
+    keyphrases: Keyphrases
+    rng: np.random.Generator
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def draw(self) -> list[Draft]:
+        """Return the document's queries; sources that have none left give way to the others."""
+        parts = _sentences(self.text)
+        sources = {
+            "sentence": self._sentences_to_ask(parts),
+            "title": self._openings(parts),
+            "heading": self._headings(),
+            "keyphrases": self._phrases(),
+        }
+        kinds = [kind for kind in self.params.kinds if self.params.kinds[kind] > 0]
+        shares = np.array([self.params.kinds[kind] for kind in kinds])
+        found: dict[str, Draft] = {}
+        for _ in range(self.params.queries_per_document):
+            order = self.rng.choice(len(kinds), size=len(kinds), replace=False, p=shares / shares.sum())
+            drawn = ((kinds[number], next(sources[kinds[number]], None)) for number in order)
+            kind, text = next(((kind, text) for kind, text in drawn if text is not None), ("", None))
+            if text is None:
+                break
+            found.setdefault(text, Draft(self.doc_id, kind, text))
+        return list(found.values())
+
+    def _sentences_to_ask(self, parts: list[tuple[str, int, int]]) -> Iterator[str]:
+        """Yield sentences in a random order, all but one of the document; some are removed from it."""
+        sentences = list(dict.fromkeys(sentence for sentence, _, _ in parts))
+        reasons = {sentence: self._rejection(sentence) for sentence in sentences}
+        if len(sentences) < 2:
+            reasons = dict.fromkeys(sentences, "only sentence of its document")
+        self._reject("sentence", reasons)
+        usable = [sentence for sentence in sentences if not reasons[sentence]]
+        for number in self.rng.permutation(len(usable))[: len(sentences) - 1]:
+            self._remove(usable[number])
+            yield usable[number]
+
+    def _openings(self, parts: list[tuple[str, int, int]]) -> Iterator[str]:
+        """Yield the first clauses of sentences, short as titles are; they stay in the document."""
+        for number in self.rng.permutation(len(parts)):
+            clause = CLAUSE_END.split(parts[number][0].rstrip(".!?。！？"))[0]
+            opening = first_words(clause, OPENING_WORDS)
+            if self._fits(opening) and _has_letters(opening):
+                yield opening
+
+    def _headings(self) -> Iterator[str]:
+        """Yield the title, and if it is a path of headings its last part; the title is removed at the removal rate."""
+        title = " ".join((self.title or "").split())
+        texts = dict.fromkeys([title.rpartition(" > ")[2], title.replace(" > ", " ")])
+        for text in texts:
+            if title and self._fits(text):
+                if self.rng.random() < self.params.removal_rate:
+                    self.title = None
+                yield text
+
+    def _phrases(self) -> Iterator[str]:
+        """Yield draws of a few key phrases, in the order of the text."""
+        phrases = self.keyphrases.find(self.text, PHRASES)
+        while len(phrases) >= PHRASES_OF_QUERY[0]:
+            count = min(len(phrases), int(self.rng.integers(*PHRASES_OF_QUERY)))
+            chosen = sorted(self.rng.choice(len(phrases), size=count, replace=False))
+            text = " ".join(phrases[number] for number in chosen)
+            if not self._fits(text):
+                return
+            yield text
+
+    def _remove(self, sentence: str) -> None:
+        """Remove all copies of a sentence, at the removal rate; the rest of the text stays as it is."""
+        if self.rng.random() < self.params.removal_rate:
+            for part, start, end in reversed(_sentences(self.text)):
+                if part == sentence:
+                    self.text = self.text[:start] + self.text[end:]
+            self.text = self.text.strip()
+
+    def _rejection(self, sentence: str) -> str:
+        """Return why a sentence cannot be a query, or an empty string if it can."""
+        length = count_words(sentence)
+        if length < self.params.min_words:
+            return "sentence too short"
+        if length > self.params.max_words:
+            return "sentence too long"
+        return "" if _has_letters(sentence) else "sentence is mostly not letters"
+
+    def _reject(self, kind: str, reasons: dict[str, str]) -> None:
+        if self.params.kinds.get(kind):
+            self.rejected += [Rejected(self.doc_id, kind, text, reason) for text, reason in reasons.items() if reason]
+
+    def _fits(self, text: str) -> bool:
+        return count_words(text) >= min(self.params.min_words, 2) and count_words(text) <= self.params.max_words
+
+
+def _has_letters(text: str) -> bool:
+    return sum(character.isalpha() for character in text) >= MIN_LETTERS * len(text)
+
+
+def _sentences(text: str) -> list[tuple[str, int, int]]:
+    """Return each sentence with single spaces, its start, and the start of the next one."""
+    ends = [*(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
+    spans = zip([0, *ends], ends, strict=False)
+    return [(" ".join(text[start:end].split()), start, end) for start, end in spans if text[start:end].strip()]
