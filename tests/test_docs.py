@@ -25,7 +25,7 @@ from retune.params.mine import Limits, Mine, RangeShare
 from retune.params.mix import Mix
 from retune.params.predict import Predict
 from retune.params.search import Graph, InvertedLists
-from retune.params.synthesize import Synthesize
+from retune.params.synthesize import Filters, Synthesize
 from tests.support.conversion import convert_raw
 from tests.support.parameters import CONVERT
 from tests.support.repository import REPOSITORY, succeed
@@ -86,6 +86,7 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("convert", "", Convert),
     ("convert", "leaks.", Leaks),
     ("synthesize", "", Synthesize),
+    ("synthesize", "filters.", Filters),
     ("mine", "", Mine),
     ("mine", "limits.", Limits),
     ("mine", "extra_ranges.", RangeShare),

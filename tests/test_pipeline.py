@@ -71,8 +71,10 @@ def tiny_params(fetch_values: dict) -> dict:
     convert = {"format": "rag_json", "val_is_test": False, "dev": 0.2, "test": 0.3}
     synthetic = {
         "dataset": "first",
-        "method": "inverse_cloze",
+        "model": "tiny",
+        "method": "extractive",
         "queries_per_document": 1,
+        "kinds": {"sentence": 1.0},
         "removal_rate": 0.5,
         "min_words": 2,
         "max_words": 20,
@@ -82,6 +84,7 @@ def tiny_params(fetch_values: dict) -> dict:
     defaults = {
         "fetch": {},
         "convert": {name: value for name, value in CONVERT.items() if name != "raw"} | {"merge_queries": True},
+        "synthesize": {},
         "mine": MINE | {"range": [1, 20]},
         "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
     }
