@@ -15,8 +15,10 @@ from retune.llm import conversation
 from retune.llm.conversation import Patience
 from retune.llm.replies import Reply
 from tests.llm.conftest import KEY
+from tests.support.commands import inline
 from tests.support.llm_requests import ask_for
 from tests.support.llm_server import Body, LlmServer, Response, completion, error, reply
+from tests.support.repository import succeed
 
 Start = Callable[..., LlmServer]
 FINE = reply({"query": "fine"})
@@ -134,6 +136,17 @@ def test_reply_without_a_text_is_kept_as_a_problem(
     assert all(path.stat().st_size < 1000 for path in replies.rglob("*.json"))
     assert ask_for("a", "b")[0] == found
     assert len(server.received) == 2
+
+
+def test_refusals_are_asked_for_again_as_the_page_says(start: Start, replies: Path) -> None:
+    start(lambda body, before: FINE if before or body["messages"][1]["content"] == "a" else refusal)
+    refusal = Response(completion(None, refusal="refused"))
+    assert [reply.problem for reply in ask_for("a", "b")[0]] == ["", "refused"]
+    command = next(command for command in inline("docs/language_models.md") if command.startswith("grep"))
+    (path,) = succeed(command.replace("data/replies", str(replies)), replies).split()
+    Path(path).unlink()
+    found, ledger = ask_for("a", "b")
+    assert (found, ledger.spent.kept) == ([Reply({"query": "fine"}, "")] * 2, 1)
 
 
 @pytest.mark.parametrize(
