@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -68,8 +69,15 @@ def test_fault_that_passes_is_retried_and_nothing_is_lost(response: Response, st
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_fault_that_stays_is_a_problem_which_is_not_kept(
-    response: Response, problem: str, start: Start, replies: Path, caplog: pytest.LogCaptureFixture
+    response: Response,
+    problem: str,
+    start: Start,
+    replies: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
+
     def behave(body: Body, before: int) -> Response:
         return response if body["messages"][1]["content"] == "bad" else FINE
 
@@ -93,6 +101,25 @@ def test_no_request_is_sent_before_the_server_said(form: str, start: Start) -> N
     began = time.monotonic()
     ask_for("a", "b")
     assert [received.at - began > 0.7 for received in server.received] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "0.05"}, {}], ids=["with time", "without"])
+def test_server_that_limits_the_rate_answers_everything(
+    headers: dict[str, str], start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "PATIENCE", Patience(first_wait_s=0.01, longest_wait_s=0.1))
+    windows: Counter[int] = Counter()
+
+    def limited(body: Body, before: int) -> Response:
+        window = int(time.monotonic() / 0.05)
+        windows[window] += 1
+        return FINE if windows[window] <= 2 else error(429, "two at most", headers)
+
+    server = start(limited)
+    found, ledger = ask_for(*map(str, range(40)))  # 16 at a time, and two in 50 ms are answered
+    assert found == [Reply({"query": "fine"}, "")] * 40
+    assert ledger.spent.sent == len(server.received) == 40 + ledger.spent.retries
+    assert ledger.spent.retries > 40
 
 
 def test_server_that_asks_for_a_day_is_not_waited_for(start: Start) -> None:

@@ -18,6 +18,7 @@ from retune.params.llm import Llm
 
 LOG = logging.getLogger(__name__)
 
+RATE_LIMITED = f"{replies.SERVER_ERROR} 429"
 QUOTED = 4000  # characters of an unusable reply that are sent back
 
 
@@ -41,7 +42,7 @@ class Patience:
 
     def wait_s(self, attempt: int) -> float:
         """Return how long to wait after an attempt, counted from 0; drawn, so that clients do not march in step."""
-        return random.uniform(0.0, min(self.longest_wait_s, self.first_wait_s * 2**attempt))
+        return random.uniform(0.0, min(self.longest_wait_s, self.first_wait_s * 2 ** min(attempt, 30)))
 
 
 PATIENCE = Patience()
@@ -67,6 +68,7 @@ class Conversation:
         self._params = params
         self._spent = spent
         self._deadline = time.monotonic() + (params.total_timeout_s or float("inf"))
+        self._answered = 0
         self._logged: set[str] = set()
         self._resume_at = 0.0  # the server asked not to be sent anything before
 
@@ -99,45 +101,54 @@ class Conversation:
         return first
 
     async def _deliver(self, messages: Sequence[Message], request: Request) -> Answer:
-        """Send messages until an answer arrives."""
-        for attempt in range(PATIENCE.attempts):
-            self._spent.retries += attempt > 0
+        """Send messages until an answer arrives.
+
+        A server that limits the rate turns away some of many requests, so a 429 counts as a failure only if nothing
+        was answered since the last one.
+        """
+        tries = failures = 0
+        answered = self._answered
+        while True:
             try:
-                answer = await self._attempt(messages, request)
+                answer = await self._attempt(messages, request, is_retry=tries > 0)
             except FaultError as fault:
-                if self._is_last(attempt, fault):
+                is_limited = fault.problem == RATE_LIMITED and self._answered > answered
+                failures, answered = 0 if is_limited else failures + 1, self._answered
+                if self._is_last(failures, fault):
                     self._log(fault)
                     raise UnansweredError(fault.problem) from None
-                await self._pause(attempt, fault)
+                await self._pause(tries, fault)
+                tries += 1
             else:
+                self._answered += 1
                 self._spent.tokens += answer.tokens
                 return answer
-        raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, messages: Sequence[Message], request: Request) -> Answer:
+    async def _attempt(self, messages: Sequence[Message], request: Request, *, is_retry: bool) -> Answer:
         while (wait_s := self._resume_at - time.monotonic()) > 0:
-            await self._sleep(wait_s)
+            await self._sleep(wait_s + PATIENCE.wait_s(0))
         if is_over_budget(self._spent, self._params):
             raise UnansweredError(replies.OVER_BUDGET)
         left_s = self._deadline - time.monotonic()
         if left_s <= 0:
             raise UnansweredError(replies.TIMED_OUT)
+        self._spent.retries += is_retry
         try:
             async with asyncio.timeout(min(self._params.timeout_s, left_s)):
                 return await self._server.send(messages, request.schema)
         except TimeoutError:
             raise FaultError(replies.TIMED_OUT) from None
 
-    def _is_last(self, attempt: int, fault: FaultError) -> bool:
+    def _is_last(self, failures: int, fault: FaultError) -> bool:
         """Return whether to give up; a server that cannot be reached at all is an error of the user's."""
         is_unreachable = fault.is_unconnected and not self._server.has_responded
-        if is_unreachable and attempt + 1 >= PATIENCE.attempts_to_connect:
+        if is_unreachable and failures >= PATIENCE.attempts_to_connect:
             raise InputError(
                 f"OPENAI_BASE_URL: expected a server at {self._server.address.shown}, got: {fault.detail}; "
                 "start it, or fix the address"
             )
         is_long = (fault.retry_after_s or 0.0) > PATIENCE.longest_retry_after_s
-        return fault.is_final or is_long or attempt + 1 == PATIENCE.attempts
+        return fault.is_final or is_long or failures >= PATIENCE.attempts
 
     def _log(self, fault: FaultError) -> None:
         """Say what the server said, the first time that a problem ends a request."""
@@ -146,13 +157,12 @@ class Conversation:
             about = f"{fault.problem}: {fault.detail}" if fault.detail else fault.problem
             LOG.warning("%s: gave up a request, %s; others like it are only counted", self._server.address.shown, about)
 
-    async def _pause(self, attempt: int, fault: FaultError) -> None:
+    async def _pause(self, tries: int, fault: FaultError) -> None:
         """Wait before the next attempt; if the server says for how long, all requests wait."""
-        wait_s = PATIENCE.wait_s(attempt)
-        if fault.retry_after_s is not None:
+        if fault.retry_after_s is not None:  # `_attempt` waits until then
             self._resume_at = max(self._resume_at, time.monotonic() + fault.retry_after_s)
-            wait_s = fault.retry_after_s + min(wait_s, PATIENCE.first_wait_s)
-        await self._sleep(wait_s)
+        else:
+            await self._sleep(PATIENCE.wait_s(tries))
 
     async def _sleep(self, wait_s: float) -> None:
         """Wait, unless the time of the call is over before."""
