@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+QUERIES = '{"queries": ["what is it", "which one is it"]}'  # of the server that a benchmark starts
+
 Body = dict[str, Any]
 
 
@@ -138,7 +140,7 @@ def running(behave: Behaviour) -> Iterator[tuple[LlmServer, str]]:
 
 def main(delay_s: float) -> None:
     """Reply to everything after some time, until the process is ended; print the port."""
-    answer = Response(completion('{"queries": ["what is it", "which one is it"]}'), delay_s=delay_s)
+    answer = Response(completion(QUERIES), delay_s=delay_s)
     asyncio.run(LlmServer(lambda body, before: answer).serve(lambda port: print(port, flush=True)))
 
 
