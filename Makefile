@@ -30,7 +30,7 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 gate: $(INSTALLED)  ## fail if a tuned model in metrics/verdict.json gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation and training, beside their peers; renew the tables
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training and asking, beside their peers; renew the tables
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
@@ -38,6 +38,7 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.mining
 	python -m benchmarks.evaluating
 	python -m benchmarks.training
+	python -m benchmarks.asking
 	python -m benchmarks.tables
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours

@@ -18,7 +18,12 @@ TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTAL
 OURS = "retune"
 
 # how the name of a case without a peer ends, and the column that it goes to
-MEASURES = {" time": "seconds", " peak memory": "peak GB", " rows per second": "rows/s"}
+MEASURES = {
+    " time": "seconds",
+    " peak memory": "peak GB",
+    " rows per second": "rows/s",
+    " share of the ideal rate": "share of the ideal rate",
+}
 PEER = re.compile(r"(.+?)(?:_vs_| beside )(\w+)")
 PEERS = {
     "sentence_transformers": "sentence-transformers",

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from benchmarks import evaluating, mining, mining_sets, peers, training
+from benchmarks import asking, evaluating, mining, mining_sets, peers, training
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
 from retune.mining.inputs import read_inputs
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
+from tests.support.llm_server import QUERIES, Response, completion, running
 
 
 @pytest.fixture
@@ -123,3 +124,13 @@ def test_both_sides_of_the_evaluation_benchmark_score_the_same() -> None:
     theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
     assert 0.1 < sum(ours.values()) / len(ours) < 0.9
     assert ours == pytest.approx({query: measured["ndcg_cut_10"] for query, measured in theirs.items()}, abs=1e-9)
+
+
+def test_asking_benchmark_gets_usable_replies_of_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETUNE_REPLIES", str(tmp_path / "replies"))
+    with running(lambda body, before: Response(completion(QUERIES))) as (server, url):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        asking.run(str(tmp_path / "report.json"), 3)
+    assert len(server.received) == 3
+    assert json.loads((tmp_path / "report.json").read_text()) > 0.0
+    assert asking.IDEAL_S == 15.625  # 2,000 / 64 * 0.5

@@ -54,6 +54,10 @@ RUN_BY: dict[str, list[str]] = {
     "doctor/test_examination.py::test_command_prints_findings_of_this_repository_or_that_there_are_none": [
         "python -m stages.doctor"
     ],
+    "llm/test_ask_faults.py::test_refusals_are_asked_for_again_as_the_page_says": [
+        command for command in inline("docs/language_models.md") if command.startswith("grep")
+    ],
+    "llm/test_replies.py::test_replies_can_be_shared_as_the_page_says": in_blocks("docs/language_models.md")[2:],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 

@@ -16,11 +16,13 @@ from retune.core.local_settings import VARIABLES
 from retune.core.section import Section
 from retune.datasets import convert
 from retune.encoding.compute import Compute
+from retune.llm import json_reply, replies
 from retune.params.compare import Compare, Gate, Reference
 from retune.params.convert import Convert, Leaks
 from retune.params.eval import Eval
 from retune.params.fetch import Fetch
 from retune.params.finetune import Averaging, Finetune, Icl, Lora
+from retune.params.llm import Budget, Llm, Prices
 from retune.params.mine import Limits, Mine, RangeShare
 from retune.params.mix import Mix
 from retune.params.predict import Predict
@@ -103,6 +105,9 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("search", "", InvertedLists),
     ("search", "", Graph),
     ("encoding", "compute.", Compute),
+    ("language_models", "llm.", Llm),
+    ("language_models", "llm.prices.", Prices),
+    ("language_models", "llm.budget.", Budget),
 ]
 ROW = re.compile(r"\| ((?:`[\w.]+`(?:, )?)+) \| (required|off|`defaults`|`defaults` or off) \|")
 
@@ -140,6 +145,14 @@ def test_page_says_of_every_parameter_whether_it_may_be_absent(
 def test_page_of_the_environment_names_every_variable() -> None:
     page = (REPOSITORY / "docs/environment.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE) == list(VARIABLES)
+
+
+def test_page_of_language_models_explains_every_problem() -> None:
+    page = (REPOSITORY / "docs/language_models.md").read_text(encoding="utf-8")
+    constants = {**vars(json_reply), **vars(replies)}
+    problems = {value for name, value in constants.items() if name.isupper() and isinstance(value, str)}
+    assert len(problems) == 12
+    assert {problem for problem in problems if f"`{problem}`" not in page} == set()
 
 
 def test_page_of_compare_explains_every_word_of_a_verdict() -> None:

@@ -19,7 +19,18 @@ from tests.support.training_task import corpus, split
 STAGES = sorted(path.stem for path in (REPOSITORY / "stages").glob("*.py") if path.stem != "__init__")
 ENCODING = {"eval", "mine", "predict"}  # they search with torch even if no text is encoded
 LOADING = {"sentence_transformers", "transformers", "datasets", "accelerate", "peft", "FlagEmbedding"}
-HEAVY = LOADING | {"torch", "bm25s", "datasketch", "dvc", "faiss", "huggingface_hub", "py3langid", "scipy", "sklearn"}
+HEAVY = LOADING | {
+    "torch",
+    "bm25s",
+    "datasketch",
+    "dvc",
+    "faiss",
+    "huggingface_hub",
+    "openai",
+    "py3langid",
+    "scipy",
+    "sklearn",
+}
 
 
 def libraries(arguments: list[str], folder: Path = REPOSITORY, **variables: str) -> set[str]:

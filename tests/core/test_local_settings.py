@@ -20,6 +20,7 @@ def test_without_variables_the_cache_is_in_the_home_folder() -> None:
     settings = read_local_settings()
     assert settings.cache == Path("~/.cache/retune/embeddings").expanduser()
     assert (settings.cache_gb, settings.checkpoint_minutes, settings.report_to, settings.data_workers) == (10, 5, [], 0)
+    assert (settings.replies, settings.llm_concurrency) == (Path("data/replies"), 16)
 
 
 def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +30,8 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "CHECKPOINT_MINUTES": "2",
         "REPORT_TO": "wandb, mlflow",
         "DATA_WORKERS": "3",
+        "REPLIES": "~/replies",
+        "LLM_CONCURRENCY": "64",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"RETUNE_{name}", value)
@@ -36,6 +39,7 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.cache is None
     assert (settings.cache_gb, settings.checkpoint_minutes) == (0.5, 2.0)
     assert (settings.report_to, settings.data_workers) == (["wandb", "mlflow"], 3)
+    assert (settings.replies, settings.llm_concurrency) == (Path("~/replies").expanduser(), 64)
 
 
 def test_empty_variables_are_as_absent_except_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +63,12 @@ def test_variables_are_checked_before_anything_runs(monkeypatch: pytest.MonkeyPa
         ("RETUNE_CACHE_GB", "0", "RETUNE_CACHE_GB: expected a number above 0, got '0'; fix it or unset it"),
         ("RETUNE_CHECKPOINT_MINUTES", "soon", "RETUNE_CHECKPOINT_MINUTES: expected a number above 0, got 'soon'"),
         ("RETUNE_DATA_WORKERS", "-1", "RETUNE_DATA_WORKERS: expected a whole number >= 0, got '-1'"),
+        (
+            "RETUNE_REPLIES",
+            __file__,
+            f"RETUNE_REPLIES: expected a folder, got the file '{__file__}'; fix it or unset it",
+        ),
+        ("RETUNE_LLM_CONCURRENCY", "0", "RETUNE_LLM_CONCURRENCY: expected a whole number >= 1, got '0'"),
     ],
 )
 def test_wrong_variable_is_named(name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

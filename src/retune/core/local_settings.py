@@ -10,12 +10,15 @@ from pathlib import Path
 from retune.core.errors import InputError
 
 DEFAULT_CACHE = "~/.cache/retune/embeddings"
+DEFAULT_REPLIES = "data/replies"
 VARIABLES = {
     "RETUNE_CACHE": "folder of the embedding cache; empty for none",
     "RETUNE_CACHE_GB": "size limit of the embedding cache",
     "RETUNE_CHECKPOINT_MINUTES": "minutes between checkpoints: the most training that is lost when it is killed",
     "RETUNE_REPORT_TO": "where training reports its progress, such as wandb,mlflow",
     "RETUNE_DATA_WORKERS": "processes that prepare training batches",
+    "RETUNE_REPLIES": "folder of the replies of language models",
+    "RETUNE_LLM_CONCURRENCY": "requests to a language model that wait for their replies at the same time",
 }
 
 
@@ -29,6 +32,8 @@ class LocalSettings:
         checkpoint_minutes: Time between two training checkpoints.
         report_to: Values for `report_to` of the transformers trainer.
         data_workers: Processes that prepare batches; 0 means that the training process does.
+        replies: Folder of the replies of language models.
+        llm_concurrency: Most requests to a language model in flight.
     """
 
     cache: Path | None
@@ -36,6 +41,8 @@ class LocalSettings:
     checkpoint_minutes: float
     report_to: list[str]
     data_workers: int
+    replies: Path
+    llm_concurrency: int
 
 
 def read_local_settings() -> LocalSettings:
@@ -48,18 +55,28 @@ def read_local_settings() -> LocalSettings:
         if name.startswith("RETUNE_") and name not in VARIABLES:
             raise InputError(f"{name}: unknown variable; expected one of {', '.join(VARIABLES)}; fix it or unset it")
     cache = os.environ.get("RETUNE_CACHE", DEFAULT_CACHE)
-    if cache and Path(cache).expanduser().is_file():
-        raise InputError(f"RETUNE_CACHE: expected a folder, got the file {cache!r}; fix it or unset it")
-    workers = os.environ.get("RETUNE_DATA_WORKERS") or "0"
-    if not workers.isdecimal():
-        raise InputError(f"RETUNE_DATA_WORKERS: expected a whole number >= 0, got {workers!r}; fix it or unset it")
     return LocalSettings(
-        cache=Path(cache).expanduser() if cache else None,
+        cache=_folder("RETUNE_CACHE", cache) if cache else None,
         cache_gb=_positive("RETUNE_CACHE_GB", 10.0),
         checkpoint_minutes=_positive("RETUNE_CHECKPOINT_MINUTES", 5.0),
         report_to=[name.strip() for name in os.environ.get("RETUNE_REPORT_TO", "").split(",") if name.strip()],
-        data_workers=int(workers),
+        data_workers=_whole("RETUNE_DATA_WORKERS", 0, at_least=0),
+        replies=_folder("RETUNE_REPLIES", os.environ.get("RETUNE_REPLIES") or DEFAULT_REPLIES),
+        llm_concurrency=_whole("RETUNE_LLM_CONCURRENCY", 16, at_least=1),
     )
+
+
+def _folder(name: str, value: str) -> Path:
+    if Path(value).expanduser().is_file():
+        raise InputError(f"{name}: expected a folder, got the file {value!r}; fix it or unset it")
+    return Path(value).expanduser()
+
+
+def _whole(name: str, default: int, *, at_least: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or int(value) < at_least:
+        raise InputError(f"{name}: expected a whole number >= {at_least}, got {value!r}; fix it or unset it")
+    return int(value)
 
 
 def _positive(name: str, default: float) -> float:

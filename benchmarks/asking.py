@@ -1,0 +1,81 @@
+"""Rate of requests to a language model, beside what its server allows, and of a second run that finds all replies kept.
+
+    python -m benchmarks.asking
+
+The server is a process of its own on loopback that replies after half a second. Ideal is that 64 requests are in flight
+all the time. The time includes importing the client and writing the replies.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import stages  # noqa: F401  puts src/ on the path
+from benchmarks.machine import case, measure, write_results
+from retune.llm.replies import Request
+
+REQUESTS, IN_FLIGHT, DELAY_S = 2000, 64, 0.5
+IDEAL_S = REQUESTS / IN_FLIGHT * DELAY_S
+TEXT = "A matrix has an inverse if and only if its determinant is not zero. " * 10
+SCHEMA = {
+    "type": "object",
+    "properties": {"queries": {"type": "array", "items": {"type": "string"}}},
+    "required": ["queries"],
+    "additionalProperties": False,
+}
+
+
+def main() -> None:
+    """Measure, print and write the results."""
+    cases = []
+    with tempfile.TemporaryDirectory() as folder, _server() as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        for name in (f"ask {REQUESTS:,} requests", f"ask {REQUESTS:,} requests again"):
+            seconds, peak_gb = _run(folder, url)
+            cases += [case(f"{name} time", seconds, "s"), case(f"{name} peak memory", peak_gb, "GB")]
+            if not name.endswith("again"):
+                cases.append(case(f"{name} share of the ideal rate", IDEAL_S / seconds, "1 is all"))
+            print(f"{name:30} {seconds:6.2f} s {peak_gb:5.2f} GB, {REQUESTS / seconds:8.1f}/s", flush=True)
+        server.terminate()
+    print(f"ideal {IDEAL_S:.2f} s")
+    write_results("asking", cases)
+
+
+def _server() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.llm_server", str(DELAY_S)], stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def _run(folder: str, url: str) -> tuple[float, float]:
+    """Measure a run in a process of its own."""
+    settings = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "RETUNE_REPLIES": str(Path(folder, "replies"))}
+    out = Path(folder, "report.json")
+    call = f"from benchmarks.asking import run; run({str(out)!r}, {REQUESTS})"
+    _, peak_gb = measure([sys.executable, "-c", call], **settings, RETUNE_LLM_CONCURRENCY=str(IN_FLIGHT))
+    return float(json.loads(out.read_text(encoding="utf-8"))), peak_gb
+
+
+def requests(count: int) -> list[Request]:
+    """Return requests with a document each."""
+    return [Request("Write two queries.", f"Document {number}. {TEXT}", SCHEMA, "1") for number in range(count)]
+
+
+def run(out: str, count: int) -> None:
+    """Ask, and write the seconds that it took."""
+    from retune.llm.ask import ask
+    from retune.params.llm import Llm
+
+    params = Llm(model="none", temperature=0.0, max_tokens=100, timeout_s=30.0)
+    start = time.perf_counter()
+    replies, _ = ask(requests(count), params, seed=0, desc="ask")
+    Path(out).write_text(json.dumps(time.perf_counter() - start), encoding="utf-8")
+    assert all(reply.value for reply in replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Where the server is, and the key for it: from the environment, under the names that the client of OpenAI uses.
+
+The key is sent to the server and appears nowhere else: every text that comes back is redacted.
+"""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from retune.core.errors import InputError
+
+DEFAULT_URL = "https://api.openai.com/v1"
+SECRET_LENGTH = 8  # shorter keys, such as `none`, are placeholders
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is.
+
+    Attributes:
+        url: The base URL; empty for the client's default.
+        key: The key; a placeholder if the server needs none.
+    """
+
+    url: str
+    key: str
+
+    def redact(self, text: str) -> str:
+        """Remove the key from a text of the server."""
+        return text.replace(self.key, "***") if len(self.key) >= SECRET_LENGTH else text
+
+    @property
+    def shown(self) -> str:
+        """The URL without what may be secret in it."""
+        parts = urlsplit(self.url or DEFAULT_URL)
+        return self.redact(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def read_address() -> Address:
+    """Read address and key from the environment.
+
+    Raises:
+        InputError: There is neither, or one of them is malformed.
+    """
+    url, key = (os.environ.get(name, "").strip() for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"))
+    if not url and not key:
+        raise InputError(
+            "OPENAI_BASE_URL: expected the address of a server, such as http://localhost:8080/v1, or a key of OpenAI "
+            "in OPENAI_API_KEY, found neither; set one of them"
+        )
+    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+        raise InputError("OPENAI_BASE_URL: expected an address that begins with http:// or https://; fix it")
+    if not (key.isascii() and key.isprintable()):
+        raise InputError("OPENAI_API_KEY: expected printable ASCII, got other characters; fix it")
+    return Address(url, key or "none")

@@ -1,0 +1,156 @@
+"""What each kind of response means: an answer, a fault that may pass, or an error that only the user can fix."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from retune.core.errors import InputError
+from retune.llm import replies
+from retune.llm.address import Address
+from retune.llm.ledger import Tokens, estimate_tokens
+from retune.llm.replies import Answer
+
+if TYPE_CHECKING:
+    import openai
+
+RETRIED = {408, 409, 425, 429}  # and all from 500, except 501
+BAD_REQUEST = {400, 413, 422, 501}
+LONG_PROMPT = re.compile(r"context.?(length|size|window)|(prompt|input|request) .*too (long|large)", re.IGNORECASE)
+FILTERED = re.compile(r"content.?(filter|policy)", re.IGNORECASE)
+
+
+class FaultError(Exception):
+    """A request without a reply.
+
+    Attributes:
+        problem: What to say of it.
+        detail: What the server or the connection said.
+        retry_after_s: How long the server asks to wait before the next attempt.
+        is_final: Whether another attempt would end in the same way.
+        is_unconnected: Whether nothing was sent, because there was no connection.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        detail: str = "",
+        *,
+        retry_after_s: float | None = None,
+        is_final: bool = False,
+        is_unconnected: bool = False,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.is_final = is_final
+        self.is_unconnected = is_unconnected
+
+
+class BadRequestError(Exception):
+    """The server does not accept a request in this dialect.
+
+    Attributes:
+        status: 400 or one of its kind.
+        message: What the server said.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def answer_of_body(body: bytes, asked_tokens: int, address: Address) -> Answer:
+    """Return the answer in a chat completion.
+
+    Args:
+        body: JSON of the server.
+        asked_tokens: An estimate for the prompt, used if the server reports no usage.
+        address: Redacts the key.
+
+    Raises:
+        FaultError: The body is no chat completion.
+    """
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0] if completion["choices"] else {"message": {}}
+        content, refusal = choice["message"].get("content"), choice["message"].get("refusal")
+        reason, usage = choice.get("finish_reason"), completion.get("usage")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise FaultError(replies.INVALID_RESPONSE, "no chat completion") from None
+    text = address.redact(str(content or refusal or ""))
+    tokens = _usage(usage) or Tokens(asked_tokens, estimate_tokens([text]), True)
+    return Answer(text, _ending(reason, refusal, text), tokens)
+
+
+def answer_of_status(error: "openai.APIStatusError", address: Address, model: str) -> Answer:
+    """Return the answer that a status above 299 amounts to; most are none.
+
+    Raises:
+        FaultError: Another attempt may succeed.
+        BadRequestError: A request in another dialect may succeed.
+        InputError: No request will succeed until the user changes something.
+    """
+    status, url, message = error.status_code, address.shown, _message(error, address)
+    if status in BAD_REQUEST:
+        return _answer_of_bad_request(status, message, str(error.body))
+    is_without_credit = status == 402 or "insufficient_quota" in str(error.body)
+    if (status in RETRIED or status >= 500) and not is_without_credit:
+        wait_s = retry_after_s(error.response.headers.get("retry-after", ""))
+        raise FaultError(f"{replies.SERVER_ERROR} {status}", message, retry_after_s=wait_s)
+    if status in (401, 403):
+        raise InputError(f"OPENAI_API_KEY: expected a key that {url} accepts, got status {status}; set another one")
+    if is_without_credit:
+        raise InputError(f"OPENAI_API_KEY: expected an account with credit, got of {url} status {status}: {message}")
+    if status in (404, 405):
+        raise InputError(
+            f"llm.model: expected a model that {url} has, got {model!r} and status {status}: {message}; "
+            "fix the name, or the address in OPENAI_BASE_URL, which usually ends in /v1"
+        )
+    raise InputError(f"OPENAI_BASE_URL: expected chat completions of {url}, got status {status}: {message}; fix it")
+
+
+def retry_after_s(value: str) -> float | None:
+    """Return the seconds that a header Retry-After asks to wait: it has seconds or a date."""
+    if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _answer_of_bad_request(status: int, message: str, body: str) -> Answer:
+    if status == 413 or LONG_PROMPT.search(message):
+        return Answer("", replies.PROMPT_TOO_LONG, Tokens())
+    if FILTERED.search(body):
+        return Answer("", replies.REFUSED, Tokens())
+    raise BadRequestError(status, message)
+
+
+def _message(error: "openai.APIStatusError", address: Address) -> str:
+    """Return what the server says of an error, in a line."""
+    body: Any = error.body
+    for name in ("error", "message", "detail"):
+        body = body.get(name, body) if isinstance(body, Mapping) else body
+    return address.redact(" ".join(str(body or "no message").split()))[:300]
+
+
+def _ending(reason: object, refusal: object, text: str) -> str:
+    """Return why a text cannot be used; empty if it may be."""
+    if refusal or reason == "content_filter":
+        return replies.REFUSED
+    if reason == "length":
+        return replies.CUT_OFF
+    return "" if text.strip() else replies.EMPTY
+
+
+def _usage(usage: object) -> Tokens | None:
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else [None]
+    return None if not all(isinstance(count, int) and count >= 0 for count in counts) else Tokens(*counts)

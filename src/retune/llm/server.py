@@ -1,0 +1,178 @@
+"""One HTTP request to an OpenAI-compatible server, in the dialect that the server understands."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from retune.core.errors import InputError
+from retune.llm import replies
+from retune.llm.address import Address, read_address
+from retune.llm.ledger import Spent, Tokens, estimate_tokens
+from retune.llm.replies import Answer
+from retune.llm.responses import BadRequestError, FaultError, answer_of_body, answer_of_status
+from retune.params.llm import Llm
+
+if TYPE_CHECKING:
+    import openai
+
+LOG = logging.getLogger(__name__)
+
+MAX_BYTES = 2 * 1024**2  # of a response; a longer one is not read to its end
+CONNECT_TIMEOUT_S = 10.0
+INSTRUCTION = "Reply with one JSON object and nothing else. It must match this JSON schema:"
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a server understands.
+
+    Attributes:
+        has_schema: Whether it takes a JSON schema as `response_format`.
+        limit: What it calls the limit of tokens.
+    """
+
+    has_schema: bool = True
+    limit: str = "max_tokens"
+
+    def simpler(self, message: str) -> "Dialect | None":
+        """Return what to try after a bad request; None if nothing is left."""
+        if "max_completion_tokens" in message and self.limit == "max_tokens":
+            return replace(self, limit="max_completion_tokens")
+        return replace(self, has_schema=False) if self.has_schema else None
+
+
+class Server:
+    """A connection to a server, in the dialect that it was found to understand."""
+
+    def __init__(self, client: "openai.AsyncOpenAI", address: Address, params: Llm, seed: int, spent: Spent) -> None:
+        self.address = address
+        self.has_responded = False
+        self.rejection = ""  # what the server said to a request that it accepts in no dialect
+        self._dialect = Dialect()
+        self._client = client
+        self._params = params
+        self._seed = seed
+        self._spent = spent
+
+    async def send(self, messages: Sequence[Message], schema: object) -> Answer:
+        """Return the server's answer.
+
+        Raises:
+            FaultError: It sent none.
+            InputError: It will send none until the user changes something.
+        """
+        dialect = self._dialect
+        while True:
+            try:
+                answer = await self._post(messages, schema, dialect)
+            except BadRequestError as error:
+                simpler = dialect.simpler(error.message)
+                if simpler is None:
+                    self.rejection = f"status {error.status}: {error.message}"
+                    problem = f"{replies.SERVER_ERROR} {error.status}"
+                    raise FaultError(problem, error.message, is_final=True) from None
+                dialect = simpler
+            else:
+                self._settle(dialect, answer)
+                return answer
+
+    def _settle(self, dialect: Dialect, answer: Answer) -> None:
+        """Speak the dialect that led to a reply from now on."""
+        if dialect == self._dialect or answer.ending in (replies.REFUSED, replies.PROMPT_TOO_LONG):
+            return
+        if self._dialect.has_schema and not dialect.has_schema:
+            LOG.warning("%s: takes no JSON schema as response_format; it is in the prompt instead", self.address.shown)
+        self._dialect = dialect
+
+    async def _post(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> Answer:
+        import httpx2
+        import openai
+
+        self._spent.sent += 1
+        options = self._options(messages, schema, dialect)
+        try:
+            async with self._client.chat.completions.with_streaming_response.create(**options) as response:
+                body = await _read(response.iter_bytes())
+                media = response.headers.get("content-type", "")
+        except openai.APIStatusError as error:
+            self.has_responded = True
+            return answer_of_status(error, self.address, self._params.model)
+        except openai.APITimeoutError:
+            raise FaultError(replies.TIMED_OUT) from None
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:
+            cause = error.__cause__ or error
+            detail = self.address.redact(" ".join(str(cause).split())) or type(cause).__name__
+            is_unconnected = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout))
+            raise FaultError(replies.CONNECTION_LOST, detail, is_unconnected=is_unconnected) from None
+        if "html" in media and not self.has_responded:
+            raise InputError(
+                f"OPENAI_BASE_URL: expected a server of chat completions, got a web page from {self.address.shown}; "
+                "fix the address, which usually ends in /v1"
+            )
+        self.has_responded = True
+        asked_tokens = estimate_tokens(message["content"] for message in messages)
+        if body is None:
+            return Answer("", replies.TOO_LONG, Tokens(asked_tokens, self._params.max_tokens, True))
+        return answer_of_body(body, asked_tokens, self.address)
+
+    def _options(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> dict[str, Any]:
+        params = self._params
+        options: dict[str, Any] = {
+            "model": params.model,
+            "messages": list(messages),
+            "temperature": params.temperature,
+            "seed": self._seed,
+            dialect.limit: params.max_tokens,
+        }
+        if params.top_p is not None:
+            options["top_p"] = params.top_p
+        if dialect.has_schema:
+            json_schema = {"name": "reply", "strict": True, "schema": schema}
+            return options | {"response_format": {"type": "json_schema", "json_schema": json_schema}}
+        system = next((message["content"] for message in messages if message["role"] == "system"), "")
+        instruction = f"{system}\n\n{with_schema(INSTRUCTION, schema)}".strip()
+        others = [message for message in messages if message["role"] != "system"]
+        return options | {"messages": [{"role": "system", "content": instruction}, *others]}
+
+
+@asynccontextmanager
+async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> AsyncIterator[Server]:
+    """Open as many connections to the server as requests may be in flight.
+
+    Raises:
+        InputError: The environment names no server.
+    """
+    address = read_address()
+    import httpx2
+    import openai
+
+    async with openai.AsyncOpenAI(
+        api_key=address.key,
+        base_url=address.url or None,
+        max_retries=0,  # attempts are made in one place, `conversation`
+        timeout=openai.Timeout(params.timeout_s, connect=min(CONNECT_TIMEOUT_S, params.timeout_s)),
+        http_client=openai.DefaultAsyncHttpxClient(
+            limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        ),
+    ) as client:
+        yield Server(client, address, params, seed, spent)
+
+
+def with_schema(text: str, schema: object) -> str:
+    """Return an instruction with a JSON schema below it."""
+    return f"{text}\n{json.dumps(schema, ensure_ascii=False)}"
+
+
+async def _read(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """Return a body, or None if it is too long."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_BYTES:
+            return None
+    return bytes(body)

@@ -1,0 +1,46 @@
+"""Block `llm` of an entry: which language model answers, how, and what it may cost."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from retune.core.section import Section
+
+
+class Prices(Section):
+    """What the server charges, in any currency."""
+
+    per_million_input: NonNegativeFloat  # tokens of prompts
+    per_million_output: NonNegativeFloat  # tokens of replies
+
+
+class Budget(Section):
+    """What one run of a stage may spend; kept replies cost nothing. One limit of the two."""
+
+    max_cost: NonNegativeFloat | None = None  # in the currency of `prices`
+    max_tokens: NonNegativeInt | None = None  # of prompts and replies together
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Self:
+        if (self.max_cost is None) == (self.max_tokens is None):
+            raise ValueError(f"expected max_cost or max_tokens, got {self.max_cost} and {self.max_tokens}")
+        return self
+
+
+class Llm(Section):
+    """A language model behind an OpenAI-compatible server, whose address and key are in the environment."""
+
+    model: Annotated[str, Field(min_length=1)]  # as the server names it
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    max_tokens: PositiveInt  # of one reply
+    timeout_s: PositiveFloat  # of one attempt, from sending it to the last byte
+    total_timeout_s: PositiveFloat | None = None  # of all requests together
+    prices: Prices | None = None
+    budget: Budget | None = None
+
+    @model_validator(mode="after")
+    def _cost_has_prices(self) -> Self:
+        if self.prices is None and self.budget is not None and self.budget.max_cost is not None:
+            raise ValueError("budget.max_cost: expected prices beside it, found none; add them or use max_tokens")
+        return self
