@@ -17,15 +17,14 @@ CONVERT: dict[str, Any] = {
     "test": 0.0,
     "leaks": {"policy": "report", "near_duplicate": 0.8, "min_words": 4},
 }
+EXTRACTION: dict[str, Any] = {"removal_rate": 1.0, "min_words": 3, "max_words": 10}
 SYNTHESIZE: dict[str, Any] = {
     "dataset": "words",
     "model": "tiny",
     "method": "extractive",
     "queries_per_document": 1,
     "kinds": {"sentence": 1.0},
-    "removal_rate": 1.0,
-    "min_words": 3,
-    "max_words": 10,
+    "extraction": EXTRACTION,
     "dev": 0.0,
 }
 MINE: dict[str, Any] = {

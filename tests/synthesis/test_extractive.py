@@ -8,8 +8,9 @@ import pytest
 from retune.params.synthesize import Synthesize
 from retune.synthesis.drafts import Drafts
 from retune.synthesis.extractive import draft
-from tests.support.parameters import SYNTHESIZE
+from tests.support.parameters import EXTRACTION, SYNTHESIZE
 
+SENTENCES = {"sentence": 1.0}
 TEXT = "The first sentence stands here. A second sentence follows it!\n\nAnd the third one ends the text."
 
 
@@ -17,8 +18,12 @@ def corpus(*texts: str, title: str | None = None) -> pd.DataFrame:
     return pd.DataFrame({"doc_id": [f"d{n}" for n in range(len(texts))], "title": title, "text": texts})
 
 
-def drafts(documents: pd.DataFrame, *, seed: int = 0, **changes: object) -> Drafts:
-    return draft(documents, Synthesize.parse("synthesize.x", SYNTHESIZE | changes), seed=seed)
+def drafts(
+    documents: pd.DataFrame, *, seed: int = 0, count: int = 1, kinds: dict[str, float] = SENTENCES, **changes: object
+) -> Drafts:
+    values = SYNTHESIZE | {"queries_per_document": count, "extraction": EXTRACTION | changes}
+    params = Synthesize.parse("synthesize.x", values)
+    return draft(documents, params, kinds_of=dict.fromkeys(documents["doc_id"], kinds), seed=seed)
 
 
 def texts(result: Drafts) -> list[str]:
@@ -46,7 +51,7 @@ def test_removal_rate_is_the_share_of_queries() -> None:
 
 
 def test_document_is_never_emptied() -> None:
-    result = drafts(corpus("Twice the same words. Twice the same words. One two three."), queries_per_document=9)
+    result = drafts(corpus("Twice the same words. Twice the same words. One two three."), count=9)
     assert len(result.queries) == 1
     assert result.corpus["text"].iloc[0].strip()
 
@@ -81,7 +86,7 @@ def test_characters_are_counted_in_scripts_without_spaces() -> None:
 
 def test_heading_is_the_last_part_of_the_title_or_all_of_it() -> None:
     documents = corpus(TEXT, title="Travel costs > Hotel bills")
-    result = drafts(documents, kinds={"heading": 1.0}, queries_per_document=5)
+    result = drafts(documents, kinds={"heading": 1.0}, count=5)
     assert texts(result) == ["Hotel bills", "Travel costs Hotel bills"]
     assert result.corpus["title"].tolist() == [None]
     assert drafts(documents, kinds={"heading": 1.0}, removal_rate=0.0).corpus["title"].tolist() == [
@@ -91,7 +96,7 @@ def test_heading_is_the_last_part_of_the_title_or_all_of_it() -> None:
 
 def test_title_like_query_is_the_first_clause_of_a_sentence_and_stays() -> None:
     text = "Refunds of travel costs, which take a week, are paid by bank transfer in all countries of the world."
-    result = drafts(corpus(text), kinds={"title": 1.0}, queries_per_document=3)
+    result = drafts(corpus(text), kinds={"title": 1.0}, count=3)
     assert texts(result) == ["Refunds of travel costs"]
     assert result.corpus["text"].tolist() == [text]
     long = "One two three four five six seven eight nine ten."
@@ -101,7 +106,7 @@ def test_title_like_query_is_the_first_clause_of_a_sentence_and_stays() -> None:
 def test_key_phrases_are_runs_of_rare_words_in_the_order_of_the_text() -> None:
     common = ["the cat is in the house of the king"] * 40
     text = "The bandgap solver is in the lattice constant of the phonon spectrum."
-    result = drafts(corpus(text, *common), kinds={"keyphrases": 1.0}, queries_per_document=4)
+    result = drafts(corpus(text, *common), kinds={"keyphrases": 1.0}, count=4)
     allowed = ["bandgap solver", "lattice constant", "phonon spectrum"]
     for query in [query for query in result.queries if query.doc_id == "d0"]:
         parts = [phrase for phrase in allowed if phrase in query.text]

@@ -6,14 +6,14 @@ teach the model meaning; the others teach it to match words.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from retune.core.seeds import generator
-from retune.params.synthesize import Synthesize
+from retune.params.synthesize import Extraction, Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
 from retune.synthesis.keyphrases import Keyphrases
 from retune.text.words import count_words, first_words
@@ -26,20 +26,25 @@ PHRASES_OF_QUERY = (2, 4)  # the fewest, and one more than the most
 OPENING_WORDS = 8  # of a query of kind `title`
 
 
-def draft(corpus: pd.DataFrame, params: Synthesize, *, seed: int) -> Drafts:
-    """Draw the queries of each document, each of a kind drawn by the shares.
+def draft(
+    corpus: pd.DataFrame, params: Synthesize, *, kinds_of: Mapping[str, Mapping[str, float]], seed: int
+) -> Drafts:
+    """Draw the queries of each document, each of a kind drawn by the document's shares.
 
     Documents keep their ids. Each has its own random generator, so that what is drawn for it does not depend on the
     other documents; only which key phrases it has does. A document always keeps a sentence.
     """
-    keyphrases = Keyphrases(corpus["text"] if params.kinds.get("keyphrases") else [])
+    assert params.extraction is not None
+    has_phrases = any(kinds.get("keyphrases") for kinds in kinds_of.values())
+    keyphrases = Keyphrases(corpus["text"] if has_phrases else [])
     queries: list[Draft] = []
     rejected: list[Rejected] = []
     titles: list[str | None] = []
     texts: list[str] = []
     for doc_id, title, text in zip(corpus["doc_id"], corpus["title"], corpus["text"], strict=True):
-        document = _Document(doc_id, title, text, params, keyphrases, generator(seed, doc_id))
-        queries += document.draw()
+        rng = generator(seed, doc_id)
+        document = _Document(doc_id, title, text, params.extraction, kinds_of[doc_id], keyphrases, rng)
+        queries += document.draw(params.queries_per_document)
         rejected += document.rejected
         titles.append(document.title)
         texts.append(document.text)
@@ -54,13 +59,14 @@ class _Document:
     doc_id: str
     title: str | None
     text: str
-    params: Synthesize
+    params: Extraction
+    kinds: Mapping[str, float]
     keyphrases: Keyphrases
     rng: np.random.Generator
     rejected: list[Rejected] = field(default_factory=list)
 
-    def draw(self) -> list[Draft]:
-        """Return the document's queries; sources that have none left give way to the others."""
+    def draw(self, count: int) -> list[Draft]:
+        """Return at most `count` queries; sources that have none left give way to the others."""
         parts = _sentences(self.text)
         sources = {
             "sentence": self._sentences_to_ask(parts),
@@ -68,10 +74,10 @@ class _Document:
             "heading": self._headings(),
             "keyphrases": self._phrases(),
         }
-        kinds = [kind for kind in self.params.kinds if self.params.kinds[kind] > 0]
-        shares = np.array([self.params.kinds[kind] for kind in kinds])
+        kinds = [kind for kind in self.kinds if self.kinds[kind] > 0]
+        shares = np.array([self.kinds[kind] for kind in kinds])
         found: dict[str, Draft] = {}
-        for _ in range(self.params.queries_per_document):
+        for _ in range(count):
             order = self.rng.choice(len(kinds), size=len(kinds), replace=False, p=shares / shares.sum())
             drawn = ((kinds[number], next(sources[kinds[number]], None)) for number in order)
             kind, text = next(((kind, text) for kind, text in drawn if text is not None), ("", None))
@@ -139,7 +145,7 @@ class _Document:
         return "" if _has_letters(sentence) else "sentence is mostly not letters"
 
     def _reject(self, kind: str, reasons: dict[str, str]) -> None:
-        if self.params.kinds.get(kind):
+        if self.kinds.get(kind):
             self.rejected += [Rejected(self.doc_id, kind, text, reason) for text, reason in reasons.items() if reason]
 
     def _fits(self, text: str) -> bool:

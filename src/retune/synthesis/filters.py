@@ -5,75 +5,77 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from retune.core.records import document_texts
 from retune.datasets.statistics import SAMPLE, identify_language
-from retune.params.synthesize import Filters, Synthesize
+from retune.params.synthesize import Filters
 from retune.synthesis.drafts import Draft, Drafts, Rejected
 from retune.text.near_duplicates import NearDuplicates, shingles
-from retune.text.words import normal_form, words
+from retune.text.words import count_words, normal_form, words
 
 if TYPE_CHECKING:
-    from retune.encoding.compute import Compute
     from retune.encoding.encoder import Encoder
 
 Reasons = Iterator[str]
+Find = Callable[[list[Draft], Any], Reasons]
 BLOCK = 1024  # queries compared with all others at a time
 
 
-def load_encoder(model: Path, compute: Compute) -> Encoder:
-    """Load the model that encodes queries and documents for the filters."""
-    from retune.encoding.encoder import Encoder
+class Aids(NamedTuple):
+    """What filters need besides the queries and their documents.
 
-    return Encoder.load(model, compute)
-
-
-def keep(
-    drafts: Drafts, params: Synthesize, *, held_out: Sequence[str], load: Callable[[], Encoder]
-) -> tuple[list[Draft], list[Rejected]]:
-    """Apply the filters in turn, the cheap ones first; a query that one rejects does not reach the next.
-
-    Args:
-        drafts: The queries, and the documents as training shall see them.
-        params: Which filters are on.
+    Attributes:
         held_out: Real dev and test queries of the source.
-        load: Loads the model for `cosine_duplicate` and `round_trip`; called only if one of them is on.
+        load: Loads the model that compares vectors; called only if a filter does.
+        judge: Returns a language model's score of each query for its document, None where it gave none.
+    """
+
+    held_out: Sequence[str]
+    load: Callable[[], Encoder]
+    judge: Callable[[Sequence[Draft]], Sequence[int | None]]
+
+
+def keep(drafts: Drafts, filters: Filters, aids: Aids) -> tuple[list[Draft], list[Rejected]]:
+    """Apply the filters that are on in turn, the cheap ones first; a query that one rejects does not reach the next.
 
     Returns:
         The queries that every filter passed, and the others with the filter's reason.
     """
     kept, rejected = list(drafts.queries), list[Rejected]()
-    for find_reasons in _chosen(params.filters or Filters(), drafts.corpus, held_out, load):
-        reasons = list(find_reasons(kept)) if kept else []
+    for find_reasons, value in _available(filters, drafts.corpus, aids):
+        reasons = list(find_reasons(kept, value)) if kept and value else [""] * len(kept)
         rejected += [Rejected(*draft[:3], reason) for draft, reason in zip(kept, reasons, strict=True) if reason]
         kept = [draft for draft, reason in zip(kept, reasons, strict=True) if not reason]
     return kept, rejected
 
 
-def _chosen(
-    filters: Filters, corpus: pd.DataFrame, held_out: Sequence[str], load: Callable[[], Encoder]
-) -> Iterator[Callable[[list[Draft]], Reasons]]:
-    """Yield the filters that are on; that for equal queries always is."""
-    yield _equal
-    if filters.language:
-        yield lambda drafts: _of_other_language(drafts, corpus)
-    if filters.copied_words:
-        yield lambda drafts: _copied(drafts, corpus, filters.copied_words or 0)
-    if filters.leak:
-        yield lambda drafts: _leaking(drafts, held_out, filters.leak or 0.0)
-    if filters.near_duplicate:
-        yield lambda drafts: _near_duplicates(drafts, filters.near_duplicate or 0.0)
-    if filters.cosine_duplicate or filters.round_trip:
-        encoder = load()
-        if filters.cosine_duplicate:
-            yield lambda drafts: _cosine_duplicates(drafts, encoder, filters.cosine_duplicate or 0.0)
-        if filters.round_trip:
-            yield lambda drafts: _lost(drafts, corpus, encoder, filters.round_trip or 0)
+def _available(filters: Filters, corpus: pd.DataFrame, aids: Aids) -> list[tuple[Find, Any]]:
+    """Return each filter and its parameter; the filter for equal queries is always on, and one without value is off."""
+    return [
+        (lambda drafts, _: _equal(drafts), True),
+        (_too_long, filters.max_words),
+        (lambda drafts, _: _of_other_language(drafts, corpus), filters.language),
+        (lambda drafts, count: _copied(drafts, corpus, count), filters.copied_words),
+        (lambda drafts, threshold: _leaking(drafts, aids.held_out, threshold), filters.leak),
+        (_near_duplicates, filters.near_duplicate),
+        (lambda drafts, threshold: _cosine_duplicates(drafts, aids.load(), threshold), filters.cosine_duplicate),
+        (lambda drafts, rank: _lost(drafts, corpus, aids.load(), rank), filters.round_trip),
+        (lambda drafts, lowest: _below(aids.judge(drafts), lowest), filters.judge),
+    ]
+
+
+def _too_long(drafts: list[Draft], most: int) -> Reasons:
+    for draft in drafts:
+        yield f"longer than {most} words" if count_words(draft.text) > most else ""
+
+
+def _below(scores: Sequence[int | None], lowest: int) -> Reasons:
+    for score in scores:
+        yield "not judged" if score is None else f"judged below {lowest}" if score < lowest else ""
 
 
 def _equal(drafts: list[Draft]) -> Reasons:

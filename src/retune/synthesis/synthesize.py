@@ -1,24 +1,30 @@
-"""Make a data set of synthetic queries from documents alone: draft, filter, split, count."""
+"""Make a data set of synthetic queries from documents alone: choose documents, draft, filter, split, count."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from retune.core.errors import InputError
-from retune.core.records import Dataset, Split
-from retune.datasets.statistics import describe, measure
-from retune.params.synthesize import Synthesize
+from retune.core.records import Dataset, Split, document_texts, read_corpus, read_split
+from retune.datasets.statistics import describe, languages, measure
+from retune.encoding.compute import Compute
+from retune.params.synthesize import Filters, Synthesize
 from retune.synthesis import extractive, filters
-from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Rejected
+from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Drafts, Rejected
+from retune.synthesis.prompts import Prompt
 
 if TYPE_CHECKING:
     from retune.encoding.encoder import Encoder
+    from retune.llm.ledger import Ledger
 
 SPLITS = ("train", "dev", "test")
 
@@ -36,59 +42,152 @@ class Synthetic(NamedTuple):
     statistics: dict[str, Any]
 
 
-def synthesize(
-    corpus: pd.DataFrame, params: Synthesize, *, held_out: Sequence[str], load: Callable[[], Encoder], seed: int
-) -> Synthetic:
+@dataclass
+class Task:
+    """What a synthetic data set is made from, and how.
+
+    Attributes:
+        source: The folder of the converted data set.
+        model: The model directory for choosing documents and for the filters.
+        prompts: The folder of prompt files.
+        ledgers: What language models were asked so far, by purpose.
+    """
+
+    source: Path
+    model: Path
+    prompts: Path
+    params: Synthesize
+    compute: Compute
+    seed: int
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+
+    @cached_property
+    def corpus(self) -> pd.DataFrame:
+        """All documents of the source."""
+        return read_corpus(self.source)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model, loaded when it is first needed."""
+        from retune.encoding.encoder import Encoder
+
+        return Encoder.load(self.model, self.compute)
+
+    @cached_property
+    def language(self) -> str:
+        """The language of most documents, as an ISO 639-1 code."""
+        return next(iter(languages(self.corpus["text"].tolist())))
+
+    def queries(self, *splits: str) -> list[str]:
+        """Return the real queries of splits of the source."""
+        return [text for name in splits for text in read_split(self.source, name).queries["text"]]
+
+
+def synthesize(task: Task) -> Synthetic:
     """Return a data set of the same documents with synthetic queries.
 
-    Args:
-        corpus: The documents; they keep their ids.
-        params: The method, the kinds of queries and the filters.
-        held_out: Real dev and test queries of the source, for the filter `leak`.
-        load: Loads the model for the filters that compare vectors.
-        seed: The seed of all draws.
-
     Raises:
-        InputError: No query is left.
+        InputError: No query is left for a split, or the language model's server, key or prompts are missing or wrong.
     """
-    drafts = extractive.draft(corpus, params, seed=seed)
-    kept, rejected = filters.keep(drafts, params, held_out=held_out, load=load)
+    params = task.params
+    documents = _choose(task)
+    split_of = _assign(documents["doc_id"], params, task.seed)
+    drafts, cut = _draft(task, documents, split_of)
+    aids = filters.Aids(task.queries("dev", "test"), lambda: task.encoder, lambda items: _judge(task, items))
+    kept, rejected = filters.keep(drafts, params.filters or Filters(), aids)
     everything = [*drafts.rejected, *rejected]
-    if not kept:
-        raise InputError(_nothing_left(corpus, params, everything))
-    queries = pd.DataFrame(kept).assign(prompt=None, relevance=1)
-    numbers = queries.groupby("doc_id").cumcount().astype(str)
-    queries.insert(0, "query_id", queries["doc_id"] + "-q" + numbers)
-    splits = _split(queries, params, seed)
+    splits = _split(kept, split_of, params, everything)
     rejects = pd.DataFrame(everything, columns=REJECTED_COLUMNS).astype(str)
     texts = drafts.corpus["text"].tolist()
     statistics = describe(splits, *measure(texts), texts, Counter(rejects["reason"]))
-    statistics["synthesis"] = _audit(drafts.queries, queries)
+    statistics["synthesis"] = _audit(drafts.queries, kept, len(documents), cut, task.ledgers)
     return Synthetic(Dataset(drafts.corpus, splits), rejects, statistics)
 
 
-def _split(queries: pd.DataFrame, params: Synthesize, seed: int) -> dict[str, Split]:
-    """Draw the documents whose queries form the dev and the test split."""
-    unique = np.random.default_rng(seed).permutation(np.sort(queries["doc_id"].unique()))
+def _choose(task: Task) -> pd.DataFrame:
+    """Return the documents to ask about."""
+    if task.corpus.empty:
+        raise InputError(f"{task.source}: expected documents to make queries for, found none; convert some")
+    if task.params.documents is None or task.params.documents >= len(task.corpus):
+        return task.corpus
+    from retune.synthesis.coverage import choose
+
+    return choose(task.corpus, task.params.documents, task.encoder, seed=task.seed)
+
+
+def _assign(doc_ids: pd.Series, params: Synthesize, seed: int) -> dict[str, str]:
+    """Draw the split of each document's queries."""
+    unique = np.random.default_rng(seed).permutation(np.sort(doc_ids.to_numpy(dtype=str)))
     num_dev, num_test = (math.ceil(share * len(unique)) for share in (params.dev, params.test))
-    split_of = dict.fromkeys(unique[:num_dev], "dev") | dict.fromkeys(unique[num_dev : num_dev + num_test], "test")
-    of_queries = queries["doc_id"].map(split_of).fillna("train")
+    splits = np.repeat(["dev", "test", "train"], [num_dev, num_test, max(0, len(unique) - num_dev - num_test)])
+    return dict(zip(unique.tolist(), splits.tolist(), strict=False))
+
+
+def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> tuple[Drafts, int]:
+    """Return the drafts of the method, and how many documents were shown in part."""
+    params, seed = task.params, task.seed
+    test_kinds = params.test_kinds or params.kinds
+    kinds_of = {doc_id: test_kinds if split == "test" else params.kinds for doc_id, split in split_of.items()}
+    if params.method == "extractive":
+        made = extractive.draft(documents, params, kinds_of=kinds_of, seed=seed)
+        changed = dict(zip(made.corpus["doc_id"], made.corpus[["title", "text"]].to_numpy().tolist(), strict=True))
+        rows = [
+            (doc_id, *changed.get(doc_id, (title, text)))
+            for doc_id, title, text in task.corpus[["doc_id", "title", "text"]].itertuples(index=False)
+        ]
+        return made._replace(corpus=pd.DataFrame(rows, columns=["doc_id", "title", "text"])), 0
+    from retune.synthesis import generated
+
+    assert params.generation is not None
+    prompt = Prompt(task.prompts, "queries", task.language)
+    examples = task.queries("dev") if params.generation.examples else []
+    result = generated.draft(documents, params, prompt, kinds_of=kinds_of, examples=examples, seed=seed)
+    task.ledgers["queries"] = result.ledger
+    return result.drafts._replace(corpus=task.corpus), result.cut
+
+
+def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
+    from retune.synthesis import generated
+
+    assert task.params.llm is not None
+    texts = dict(zip(task.corpus["doc_id"], document_texts(task.corpus), strict=True))
+    prompt = Prompt(task.prompts, "judge", task.language)
+    scores, task.ledgers["judge"] = generated.judge(drafts, texts, task.params.llm, prompt, seed=task.seed)
+    return scores
+
+
+def _split(
+    kept: Sequence[Draft], split_of: Mapping[str, str], params: Synthesize, rejected: Sequence[Rejected]
+) -> dict[str, Split]:
+    """Return the splits with ids and judgments.
+
+    Raises:
+        InputError: A split that was asked for has no query.
+    """
+    queries = pd.DataFrame(kept, columns=Draft._fields).assign(prompt=None, relevance=1)
+    numbers = queries.groupby("doc_id").cumcount().astype(str)
+    queries.insert(0, "query_id", queries["doc_id"] + "-q" + numbers)
+    of_queries = queries["doc_id"].map(split_of)
+    for name, share in {"train": 1.0, "dev": params.dev, "test": params.test}.items():
+        if share > 0 and not (of_queries == name).any():
+            reasons = Counter(item.reason for item in rejected).most_common(3)
+            counts = "; ".join(f"{reason}: {count}" for reason, count in reasons) or "no text could become one"
+            raise InputError(
+                f"expected queries for {name}, got none from {len(split_of)} documents ({counts}); "
+                "give it more documents, change the lengths or relax filters"
+            )
     return {name: Split(queries[of_queries == name], queries[of_queries == name]) for name in SPLITS}
 
 
-def _audit(drafts: Sequence[Draft], queries: pd.DataFrame) -> dict[str, Any]:
-    """Return how many queries of each kind were drafted and kept, and how many documents have one."""
-    drafted, kept = Counter(draft.kind for draft in drafts), Counter(queries["kind"])
+def _audit(
+    drafts: Sequence[Draft], kept: Sequence[Draft], documents: int, cut: int, ledgers: Mapping[str, Ledger]
+) -> dict[str, Any]:
+    """Return how many queries of each kind were drafted and kept, and what language models were asked."""
+    drafted, left = (Counter(draft.kind for draft in some) for some in (drafts, kept))
     return {
-        "documents_with_queries": int(queries["doc_id"].nunique()),
-        "kinds": {kind: {"drafted": count, "kept": kept[kind]} for kind, count in sorted(drafted.items())},
+        "documents": documents,
+        "documents_shown_in_part": cut,
+        "documents_with_queries": len({draft.doc_id for draft in kept}),
+        "kinds": {kind: {"drafted": count, "kept": left[kind]} for kind, count in sorted(drafted.items())},
+        **{name: ledger.metrics() for name, ledger in sorted(ledgers.items())},
     }
-
-
-def _nothing_left(corpus: pd.DataFrame, params: Synthesize, rejected: Sequence[Rejected]) -> str:
-    reasons = Counter(item.reason for item in rejected).most_common(3)
-    counts = "; ".join(f"{reason}: {count}" for reason, count in reasons) or "no text could become one"
-    return (
-        f"expected documents that give queries of {params.min_words} to {params.max_words} words, got none among "
-        f"{len(corpus)} ({counts}); lower min_words, raise max_words or relax filters"
-    )

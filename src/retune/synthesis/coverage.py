@@ -1,0 +1,49 @@
+"""Choose the documents to ask about, so that few of them cover the corpus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from retune.core.records import document_texts
+
+if TYPE_CHECKING:
+    from retune.encoding.encoder import Encoder
+
+DOCUMENTS_A_CLUSTER = 4
+DUPLICATE = 0.98  # cosine from which the later of two documents of a cluster is a duplicate
+ROUNDS = 20  # of k-means
+
+
+def choose(corpus: pd.DataFrame, count: int, encoder: Encoder, *, seed: int) -> pd.DataFrame:
+    """Return `count` documents of a corpus in its order, or all of them if there are no more.
+
+    The documents' vectors form clusters (k-means), a quarter as many as documents wanted. One document after the other
+    is drawn from each cluster in turn, so small topics are covered as well as large ones. Documents that nearly equal
+    one drawn before come last.
+
+    Args:
+        corpus: The documents.
+        count: How many to choose.
+        encoder: Encodes the documents.
+        seed: The seed of k-means and of the draws.
+    """
+    if count >= len(corpus):
+        return corpus
+    import faiss
+
+    vectors = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
+    clusters = max(1, count // DOCUMENTS_A_CLUSTER)
+    means = faiss.Kmeans(vectors.shape[1], clusters, niter=ROUNDS, seed=seed, min_points_per_centroid=1)
+    means.train(vectors)
+    labels = means.index.search(vectors, 1)[1][:, 0]
+    rng = np.random.default_rng(seed)
+    turns: list[tuple[bool, int, int]] = []  # whether it is a duplicate, its turn, its row
+    for label in range(clusters):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        close = np.tril(vectors[rows] @ vectors[rows].T >= DUPLICATE, k=-1).any(axis=1)
+        turns += [(bool(close[turn]), turn, int(row)) for turn, row in enumerate(rows)]
+    chosen = sorted(row for _, _, row in sorted(turns)[:count])
+    return corpus.iloc[chosen].reset_index(drop=True)

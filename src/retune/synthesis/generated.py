@@ -1,0 +1,177 @@
+"""Queries that a language model writes, some for each document, of several kinds."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from retune.core.records import document_texts
+from retune.core.seeds import generator
+from retune.llm.ask import ask
+from retune.llm.ledger import Ledger
+from retune.llm.replies import Reply, Request
+from retune.params.llm import Llm
+from retune.params.synthesize import Synthesize
+from retune.synthesis.drafts import Draft, Drafts, Rejected
+from retune.synthesis.prompts import Prompt
+from retune.text.words import UNIT
+
+EXAMPLES_SHOWN = 4  # real queries in a prompt
+
+
+class _Asked(NamedTuple):
+    """What one document is asked for: the kind of query by the key of the reply."""
+
+    doc_id: str
+    kinds: Mapping[str, str]
+    request: Request
+
+
+class Generated(NamedTuple):
+    """Drafts, and what they took.
+
+    Attributes:
+        cut: How many documents were longer than the model was shown.
+    """
+
+    drafts: Drafts
+    ledger: Ledger
+    cut: int
+
+
+def draft(
+    corpus: pd.DataFrame,
+    params: Synthesize,
+    prompt: Prompt,
+    *,
+    kinds_of: Mapping[str, Mapping[str, float]],
+    examples: Sequence[str],
+    seed: int,
+) -> Generated:
+    """Ask for the queries of each document in one request.
+
+    Args:
+        corpus: The documents to ask about.
+        params: How many queries, of which model.
+        prompt: The prompt in the language of the corpus.
+        kinds_of: The shares of the kinds, by id of the document.
+        examples: Real queries, of which each prompt shows some; none if empty.
+        seed: Draws the kinds, the examples and the part of a long document; the server gets it too.
+
+    Raises:
+        InputError: The server cannot be reached, or rejects all requests.
+    """
+    assert params.llm is not None
+    assert params.generation is not None
+    asked, cut = [], 0
+    for doc_id, text in zip(corpus["doc_id"], document_texts(corpus), strict=True):
+        rng = generator(seed, doc_id)
+        part = _part(text, params.generation.document_words, rng)
+        cut += len(part) < len(text)
+        keys = dict(_keys(_drawn(kinds_of[doc_id], params.queries_per_document, rng)))
+        request = _request(part, keys, prompt, _some(examples, rng), has_answers=params.generation.answers)
+        asked.append(_Asked(doc_id, keys, request))
+    replies, ledger = ask([item.request for item in asked], params.llm, seed=seed, desc="queries")
+    queries: list[Draft] = []
+    rejected: list[Rejected] = []
+    for item, reply in zip(asked, replies, strict=True):
+        for entry in _read(item, reply):
+            (queries if isinstance(entry, Draft) else rejected).append(entry)  # type: ignore[arg-type]
+    return Generated(Drafts(queries, rejected, corpus), ledger, cut)
+
+
+def _drawn(shares: Mapping[str, float], count: int, rng: np.random.Generator) -> list[str]:
+    kinds = sorted(shares)
+    return list(rng.choice(kinds, size=count, p=[shares[kind] for kind in kinds]))
+
+
+def _request(
+    text: str, keys: Mapping[str, str], prompt: Prompt, examples: Sequence[str], *, has_answers: bool
+) -> Request:
+    """Return the request for the queries of a document, by key of the reply."""
+    wanted = {key: prompt.kinds[kind] for key, kind in keys.items()}
+    if has_answers:
+        wanted |= {f"{key}_answer": prompt.fill("answer", key=key) for key in keys}
+    shown = prompt.fill("examples", queries="\n".join(f"- {query}" for query in examples)) + "\n" if examples else ""
+    requests = "\n".join(f'- "{key}": {meaning}' for key, meaning in wanted.items())
+    user = prompt.fill("user", examples=shown, document=_without_tags(text), requests=requests)
+    return Request(prompt.fill("system"), user, _object({key: {"type": "string"} for key in wanted}), prompt.version)
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object that has all of the properties and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _keys(kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield a key of the reply for each kind; the second of a kind ends in _2."""
+    counts: Counter[str] = Counter()
+    for kind in kinds:
+        counts[kind] += 1
+        yield (kind if counts[kind] == 1 else f"{kind}_{counts[kind]}"), str(kind)
+
+
+def _some(examples: Sequence[str], rng: np.random.Generator) -> list[str]:
+    count = min(EXAMPLES_SHOWN, len(examples))
+    return [examples[number] for number in rng.choice(len(examples), size=count, replace=False)] if count else []
+
+
+def _part(text: str, most: int, rng: np.random.Generator) -> str:
+    """Return the text, or if it is longer than so many words one of its parts, drawn at random."""
+    starts = [match.start() for match in UNIT.finditer(text)]
+    if len(starts) <= most:
+        return text
+    parts = range(0, len(starts), most)
+    first = min(parts[int(rng.integers(len(parts)))], len(starts) - most)
+    end = starts[first + most] if first + most < len(starts) else len(text)
+    return text[starts[first] : end].strip()
+
+
+def _without_tags(text: str) -> str:
+    """Keep a text from closing the tags around it."""
+    return re.sub(r"<(/?(?:document|query))>", r"<\1 >", text)
+
+
+def _read(item: _Asked, reply: Reply) -> Iterator[Draft | Rejected]:
+    if reply.value is None:
+        yield Rejected(item.doc_id, "any", "", f"no reply: {reply.problem}")
+        return
+    value: dict[str, Any] = reply.value
+    for key, kind in item.kinds.items():
+        text = " ".join(str(value[key]).split())
+        answer = " ".join(str(value.get(f"{key}_answer", "")).split()) or None
+        yield Draft(item.doc_id, kind, text, answer) if text else Rejected(item.doc_id, kind, "", "empty query")
+
+
+def judge(
+    drafts: Sequence[Draft], texts: Mapping[str, str], llm: Llm, prompt: Prompt, *, seed: int
+) -> tuple[list[int | None], Ledger]:
+    """Return the language model's score of each query for its document, 1 to 10; None where it gave none.
+
+    Args:
+        drafts: The queries.
+        texts: The text of each document by id.
+        llm: Whom to ask.
+        prompt: The prompt in the language of the corpus.
+        seed: Sent to the server.
+    """
+    schema = _object({"score": {"type": "integer", "minimum": 1, "maximum": 10}})
+    requests = [
+        Request(
+            prompt.fill("system"),
+            prompt.fill("user", query=_without_tags(draft.text), document=_without_tags(texts[draft.doc_id])),
+            schema,
+            prompt.version,
+        )
+        for draft in drafts
+    ]
+    replies, ledger = ask(requests, llm, seed=seed, desc="judge")
+    return [None if reply.value is None else int(reply.value["score"]) for reply in replies], ledger
