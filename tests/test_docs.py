@@ -27,7 +27,7 @@ from retune.params.mine import Limits, Mine, RangeShare
 from retune.params.mix import Mix
 from retune.params.predict import Predict
 from retune.params.search import Graph, InvertedLists
-from retune.params.synthesize import Filters, Synthesize
+from retune.params.synthesize import Extraction, Filters, Generation, Synthesize
 from tests.support.conversion import convert_raw
 from tests.support.parameters import CONVERT
 from tests.support.repository import REPOSITORY, succeed
@@ -88,6 +88,8 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("convert", "", Convert),
     ("convert", "leaks.", Leaks),
     ("synthesize", "", Synthesize),
+    ("synthesize", "extraction.", Extraction),
+    ("synthesize", "generation.", Generation),
     ("synthesize", "filters.", Filters),
     ("mine", "", Mine),
     ("mine", "limits.", Limits),

@@ -15,7 +15,7 @@ from retune.params.synthesize import Synthesize
 from retune.synthesis.synthesize import Synthetic, Task, synthesize
 from tests.llm.conftest import KEY
 from tests.support.llm_requests import LLM
-from tests.support.llm_server import Body, LlmServer, Response, completion, reply
+from tests.support.llm_server import Body, LlmServer, Response, completion, error, reply
 from tests.support.parameters import COMPUTE, SYNTHESIZE
 from tests.support.repository import REPOSITORY
 
@@ -166,6 +166,25 @@ def test_budget_of_nothing_is_said(start: Start, make: Callable[..., Synthetic])
     ):
         make(ENGLISH.format(1), llm=LLM | {"budget": {"max_tokens": 0}})
     assert server.received == []
+
+
+@pytest.mark.parametrize(("failing", "is_error"), [(1, False), (2, True)])
+def test_server_may_fail_for_few_requests(
+    start: Start, make: Callable[..., Synthetic], failing: int, is_error: bool
+) -> None:
+    def fail(body: Body, before: int) -> Response:
+        number = int(re.findall(r"\d+", document(body))[0])
+        return error(500, "broken") if number < failing else write(body, before)
+
+    start(fail)
+    texts = [ENGLISH.format(n) for n in range(24)]
+    if is_error:
+        with pytest.raises(
+            InputError, match="queries: expected replies to all of 24 requests, got none to 2 .server er"
+        ):
+            make(*texts)
+    else:
+        assert make(*texts).statistics["dropped"] == {"no reply: server error 500": 1}
 
 
 def test_chinese_documents_get_the_chinese_prompt(start: Start, make: Callable[..., Synthetic]) -> None:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from retune.core.errors import InputError
 from retune.core.records import document_texts
 from retune.core.seeds import generator
 from retune.llm.ask import ask
 from retune.llm.ledger import Ledger
-from retune.llm.replies import Reply, Request
+from retune.llm.replies import OVER_BUDGET, Reply, Request
 from retune.params.llm import Llm
 from retune.params.synthesize import Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
@@ -20,6 +21,7 @@ from retune.synthesis.prompts import Prompt
 from retune.text.words import UNIT
 
 EXAMPLES_SHOWN = 4  # real queries in a prompt
+MOST_FAILED = 0.05  # share of the requests
 
 
 class _Asked(NamedTuple):
@@ -74,13 +76,30 @@ def draft(
         keys = dict(_keys(_drawn(kinds_of[doc_id], params.queries_per_document, rng)))
         request = _request(part, keys, prompt, _some(examples, rng), has_answers=params.generation.answers)
         asked.append(_Asked(doc_id, keys, request))
-    replies, ledger = ask([item.request for item in asked], params.llm, seed=seed, desc="queries")
+    replies, ledger = _ask([item.request for item in asked], params.llm, seed=seed, desc="queries")
     queries: list[Draft] = []
     rejected: list[Rejected] = []
     for item, reply in zip(asked, replies, strict=True):
         for entry in _read(item, reply):
             (queries if isinstance(entry, Draft) else rejected).append(entry)  # type: ignore[arg-type]
     return Generated(Drafts(queries, rejected, corpus), ledger, cut)
+
+
+def _ask(requests: Sequence[Request], llm: Llm, *, seed: int, desc: str) -> tuple[list[Reply], Ledger]:
+    """Ask, and check that the server failed for few requests; a budget may leave out any number of them.
+
+    Raises:
+        InputError: The server failed for many.
+    """
+    replies, ledger = ask(requests, llm, seed=seed, desc=desc)
+    failed = ledger.unanswered - ledger.problems.get(OVER_BUDGET, 0)
+    if failed > MOST_FAILED * len(requests):
+        problems = ", ".join(f"{problem}: {count}" for problem, count in sorted(ledger.problems.items()))
+        raise InputError(
+            f"{desc}: expected replies to all of {len(requests)} requests, got none to {failed} ({problems}); replies "
+            "that came are kept, so run it again when the server is well, or raise llm.timeout_s"
+        )
+    return replies, ledger
 
 
 def _drawn(shares: Mapping[str, float], count: int, rng: np.random.Generator) -> list[str]:
@@ -173,5 +192,5 @@ def judge(
         )
         for draft in drafts
     ]
-    replies, ledger = ask(requests, llm, seed=seed, desc="judge")
+    replies, ledger = _ask(requests, llm, seed=seed, desc="judge")
     return [None if reply.value is None else int(reply.value["score"]) for reply in replies], ledger
