@@ -38,6 +38,7 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.mining
 	python -m benchmarks.evaluating
 	python -m benchmarks.training
+	python -m benchmarks.load
 	python -m benchmarks.asking
 	python -m benchmarks.tables
 

@@ -31,6 +31,7 @@ PEERS = {
     "sentence_transformers_tuned": "sentence-transformers, tuned",
     "flagembedding_tuned": "FlagEmbedding, tuned",
     "encode": "encoding anew",
+    "openmp": "OpenMP's own waiting",
     "faiss_knn": "`faiss.knn`",
     "semantic_search": "`semantic_search`",
 }
@@ -50,6 +51,9 @@ ROWS = {  # labels; a quantity that is not listed is shown with its name and uni
     "train_memory": "peak GB",
     "train_memory_growth": "peak memory, second half of the steps over the first",
     "train_dev": "{unit}",
+    "step_0": "seconds per step, alone",
+    "step_1": "seconds per step, beside one busy loop",
+    "step_2": "seconds per step, beside two busy loops",
 }
 ROWS |= {
     f"{prefix}{name}": f"{dataset}: {measured}"
