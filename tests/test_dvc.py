@@ -90,7 +90,7 @@ def test_graph_is_short() -> None:
     assert len((REPOSITORY / "dvc.lock").read_text().splitlines()) <= 2600
 
 
-def test_compare_keeps_its_outputs_while_inputs_are_missing() -> None:
+def test_outputs_in_git_stay_while_inputs_are_missing() -> None:
     # DVC deletes a stage's other outputs first, and cannot pull a folder that several stages write to
     outs = [out for stage in STAGES.values() for out in stage.get("do", stage)["outs"]]
     cached = [out for out in outs if isinstance(out, str)]
@@ -101,6 +101,8 @@ def test_compare_keeps_its_outputs_while_inputs_are_missing() -> None:
     }
     assert readers == {"compare"}
     assert all(options["persist"] for out in STAGES["compare"]["outs"] for options in out.values())
+    in_git = [options for out in outs if isinstance(out, dict) for options in out.values() if "cache" in options]
+    assert all(options == {"cache": False, "persist": True} for options in in_git)
 
 
 def test_outputs_in_git_are_not_ignored_and_cached_ones_are() -> None:
