@@ -1,0 +1,1 @@
+"""How does somebody's data become entries of params.yaml?"""
