@@ -15,7 +15,8 @@ MAX_FILES = 40  # of a folder, are looked into
 TOKENS_PER_WORD = 1.6  # of 100 English words with markup, and the headings above them
 LONG_WORD = 12  # mean characters between spaces; above, the script has no spaces between words
 OVERLAP = 0.2  # of a chunk
-MIN_WORDS = 8
+MIN_WORDS = 8  # of a chunk; shorter sections are headings or menus
+READ_BYTES = 20_000  # of a file
 
 
 def texts(source: Source) -> dict[str, Path]:
@@ -44,15 +45,24 @@ def chunking(source: Source, window: int) -> dict[str, Any]:
     """Return the size of chunks that fit a model's window of tokens.
 
     Words are what is between spaces. In a script without spaces they are as long as a sentence or a paragraph, so a
-    chunk has few of them.
+    chunk has few of them. The records of JSON lines are documents of their own, however short.
     """
-    found = [file for name, file in texts(source).items() if name.endswith(PLAIN)][:MAX_FILES]
-    words = [word for file in found for word in file.read_bytes()[:20_000].decode(errors="replace").split()]
+    found = texts(source)
+    words = [word for name, file in islice(found.items(), MAX_FILES) for word in _start(name, file).split()]
     length = sum(map(len, words)) / max(1, len(words))
     if length > LONG_WORD:
         return {"chunk_words": max(1, int(window / length)), "overlap_words": 0, "min_words": 1}
     chunk = round(window / TOKENS_PER_WORD / 10) * 10
-    return {"chunk_words": chunk, "overlap_words": int(OVERLAP * chunk), "min_words": MIN_WORDS}
+    least = MIN_WORDS if all(name.lower().endswith(PLAIN) for name in found) else 1
+    return {"chunk_words": chunk, "overlap_words": int(OVERLAP * chunk), "min_words": least}
+
+
+def _start(name: str, file: Path) -> str:
+    """Return the beginning of a file's text."""
+    if name.lower().endswith(PLAIN):
+        with file.open("rb") as stream:
+            return stream.read(READ_BYTES).decode(errors="replace")
+    return " ".join(str(row.get("text")) for _, row in islice(read_json_lines(file), MAX_FILES))
 
 
 def _has_text(file: Path) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 from retune.check.project import Project
 from retune.comparison import lineage
-from retune.core.records import SPLITS
 from retune.models.size import count_parameters
 from retune.params.convert import Convert
 from retune.params.fetch import Lexical
@@ -169,16 +168,8 @@ class Plan:
 
 def _size(survey: Survey, entry: Convert) -> Size:
     """Return the size of a data set after its splits are cut."""
-    queries = dict.fromkeys(SPLITS, 0.0) | survey.queries
-    if entry.assign_all_to:
-        queries = dict.fromkeys(SPLITS, 0.0) | {entry.assign_all_to: sum(queries.values())}
-    train = queries["train"]
-    for split, share in (("dev", entry.dev), ("test", entry.test)):
-        if isinstance(share, float):
-            queries[split] = share * train
-            queries["train"] -= share * train
     language = next(iter(survey.languages), "")
-    return size_of(survey.documents, survey.characters, queries, survey.query_characters, language)
+    return size_of(survey.documents, survey.characters, survey.cut(entry), survey.query_characters, language)
 
 
 def _size_in(path: Path) -> Size | None:

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from retune.check.checking import check
 from retune.check.project import Project
 from retune.check.user_files import check_files
+from retune.comparison.verdict import FEWEST
 from retune.core.errors import ParameterError
 from retune.core.files import write_text
 from retune.core.params_file import read_params
@@ -69,8 +70,9 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     say(f"{wanted.name}: format {found.format}, because {found.reason}")
     place = raw_data.place_of(source, wanted.name, layout.raw)
     entry = convert_entry(_with_chunks(found, source, base, params), place.as_posix(), _origin(source))
-    counted = survey(source, entry, defaults_of(params, "convert"), f"convert.{wanted.name}")
-    added = additions(wanted, entry, counted, defaults_of(params, "convert"))
+    defaults = defaults_of(params, "convert")
+    counted = survey(source, entry | found.shared, defaults, f"convert.{wanted.name}")
+    added = additions(wanted, entry, counted, defaults)
     params_edit.refuse_existing(params, added)
     old = _read(layout.params)
     new = params_edit.edited(old, added)
@@ -80,7 +82,7 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     _bring(source, place, say)
     write_text(layout.params, new)
     say(params_edit.difference(old, new))
-    for line in [*_advice(wanted, counted, params, added), *_plan(wanted, counted, project, added, layout)]:
+    for line in [*_advice(wanted, counted, project, added), *_plan(wanted, counted, project, added, layout)]:
         say(line)
 
 
@@ -115,7 +117,7 @@ def _bring(source: Source, place: Path, say: Callable[[str], None]) -> None:
         say(f"DVC versions {place}: commit {place}.dvc and {place.parent / '.gitignore'}")
 
 
-def _advice(wanted: Wanted, counted: Survey, params: dict[str, Any], added: Additions) -> Iterator[str]:
+def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions) -> Iterator[str]:
     """Yield what the user should know or do before `make repro`."""
     name = wanted.name
     queries = ", ".join(f"{number:,} {split}" for split, number in counted.queries.items()) or "no"
@@ -123,12 +125,15 @@ def _advice(wanted: Wanted, counted: Survey, params: dict[str, Any], added: Addi
     yield f"{name}: {least}{counted.documents:,} documents, {queries} queries"
     yield f"params.yaml: edit licence and origin of convert.{name}: model cards copy them"
     language, share = next(iter(counted.languages.items()), (ENGLISH, 1.0))
-    bundled = params.get("fetch", {}).get(wanted.base, {}).get("package") == BUNDLED
+    bundled = getattr(project.fetch.get(wanted.base), "package", None) == BUNDLED
     if bundled and language != ENGLISH and share >= CLEAR_SHARE:
         yield (
             f"language: most texts look like {language!r}, and {wanted.base} knows English only; choose a multilingual "
             "base from docs/models.yaml"
         )
+    test = counted.cut(project.convert[name])["test"]
+    if name in added.datasets and test < FEWEST:
+        yield f"few test queries: about {test:.0f}, and with fewer than {FEWEST} compare gives no verdict"
     if not added.models:
         yield (
             f"no verdict: {name} has no queries, so finetune.{wanted.base}_{wanted.synthetic} is trained but not "

@@ -43,6 +43,18 @@ class Survey:
     unusable: float = 0.0
     is_whole: bool = True
 
+    def cut(self, entry: Convert) -> dict[str, float]:
+        """Return about how many queries each split has after conversion."""
+        queries = dict.fromkeys(SPLITS, 0.0) | self.queries
+        if entry.assign_all_to:
+            return dict.fromkeys(SPLITS, 0.0) | {entry.assign_all_to: sum(queries.values())}
+        train = queries["train"]
+        for split, share in (("dev", entry.dev), ("test", entry.test)):
+            if isinstance(share, float):
+                queries[split] = share * train
+                queries["train"] -= share * train
+        return queries
+
 
 def survey(source: Source, entry: dict[str, Any], defaults: dict[str, Any], where: str) -> Survey:
     """Read the data for some seconds with its format's reader.
