@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from retune.core.errors import InputError, ParameterError
@@ -15,6 +16,7 @@ from retune.starting.entries import Additions
 
 INDENT = 2
 MOST_LINES = 20  # of a data set; more are shortened
+LISTS = {"models", "datasets"}  # of eval
 WIDTH = 10_000  # no line is folded
 
 
@@ -46,10 +48,12 @@ def edited(text: str, added: Additions) -> str:
     """Return the text of params.yaml with the additions.
 
     Raises:
-        InputError: The file has a form in which they cannot be placed, such as an alias in place of a section.
+        InputError: A section is missing, or has a form in which nothing can be added, such as an alias.
     """
-    root = YAML(pure=True).compose(text)
-    sections = _children(root)
+    sections = _children(YAML(pure=True).compose(text))
+    lists = _children(sections["eval"][1]) if "eval" in sections else {}
+    if missing := sorted({*added.entries, "eval"} - sections.keys() | {f"eval.{x}" for x in LISTS - lists.keys()}):
+        raise ParameterError([f"{section}: missing; add it" for section in missing])
     in_one_line = {"mine"} if _has_many_lines(added) else set()
     insertions = [
         insertion
@@ -57,7 +61,6 @@ def edited(text: str, added: Additions) -> str:
         for name, entry in entries.items()
         for insertion in _into_mapping(text, *sections[section], {name: entry}, 1 if section in in_one_line else 2)
     ]
-    lists = _children(sections["eval"][1])
     insertions += [_into_list(text, lists["models"][1], added.models)] if added.models else []
     insertions += [_into_list(text, lists["datasets"][1], added.datasets)] if added.datasets else []
     result = text
@@ -88,9 +91,11 @@ def _into_mapping(
     if is_block:
         place = _end_of_line(text, _last_leaf(node).end_mark.index)
         yield _Insertion(place, place, block)
-    elif not node.value:  # {} or nothing
-        place = key.end_mark.index + 1
-        yield _Insertion(place, max(place, node.end_mark.index), block)
+    elif isinstance(node, ScalarNode):  # nothing
+        place = _end_of_line(text, key.end_mark.index)
+        yield _Insertion(place, place, block)
+    elif not node.value:  # {}
+        yield _Insertion(key.end_mark.index + 1, node.end_mark.index, block)
     else:
         place = node.end_mark.index - 1
         yield _Insertion(place, place, f", {_dump(entry, flow_from=0).strip()[1:-1]}")
@@ -166,7 +171,11 @@ def _styled(value: Any, flow_from: int) -> Any:
 
 
 def _load(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+    """Return the content of YAML; None if it is none."""
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        return None
 
 
 def _merged(params: Any, added: Additions) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, atomic_file
+from retune.core.tracked import require_pulled
 from retune.starting.source import Source
 
 
@@ -18,6 +19,7 @@ def place_of(source: Source, name: str, folder: Path) -> Path:
     """
     suffix = "" if source.is_folder else "".join(_suffixes(source.path)).lower()
     place = folder / f"{name}{suffix}"
+    require_pulled(place)
     if place.exists() and not _is_same(source, place):
         raise InputError(
             f"{place}: expected nothing or the same data as {source.path}, found other data; nothing is changed: add "
@@ -27,18 +29,30 @@ def place_of(source: Source, name: str, folder: Path) -> Path:
 
 
 def bring(source: Source, place: Path) -> bool:
-    """Copy the visible files to a place, all or none; return whether that was needed."""
+    """Copy the visible files to a place, all or none; return whether that was needed.
+
+    Raises:
+        InputError: A file cannot be read or written.
+    """
     if place.exists():
         return False
+    try:
+        _copy(source, place)
+    except OSError as error:
+        file = error.filename or source.path
+        raise InputError(f"{place}: expected a copy of {source.path}, got: {file}: {error.strerror}") from None
+    return True
+
+
+def _copy(source: Source, place: Path) -> None:
     if not source.is_folder:
         with atomic_file(place) as partial:
             shutil.copyfile(source.path, partial)
-        return True
+        return
     with atomic_directory(place) as partial:
         for name, file in source.files.items():
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, partial / name)
-    return True
 
 
 def track(place: Path) -> str:

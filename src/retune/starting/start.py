@@ -11,7 +11,7 @@ from retune.check.checking import check
 from retune.check.project import Project
 from retune.check.user_files import check_files
 from retune.comparison.verdict import FEWEST
-from retune.core.errors import ParameterError
+from retune.core.errors import InputError, ParameterError
 from retune.core.files import write_text
 from retune.core.params_file import read_params
 from retune.core.section import defaults_of
@@ -64,6 +64,7 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     """
     source = find(data)
     wanted = Wanted(name_of(source, name), base, llm)
+    old = _read(layout.params)
     params = read_params(str(layout.params))
     _refuse_unknown_base(base, params)
     found = detect(source)
@@ -74,7 +75,6 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     counted = survey(source, entry | found.shared, defaults, f"convert.{wanted.name}")
     added = additions(wanted, entry, counted, defaults)
     params_edit.refuse_existing(params, added)
-    old = _read(layout.params)
     new = params_edit.edited(old, added)
     project = check(YAML(typ="safe").load(new))
     others = {other: convert for other, convert in project.convert.items() if other != wanted.name}
@@ -150,5 +150,7 @@ def _plan(wanted: Wanted, counted: Survey, project: Project, added: Additions, l
 
 def _read(path: Path) -> str:
     """Return a text with the line ends that it has."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected the parameters of this project, found nothing; run it in the clone")
     with path.open(encoding="utf-8", newline="") as file:
         return file.read()
