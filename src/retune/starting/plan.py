@@ -70,6 +70,7 @@ class Plan:
         """
         self._project, self._workspace, self._rate = project, workspace, rate
         self._sizes = {name: _size(survey, project.convert[name]) for name, survey in surveyed.items()}
+        self._is_least = not all(survey.is_whole for survey in surveyed.values())
         self.tasks = list(self._missing())
 
     def describe(self, new: Iterable[str]) -> list[str]:
@@ -77,7 +78,9 @@ class Plan:
         names = set(new)
         mine = [task for task in self.tasks if names & set(task.of)]
         others = [task for task in self.tasks if not names & set(task.of)]
-        lines = [f"make repro will {_sentence(mine)}: {_time(mine, COMPARE_S)} here ({self._rate.description})"]
+        lines = [
+            f"make repro will {_sentence(mine)}: {_time(mine, COMPARE_S, is_least=self._is_least)} here ({self._rate.description})"
+        ]
         if others:
             lines.append(
                 f"it also runs entries that have no output yet ({_names(others)}): {_time(others)} more; delete those "
@@ -212,10 +215,10 @@ def _names(tasks: list[Task]) -> str:
     return _few(list(dict.fromkeys(task.of[0] for task in tasks)), "entries")
 
 
-def _time(tasks: list[Task], seconds: float = 0.0) -> str:
+def _time(tasks: list[Task], seconds: float = 0.0, *, is_least: bool = False) -> str:
     """Return the minutes of tasks, rounded up."""
     known = [task.seconds for task in tasks if task.seconds is not None]
-    least = "more than" if len(known) < len(tasks) else "about"
+    least = "more than" if is_least or len(known) < len(tasks) else "about"
     minutes = math.ceil((seconds + sum(known)) / 60)
     return (
         f"{least} {minutes} minute{'s' if minutes > 1 else ''}"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -15,6 +14,7 @@ from retune.core.errors import InputError, ParameterError
 from retune.core.files import write_text
 from retune.core.params_file import read_params
 from retune.core.section import defaults_of
+from retune.params.fetch import Fetch, Lexical
 from retune.starting import documents, params_edit, raw_data
 from retune.starting.cost import DOCUMENT_TOKENS, rate_of
 from retune.starting.detect import detect
@@ -66,11 +66,12 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     wanted = Wanted(name_of(source, name), base, llm)
     old = _read(layout.params)
     params = read_params(str(layout.params))
-    _refuse_unknown_base(base, params)
+    before = check(params)
+    _refuse_unknown_base(base, before)
     found = detect(source)
     say(f"{wanted.name}: format {found.format}, because {found.reason}")
     place = raw_data.place_of(source, wanted.name, layout.raw)
-    entry = convert_entry(_with_chunks(found, source, base, params), place.as_posix(), _origin(source))
+    entry = convert_entry(_with_chunks(found, source, before.fetch.get(base)), place.as_posix(), _origin(source))
     defaults = defaults_of(params, "convert")
     counted = survey(source, entry | found.shared, defaults, f"convert.{wanted.name}")
     added = additions(wanted, entry, counted, defaults)
@@ -86,19 +87,19 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
         say(line)
 
 
-def _refuse_unknown_base(base: str, params: dict[str, Any]) -> None:
-    known = [*params.get("fetch", {}), *params.get("finetune", {})]
+def _refuse_unknown_base(base: str, project: Project) -> None:
+    known = [*project.fetch, *project.finetune]
     if base not in known:
         raise ParameterError(
             [f"fetch: expected an entry {base!r}, the model to tune, found {', '.join(known)}; add BASE=name"]
         )
 
 
-def _with_chunks(found: Found, source: Source, base: str, params: dict[str, Any]) -> Found:
+def _with_chunks(found: Found, source: Source, base: Fetch | Lexical | None) -> Found:
     """Return the format with chunks that fit the base, if it reads documents."""
     if found.format != "documents":
         return found
-    window = params.get("fetch", {}).get(base, {}).get("document_max_length", DOCUMENT_TOKENS)
+    window = base.document_max_length if isinstance(base, Fetch) else DOCUMENT_TOKENS
     return replace(found, params=documents.chunking(source, window))
 
 
@@ -120,9 +121,7 @@ def _bring(source: Source, place: Path, say: Callable[[str], None]) -> None:
 def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions) -> Iterator[str]:
     """Yield what the user should know or do before `make repro`."""
     name = wanted.name
-    queries = ", ".join(f"{number:,} {split}" for split, number in counted.queries.items()) or "no"
-    least = "" if counted.is_whole else "at least "
-    yield f"{name}: {least}{counted.documents:,} documents, {queries} queries"
+    yield f"{name}: {counted.describe()}"
     yield f"params.yaml: edit licence and origin of convert.{name}: model cards copy them"
     language, share = next(iter(counted.languages.items()), (ENGLISH, 1.0))
     bundled = getattr(project.fetch.get(wanted.base), "package", None) == BUNDLED
@@ -131,8 +130,10 @@ def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions)
             f"language: most texts look like {language!r}, and {wanted.base} knows English only; choose a multilingual "
             "base from docs/models.yaml"
         )
+    if wanted.llm and "synthesize" not in added.entries:
+        yield f"LLM is not used: {name} has train queries"
     test = counted.cut(project.convert[name])["test"]
-    if name in added.datasets and test < FEWEST:
+    if name in added.datasets and counted.is_whole and test < FEWEST:
         yield f"few test queries: about {test:.0f}, and with fewer than {FEWEST} compare gives no verdict"
     if not added.models:
         yield (

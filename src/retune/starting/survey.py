@@ -43,6 +43,13 @@ class Survey:
     unusable: float = 0.0
     is_whole: bool = True
 
+    def describe(self) -> str:
+        """Return the counts in words."""
+        if self.is_whole:
+            queries = ", ".join(f"{number:,} {split}" for split, number in self.queries.items()) or "no"
+            return f"{self.documents:,} documents, {queries} queries"
+        return f"more than {self.documents:,} documents, queries for {', '.join(self.queries) or 'no split'}"
+
     def cut(self, entry: Convert) -> dict[str, float]:
         """Return about how many queries each split has after conversion."""
         queries = dict.fromkeys(SPLITS, 0.0) | self.queries
@@ -66,7 +73,7 @@ def survey(source: Source, entry: dict[str, Any], defaults: dict[str, Any], wher
         where: The key of the entry, for messages.
 
     Raises:
-        InputError: The format's reader refuses the data.
+        InputError: The format's reader refuses the data, or finds no document.
     """
     params = parse_params(where, entry, defaults)
     tally = _Tally()
@@ -74,7 +81,10 @@ def survey(source: Source, entry: dict[str, Any], defaults: dict[str, Any], wher
         tally.add(_records(source, params))
     except OSError as error:
         raise InputError(f"{error.filename or source.path}: expected a readable file, got: {error.strerror}") from None
-    return tally.survey(source)
+    counted = tally.survey(source)
+    if not counted.documents:
+        raise InputError(f"{source.path}: expected documents with text, found none; put them there")
+    return counted
 
 
 def _records(source: Source, params: Convert) -> Iterator[Record]:
@@ -96,21 +106,24 @@ class _Tally:
     def add(self, records: Iterator[Record]) -> None:
         """Count records until there are no more, or time is up."""
         end = time.monotonic() + MAX_SECONDS
-        for number, record in enumerate(records):
+        for number, record in enumerate(records, start=1):
+            self._count(record)
             if number % CHECKED_EVERY == 0 and time.monotonic() > end:
                 self._is_whole = False
                 return
-            match record:
-                case Document() | Query() if is_blank(record.text) and is_blank(getattr(record, "title", None)):
-                    self._blank[type(record)] += 1
-                case Document():
-                    self._documents[str(record.doc_id)] = len(str(record.text))
-                    if len(self._texts) < SAMPLE:
-                        self._texts.append(str(record.text))
-                case Query():
-                    self._queries[str(record.query_id)] = record
-                case Judgment() if _is_relevant(record):
-                    self._answered.add(str(record.query_id))
+
+    def _count(self, record: Record) -> None:
+        match record:
+            case Document() | Query() if is_blank(record.text) and is_blank(getattr(record, "title", None)):
+                self._blank[type(record)] += 1
+            case Document():
+                self._documents[str(record.doc_id)] = len(str(record.text))
+                if len(self._texts) < SAMPLE:
+                    self._texts.append(str(record.text))
+            case Query():
+                self._queries[str(record.query_id)] = record
+            case Judgment() if _is_relevant(record):
+                self._answered.add(str(record.query_id))
 
     def survey(self, source: Source) -> Survey:
         """Return what was counted."""
