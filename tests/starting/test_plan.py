@@ -66,7 +66,9 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
 
 def test_entries_without_output_are_said_apart(default_params: dict, workspace: Workspace) -> None:
     survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
-    _, others = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey}).describe(["faq", "minilm_faq"])
+    plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
+    first, others = plan.describe(["faq", "minilm_faq"])
+    assert first.startswith("make repro will fetch minilm and bm25, convert faq, ")
     assert others.startswith("it also runs entries that have no output yet (8 entries): about ")
     assert others.endswith("delete those that you do not need from params.yaml")
 

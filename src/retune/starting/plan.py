@@ -76,11 +76,10 @@ class Plan:
     def describe(self, new: Iterable[str]) -> list[str]:
         """Return lines that say what runs for new entries, what else runs, and how long each takes here."""
         names = set(new)
-        mine = [task for task in self.tasks if names & set(task.of)]
-        others = [task for task in self.tasks if not names & set(task.of)]
-        lines = [
-            f"make repro will {_sentence(mine)}: {_time(mine, COMPARE_S, is_least=self._is_least)} here ({self._rate.description})"
-        ]
+        mine = [task for task in self.tasks if names & set(task.of) or task.stage == "fetch"]
+        others = [task for task in self.tasks if task not in mine]
+        minutes = _time(mine, COMPARE_S, is_least=self._is_least)
+        lines = [f"make repro will {_sentence(mine)}: {minutes} here ({self._rate.description})"]
         if others:
             lines.append(
                 f"it also runs entries that have no output yet ({_names(others)}): {_time(others)} more; delete those "
