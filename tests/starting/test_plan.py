@@ -104,3 +104,15 @@ def test_rate_of_this_machine_is_that_of_its_kind() -> None:
     rate = rate_of("cpu")
     assert rate.fast >= rate.exact > 0
     assert rate.description.startswith("cpu (")
+
+
+def test_larger_base_takes_longer(default_params: dict, workspace: Workspace, tiny_model: Path) -> None:
+    project, seconds = check(default_params), {}
+    for name in ("unknown", "tiny"):
+        seconds[name] = {
+            task.of: task.seconds for task in Plan(project, workspace, RATE, {}).tasks if task.stage == "mine"
+        }
+        workspace.models.mkdir(exist_ok=True)
+        if name == "unknown":
+            (workspace.models / "minilm").symlink_to(tiny_model)  # of 2 layers and 32 dimensions: almost no time
+    assert seconds["tiny"][("science",)] < 10 < seconds["unknown"][("science",)]

@@ -1,1 +1,1 @@
-"""How does somebody's data become entries of params.yaml?"""
+"""How does a user's data become entries of params.yaml?"""

@@ -9,6 +9,7 @@ from typing import Any
 
 from retune.check.project import Project
 from retune.comparison import lineage
+from retune.models.directory import first_module
 from retune.models.size import count_parameters
 from retune.params.convert import Convert
 from retune.params.fetch import Lexical
@@ -161,11 +162,19 @@ class Plan:
         return Size(source.documents, source.document_tokens, splits, SYNTHETIC_CHARACTERS / 4)
 
     def _factor(self, model: str) -> float:
-        """Return how many times MiniLM's size a model is; 1 if it is not known yet."""
+        """Return how many times MiniLM's time a token takes in a model; 1 if its size is not known yet."""
         while model in self._project.finetune:
             model = self._project.finetune[model].base
         folder = self._workspace.models / model
-        return (count_parameters(folder) or MINILM_PARAMETERS) / MINILM_PARAMETERS if folder.is_dir() else 1.0
+        return (_multiplied(folder) or MINILM_PARAMETERS) / MINILM_PARAMETERS if folder.is_dir() else 1.0
+
+
+def _multiplied(folder: Path) -> int | None:
+    """Return how many parameters each token is multiplied with: all but the table of token vectors."""
+    parameters = count_parameters(folder)
+    _, weights = first_module(folder)
+    config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
+    return parameters and parameters - config.get("vocab_size", 0) * config.get("hidden_size", 0)
 
 
 def _size(survey: Survey, entry: Convert) -> Size:
