@@ -172,8 +172,8 @@ class Plan:
 def _multiplied(folder: Path) -> int | None:
     """Return how many parameters each token is multiplied with: all but the table of token vectors."""
     parameters = count_parameters(folder)
-    _, weights = first_module(folder)
-    config = json.loads((weights / "config.json").read_text(encoding="utf-8"))
+    path = first_module(folder)[1] / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return parameters and parameters - config.get("vocab_size", 0) * config.get("hidden_size", 0)
 
 

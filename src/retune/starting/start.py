@@ -127,8 +127,8 @@ def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions)
     bundled = getattr(project.fetch.get(wanted.base), "package", None) == BUNDLED
     if bundled and language != ENGLISH and share >= CLEAR_SHARE:
         yield (
-            f"language: most texts look like {language!r}, and {wanted.base} knows English only; paste a multilingual base "
-            f"of docs/models.yaml under fetch, and name it in these entries instead of {wanted.base}"
+            f"language: most texts look like {language!r}, and {wanted.base} knows English only; paste a multilingual "
+            f"base of docs/models.yaml under fetch, and name it in these entries instead of {wanted.base}"
         )
     if wanted.llm and "synthesize" not in added.entries:
         yield f"LLM is not used: {name} has train queries"
