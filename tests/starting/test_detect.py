@@ -96,8 +96,8 @@ def test_packed_file_is_taken_for_what_it_holds(tmp_path: Path) -> None:
 WRONG = [
     ({}, "expected files, found an empty folder; put your data there"),
     ({"empty.md": ""}, "expected data, found empty files only"),
-    ({"a.pdf": "x", "b.pdf": "x"}, "found 2 files such as a.pdf; convert them to Markdown first, for example with pymupdf4llm or docling"),
-    ({"a.docx": "x"}, "convert them to Markdown first"),
+    ({"a.pdf": "x", "b.pdf": "x"}, "found a.pdf, b.pdf; convert to Markdown first, for example with pymupdf4llm or docling"),
+    ({"a.docx": "x"}, "convert to Markdown first"),
     ({"a.png": "x"}, "expected one of the formats on docs/convert.md, found a.png; write the entry by hand"),
     ({"pairs.csv": PAIRS, "guide.md": "text"}, "rows with queries (pairs.csv: format table) and texts (guide.md: format documents)"),
     ({"a.csv": PAIRS, "b.csv": PAIRS}, "or files named after a split (train, dev, test), found a.csv, b.csv; rename them"),
