@@ -51,8 +51,8 @@ def _unknown(source: Source) -> str:
         return f"expected columns called {columns.NAMES}, found {found[0]:.200}; rename them, or {BY_HAND}"
     if others := source.ending(*CONVERTIBLE):
         return (
-            f"expected text, found {_some(others)}; convert to Markdown first, for example with pymupdf4llm or docling, "
-            "and start with the folder of .md files"
+            f"expected text, found {_some(others)}; convert to Markdown first, for example with pymupdf4llm or "
+            "docling, and start with the folder of .md files"
         )
     return f"expected one of the formats on docs/convert.md, found {_some(source.files)}; {BY_HAND}"
 
