@@ -21,6 +21,7 @@ FOLDERS = [
     (BEIR, "beir", {}, "it has corpus.jsonl, queries.jsonl, qrels/test.tsv and qrels/train.tsv"),
     ({"a.md": "# A\ntext", "sub/b.MD": "text", "c.txt": "text"}, "documents", {}, "it has 3 files of text (.md, .txt)"),
     ({"a.md": "text", "logo.png": "x"}, "documents", {}, "it has a.md and no queries (other files, which are left out: 1"),
+    ({"a.md": "text", "tsconfig.json": "{ // comment", "broken.csv": 'a,"b', "x.csv": "one,two\n1,2\n"}, "documents", {}, "it has a.md"),
     ({"train_dataset.json": ID_MAPS, "val_dataset.json": ID_MAPS}, "llama_index", {}, "relevant_docs"),
     ({"data.json": ID_MAPS | {"queries_split": {}}}, "rag_json", {"val_is_test": False}, "queries_split"),
     ({"train-v1.1.json": SQUAD, "dev-v1.1.json": SQUAD}, "squad", {}, "paragraphs and questions"),

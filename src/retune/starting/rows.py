@@ -25,7 +25,7 @@ ID_MAPS = {"queries", "corpus", "relevant_docs"}
 def tables(source: Source) -> dict[str, Found]:
     """Return the format of each file that has queries with their documents."""
     candidates = islice(source.ending(*TABLES).items(), MAX_FILES)
-    return {name: found for name, file in candidates if (found := _of_file(file, name))}
+    return {name: found for name, file in candidates if (found := _of_file(file, name, is_alone=not source.is_folder))}
 
 
 def detect(source: Source, found: dict[str, Found]) -> Found:
@@ -57,17 +57,30 @@ def detect(source: Source, found: dict[str, Found]) -> Found:
 
 
 def unknown(source: Source) -> Iterator[str]:
-    """Yield the names of tables in which no column is recognised, with their columns."""
+    """Yield the names of tables in which no column is recognised, with their columns; raises errors of reading."""
     for name, file in islice(source.ending(*TABLES).items(), MAX_FILES):
+        if _is_json(name):
+            _json(file)
         if rows := _first(file, name):
             yield f"{name} with the columns {', '.join(map(str, rows[0]))}"
 
 
-def _of_file(file: Path, name: str) -> Found | None:
-    if name.lower().endswith(".json") and (found := _of_content(_json(file), name)):
+def _of_file(file: Path, name: str, *, is_alone: bool) -> Found | None:
+    """Return the format of a file; one that cannot be read may be of another kind, unless it is all there is."""
+    try:
+        content = _json(file) if _is_json(name) else None
+        rows = _first(file, name)
+    except InputError:
+        if is_alone:
+            raise
+        return None
+    if found := _of_content(content, name):
         return found
-    rows = _first(file, name)
     return columns.of_rows(rows, str(file), is_json_lines=name.lower().endswith(".jsonl")) if rows else None
+
+
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(".json")
 
 
 def _json(file: Path) -> Any:
@@ -101,7 +114,7 @@ def _first(file: Path, name: str) -> list[dict[str, Any]]:
     try:
         return list(islice((row for _, row in _rows(file, name)), MAX_ROWS))
     except InputError:
-        if name.lower().endswith(".json"):
+        if _is_json(name):
             return []  # JSON of another kind
         raise
 
