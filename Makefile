@@ -5,8 +5,15 @@ VENV := .venv
 INSTALLED := $(VENV)/installed-$(REQUIREMENTS)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test test-quick check gate bench bench-full report use lock
+# An option of `make start`, if it is given on the command line: some systems set variables of these names.
+option = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
+
+.PHONY: start repro test test-quick check gate bench bench-full report use lock
 .DEFAULT_GOAL := repro
+
+start: $(INSTALLED)  ## make start DATA=path [NAME=name] [LLM=model] [BASE=model]: add your data to params.yaml
+	@python -m stages.start $(or $(call option,DATA),"") $(call option,NAME,--name) $(call option,LLM,--llm) \
+	  $(call option,BASE,--base)
 
 repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	python -m stages.check

@@ -25,6 +25,7 @@ RUN_BY: dict[str, list[str]] = {
         *in_blocks("docs/tutorial.md"),
         "dvc add data/raw/<name>",  # with the handbook's
     ],
+    "starting/test_start_runs.py::test_markdown_and_a_table_become_tuned_models": ["make start DATA=~/handbook"],
     "test_presets.py::test_commands_of_the_page_put_everything_where_the_preset_expects_it": [
         *chain.from_iterable(lines(block) for page in PRESET_PAGES for block in blocks(page)[:1])
     ],

@@ -225,6 +225,14 @@ WRONG = [
     (put("finetune.minilm_science.guide", "bert"), "finetune.minilm_science.guide: expected one of minilm, "),
     (put("finetune.minilm_science.dev", "bert"), "finetune.minilm_science.dev: expected one of "),
     (
+        put("finetune.minilm_science.home", "sympy_synthetic"),
+        "finetune.minilm_science.home: expected one of eval.datasets (science, sympy), got 'sympy_synthetic'",
+    ),
+    (
+        put("defaults.finetune.home", "science"),
+        "defaults.finetune.home: expected a parameter that all entries can share; write",
+    ),
+    (
         put("finetune.minilm_science.dev_metric", "acc"),
         "finetune.minilm_science.dev_metric: expected a metric such as ndcg_at_10",
     ),

@@ -18,3 +18,14 @@ def test_parameters_are_completed_by_the_defaults(default_params: dict[str, Any]
         "sympy",
         ("sympy_synthetic",),
     )
+
+
+def test_home_that_an_entry_names_takes_the_place_of_the_one_of_its_queries(default_params: dict[str, Any]) -> None:
+    # the queries of `generated` are about the documents of sympy, and no model is evaluated on `generated`
+    default_params["convert"]["generated"] = default_params["convert"]["science"] | {"test": 0.0}
+    default_params["mine"]["generated"] = default_params["mine"]["science"] | {"dataset": "generated"}
+    default_params["finetune"]["minilm_science"] |= {"data": "generated", "home": "sympy"}
+    project = check(default_params)
+    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize)
+    assert (tuned["minilm_science"].home, tuned["minilm_science"].trained_on) == ("sympy", ("generated",))
+    assert tuned["minilm_sympy"].home == "sympy"

@@ -30,6 +30,9 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
         yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)
+        if model.home is not None and model.home not in project.eval.datasets:
+            known = ", ".join(project.eval.datasets)
+            yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
     yield from _unknown("eval.models", project.eval.models, models)
     yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)

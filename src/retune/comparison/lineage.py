@@ -73,7 +73,7 @@ def trace(
     mixes: Mapping[str, Mix],
     synthesize: Mapping[str, Synthesize],
 ) -> dict[str, TunedModel]:
-    """Find the home of each tuned model: the converted data set that its training queries belong to.
+    """Find the home of each tuned model: the one its entry names, or the converted data set of its training queries.
 
     Synthetic queries belong to the data set they were synthesised from, and a mixture to its first recipe's data set.
     """
@@ -82,7 +82,7 @@ def trace(
         used = recipes(entry.data, mine, mixes)
         trained_on = dict.fromkeys(mine[recipe].dataset for recipe in used)
         dataset = next(iter(trained_on))
-        home = synthesize[dataset].dataset if dataset in synthesize else dataset
+        home = entry.home or (synthesize[dataset].dataset if dataset in synthesize else dataset)
         mined = tuple(dict.fromkeys([entry.data, *used]))
         tuned_models[name] = TunedModel(entry.base, home, mined, entry.model_dump(mode="json"), tuple(trained_on))
     return tuned_models

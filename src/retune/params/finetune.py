@@ -51,13 +51,14 @@ class Finetune(Section):
         "soup_size": "write averaging: {models: ...}",
         "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
     }
-    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide"})
+    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide", "home"})
 
     # Data and selection
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
     guide: Name  # the model that masks likely false negatives; unused without guide_margin
+    home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
     dev_documents: NonNegativeInt | None = None  # random documents, ranked with the judged and mined; null: the corpus
     evaluate_steps: PositiveInt | None = None  # score on dev every N steps, and after each epoch

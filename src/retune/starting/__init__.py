@@ -1,0 +1,1 @@
+"""How does a user's data become entries of params.yaml?"""

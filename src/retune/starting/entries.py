@@ -1,0 +1,146 @@
+"""The entries of params.yaml for a data set: as few lines as describe it, the rest comes from `defaults`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retune.core.section import merge
+from retune.starting.found import Found
+from retune.starting.survey import Survey
+
+SHARES = {"dev": 0.1, "test": 0.34}  # of the train queries, where `defaults` gives none
+MAX_UNUSABLE = 0.05  # more is left for the user to decide
+LICENCE = "unknown"
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user wants.
+
+    Attributes:
+        name: The name of the data set.
+        base: The model to tune.
+        llm: The language model that writes queries; empty for none.
+    """
+
+    name: str
+    base: str
+    llm: str = ""
+
+    @property
+    def synthetic(self) -> str:
+        """Return the name of the data set of synthetic queries."""
+        return f"{self.name}_synthetic"
+
+
+@dataclass
+class Additions:
+    """What is added to params.yaml.
+
+    Attributes:
+        entries: By section, the entries by name.
+        models: Names for `eval.models`.
+        datasets: Names for `eval.datasets`.
+    """
+
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    models: list[str] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+
+    def add(self, section: str, name: str, entry: Entry) -> None:
+        """Add an entry."""
+        self.entries.setdefault(section, {})[name] = entry
+
+
+def convert_entry(found: Found, raw: str, origin: str) -> Entry:
+    """Return a `convert` entry without the shares of its splits."""
+    first = {"format": found.format, "raw": raw, "licence": LICENCE, "origin": origin}
+    return first | found.params | {name: value for name, value in found.shared.items() if name != "test"}
+
+
+def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[str, Any]) -> Additions:
+    """Return all entries for a data set.
+
+    With train queries, a model is tuned on them; without, on queries synthesised from the documents. Test queries make
+    the data set one that models are measured on.
+
+    Args:
+        wanted: The names to use.
+        convert: The data set's entry, to be completed by its splits.
+        survey: What is in the data.
+        defaults: `defaults.convert` of params.yaml.
+    """
+    added = Additions()
+    added.add("convert", wanted.name, convert | _splits(survey, defaults) | _limits(survey, defaults))
+    if "train" in survey.queries:
+        added.datasets.append(wanted.name)
+        _tune(added, wanted, wanted.name)
+        return added
+    synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm)
+    added.add("synthesize", wanted.synthetic, synthetic)
+    if survey.queries:
+        added.datasets.append(wanted.name)
+        _tune(added, wanted, wanted.synthetic)
+    elif "test" in synthetic:
+        added.datasets.append(wanted.synthetic)
+        _tune(added, wanted, wanted.synthetic, home=wanted.synthetic)
+    else:
+        _tune(added, wanted, wanted.synthetic, is_evaluated=False)
+    return added
+
+
+def synthesize_entry(dataset: str, *, base: str, llm: str) -> Entry:
+    """Return a `synthesize` entry: sentences of the documents, or queries that a language model writes."""
+    entry: Entry = {"dataset": dataset, "model": base}
+    if not llm:
+        return entry | {"kinds": {"sentence": 1.0}, "dev": SHARES["dev"]}
+    return entry | {
+        "method": "llm",
+        "kinds": {"question": 0.4, "keywords": 0.2, "claim": 0.2, "long_question": 0.1, "title": 0.1},
+        "queries_per_document": 3,
+        "generation": {"document_words": 300},
+        "llm": {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0},
+        "filters": {"language": True, "copied_words": 8, "near_duplicate": 0.9, "round_trip": 50},
+        "dev": SHARES["dev"],
+    }
+
+
+def _tune(added: Additions, wanted: Wanted, dataset: str, *, home: str = "", is_evaluated: bool = True) -> None:
+    """Add a recipe for hard negatives and a tuned model."""
+    model = f"{wanted.base}_{dataset}"
+    recipe = {"dataset": dataset, "model": wanted.base, "pool": dataset, "scorer": wanted.base}
+    tuned = {"base": wanted.base, "data": dataset, "dev": dataset, "guide": wanted.base}
+    added.add("mine", dataset, recipe)
+    added.add("finetune", model, tuned | ({"home": home} if home else {}))
+    if is_evaluated:
+        added.models.append(model)
+
+
+def _splits(survey: Survey, defaults: Mapping[str, Any]) -> Entry:
+    """Return which splits are given and which are cut, where `defaults` does not say the same."""
+    splits = survey.queries
+    entry: Entry = {}
+    if splits and not splits.keys() & {"train", "test"}:
+        entry["assign_all_to"] = "test"  # dev queries alone: models are measured on them
+        splits = {"test": 1}
+    for name in ("dev", "test"):
+        default = defaults.get(name)
+        if name in splits:
+            wanted: float | str = "given"
+        elif splits and "train" not in splits:
+            wanted = 0.0
+        else:
+            wanted = default if isinstance(default, float) and default else SHARES[name]
+        if wanted != default:
+            entry[name] = wanted
+    return entry
+
+
+def _limits(survey: Survey, defaults: Mapping[str, Any]) -> Entry:
+    """Return `max_unusable` if a few records cannot be used and `defaults` allows fewer."""
+    needed = math.ceil(100 * survey.unusable) / 100
+    allowed = merge(defaults, {}).get("max_unusable", 0.0)
+    return {"max_unusable": needed} if allowed < survey.unusable <= MAX_UNUSABLE else {}

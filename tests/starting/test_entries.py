@@ -1,0 +1,71 @@
+"""Which entries a data set gets, by what is in it."""
+
+from typing import Any
+
+import pytest
+
+from retune.starting import entries
+from retune.starting.entries import Additions, Wanted, additions
+from retune.starting.survey import Survey
+
+DEFAULTS = {"dev": 0.1, "test": 0.34, "max_unusable": 0.0}
+CONVERT = {"format": "beir", "raw": "data/raw/faq"}
+
+
+def added(
+    queries: dict[str, int], defaults: dict[str, Any] = DEFAULTS, llm: str = "", unusable: float = 0.0
+) -> Additions:
+    survey = Survey(documents=9, queries=queries, unusable=unusable)
+    return additions(Wanted("faq", "minilm", llm), CONVERT, survey, defaults)
+
+
+def convert(result: Additions) -> dict[str, Any]:
+    return {name: value for name, value in result.entries["convert"]["faq"].items() if name not in CONVERT}
+
+
+@pytest.mark.parametrize(
+    ("queries", "splits"),
+    [
+        ({"train": 9}, {}),
+        ({"train": 9, "dev": 9}, {"dev": "given"}),
+        ({"train": 9, "test": 9}, {"test": "given"}),
+        ({"train": 9, "dev": 9, "test": 9}, {"dev": "given", "test": "given"}),
+        ({"test": 9}, {"dev": 0.0, "test": "given"}),
+        ({"dev": 9, "test": 9}, {"dev": "given", "test": "given"}),
+        ({"dev": 9}, {"assign_all_to": "test", "dev": 0.0, "test": "given"}),
+        ({}, {}),
+    ],
+)
+def test_splits_of_the_source_are_given_and_others_are_cut(queries: dict, splits: dict) -> None:
+    assert convert(added(queries)) == splits
+
+
+def test_shares_stand_in_the_entry_if_the_defaults_have_none() -> None:
+    assert convert(added({"train": 9}, {"dev": "given"})) == {"dev": 0.1, "test": 0.34}
+    assert convert(added({"train": 9, "dev": 9}, {"dev": "given", "test": 0.2})) == {}
+
+
+@pytest.mark.parametrize(("unusable", "written"), [(0.0, None), (0.012, 0.02), (0.05, 0.05), (0.3, None)])
+def test_a_few_unusable_records_are_allowed(unusable: float, written: float | None) -> None:
+    assert convert(added({"train": 9}, unusable=unusable)).get("max_unusable") == written
+
+
+def test_language_model_writes_the_queries_of_documents_alone() -> None:
+    result = added({}, llm="qwen")
+    assert result.entries["synthesize"]["faq_synthetic"] | {"queries_per_document": 0} == {
+        "dataset": "faq", "method": "llm", "model": "qwen", "queries_per_document": 0, "dev": 0.1
+    }  # fmt: skip
+    assert "synthesize" not in added({"train": 9}, llm="qwen").entries
+
+
+def test_synthetic_queries_without_test_share_measure_nothing() -> None:
+    result = added({})
+    assert (result.models, result.datasets) == ([], [])
+    assert list(result.entries["finetune"]) == ["minilm_faq_synthetic"]
+
+
+def test_synthetic_queries_with_test_share_measure_the_model_tuned_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "synthesize_entry", lambda dataset, llm: {"dataset": dataset, "test": 0.3})
+    result = added({})
+    assert (result.models, result.datasets) == (["minilm_faq_synthetic"], ["faq_synthetic"])
+    assert result.entries["finetune"]["minilm_faq_synthetic"]["home"] == "faq_synthetic"
