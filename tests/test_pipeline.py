@@ -69,22 +69,13 @@ def rag(words: list[str]) -> dict:
 
 def tiny_params(fetch_values: dict) -> dict:
     convert = {"format": "rag_json", "val_is_test": False, "dev": 0.2, "test": 0.3}
-    synthetic = {
-        "dataset": "first",
-        "model": "tiny",
-        "method": "extractive",
-        "queries_per_document": 1,
-        "kinds": {"sentence": 1.0},
-        "removal_rate": 0.5,
-        "min_words": 2,
-        "max_words": 20,
-        "dev": 0.2,
-    }
+    synthesize = {"method": "extractive", "queries_per_document": 1, "dev": 0.2}
+    extraction = {"removal_rate": 0.5, "min_words": 2, "max_words": 20}
     of_entries = ("base", "data", "dev", "guide")
     defaults = {
         "fetch": {},
         "convert": {name: value for name, value in CONVERT.items() if name != "raw"} | {"merge_queries": True},
-        "synthesize": {},
+        "synthesize": synthesize | {"extraction": extraction},
         "mine": MINE | {"range": [1, 20]},
         "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
     }
@@ -94,7 +85,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "defaults": defaults,
         "fetch": {"tiny": fetch_values | {"path": "tiny_transformer"}},
         "convert": {name: convert | {"raw": f"data/raw/{name}.json"} for name in DATASETS},
-        "synthesize": {"made": synthetic},
+        "synthesize": {"made": {"dataset": "first", "model": "tiny", "kinds": {"sentence": 1.0}}},
         "mine": {"made": {"dataset": "made", "model": "tiny", "pool": "made", "scorer": "tiny", "shortage": "random"}},
         "mix": {},
         "finetune": {

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from retune.params.synthesize import Synthesize
 from retune.starting import entries
 from retune.starting.entries import Additions, Wanted, additions
 from retune.starting.survey import Survey
@@ -51,10 +52,10 @@ def test_a_few_unusable_records_are_allowed(unusable: float, written: float | No
 
 
 def test_language_model_writes_the_queries_of_documents_alone() -> None:
-    result = added({}, llm="qwen")
-    assert result.entries["synthesize"]["faq_synthetic"] | {"queries_per_document": 0} == {
-        "dataset": "faq", "method": "llm", "model": "qwen", "queries_per_document": 0, "dev": 0.1
-    }  # fmt: skip
+    synthetic = added({}, llm="qwen").entries["synthesize"]["faq_synthetic"]
+    assert (synthetic["dataset"], synthetic["model"], synthetic["method"]) == ("faq", "minilm", "llm")
+    assert synthetic["llm"]["model"] == "qwen"
+    assert Synthesize.parse("synthesize.x", synthetic).queries_per_document == 3  # complete without defaults
     assert "synthesize" not in added({"train": 9}, llm="qwen").entries
 
 
@@ -65,7 +66,7 @@ def test_synthetic_queries_without_test_share_measure_nothing() -> None:
 
 
 def test_synthetic_queries_with_test_share_measure_the_model_tuned_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "synthesize_entry", lambda dataset, llm: {"dataset": dataset, "test": 0.3})
+    monkeypatch.setattr(entries, "synthesize_entry", lambda dataset, base, llm: {"dataset": dataset, "test": 0.3})
     result = added({})
     assert (result.models, result.datasets) == (["minilm_faq_synthetic"], ["faq_synthetic"])
     assert result.entries["finetune"]["minilm_faq_synthetic"]["home"] == "faq_synthetic"
