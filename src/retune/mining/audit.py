@@ -17,6 +17,11 @@ PERCENTILES = (5, 50, 95)
 SUSPECTS = 20
 
 
+def tables(inputs: MiningInputs, outcome: Outcome) -> dict[str, pd.DataFrame | None]:
+    """Return the tables with texts that a person should look at, by name."""
+    return {"suspects": suspects(inputs, outcome), "relabelled": relabelled(inputs, outcome)}
+
+
 def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
     """Return the likeliest false negatives: those with the highest scores relative to their query's lowest positive.
 
