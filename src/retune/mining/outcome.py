@@ -10,7 +10,7 @@ import numpy as np
 
 from retune.core.errors import InputError
 from retune.mining.candidates import NegativeCandidates
-from retune.mining.inputs import flatten, starts
+from retune.mining.inputs import flatten, split_rows, starts
 from retune.mining.relabel import Relabelled
 from retune.params.mine import Mine
 
@@ -65,8 +65,7 @@ class Outcome:
         rows, positions = flatten(self.relevant)
         rows, positions = np.r_[rows, answers.query], np.r_[positions, answers.document]
         order = np.lexsort((positions, rows))
-        cuts = np.searchsorted(rows[order], np.arange(1, len(self.relevant)))
-        self.relevant = np.split(positions[order], cuts)
+        self.relevant = split_rows(rows[order], positions[order], len(self.relevant))
         self.positives = np.r_[self.positives, answers.score][order]
         self.lowest_positive = np.minimum.reduceat(self.positives, starts(self.relevant))
 
