@@ -13,6 +13,7 @@ import pytest
 from retune.core.errors import InputError, ParameterError
 from retune.core.files import sha256
 from retune.core.records import Mined, Split, write_mined
+from retune.mining import mine as mining
 from retune.mining.audit import audit, suspects, tables
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import gather
@@ -272,6 +273,17 @@ def test_other_queries_change_nothing(start: Start) -> None:
         alone = run(params, split({name: wording}, judgments[number]))
         for column in ("positive", "negative"):
             assert alone.ids(column)[name] == together.ids(column)[name]
+
+
+def test_blocks_of_any_size_relabel_the_same(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(answered_by("red red green", "green", "blue"))
+    queries = {f"q{n}": colour for n, colour in enumerate(["red", "green", "blue", "red green", "square"])}
+    train = split(queries, *((name, "d0", 1) for name in queries))
+    params = recipe(keep_judged=True, shortage="random")
+    whole = run(params, train)
+    monkeypatch.setattr(mining, "CANDIDATES_A_BLOCK", 12)  # two queries of six ranks
+    pd.testing.assert_frame_equal(run(params, train).mined.examples, whole.mined.examples)
+    assert whole.audit["relabel"]["became_positive"] > 1
 
 
 class WordScorer(CrossEncoderScorer):
