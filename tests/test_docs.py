@@ -23,7 +23,7 @@ from retune.params.eval import Eval
 from retune.params.fetch import Fetch
 from retune.params.finetune import Averaging, Finetune, Icl, Lora
 from retune.params.llm import Budget, Llm, Prices
-from retune.params.mine import Limits, Mine, RangeShare
+from retune.params.mine import Limits, Mine, RangeShare, Relabel
 from retune.params.mix import Mix
 from retune.params.predict import Predict
 from retune.params.search import Graph, InvertedLists
@@ -94,6 +94,7 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("mine", "", Mine),
     ("mine", "limits.", Limits),
     ("mine", "extra_ranges.", RangeShare),
+    ("mine", "relabel.", Relabel),
     ("mix", "", Mix),
     ("finetune", "", Finetune),
     ("finetune", "lora.", Lora),

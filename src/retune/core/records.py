@@ -40,6 +40,17 @@ SUSPECTS = pa.schema(
         ("positive_score", pa.float32()),
     ]
 )
+RELABELLED = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("doc_id", pa.string()),
+        ("document", pa.string()),
+        ("score", pa.float32()),
+        ("judge_score", pa.float64()),
+        ("becomes", pa.string()),
+    ]
+)
 EXAMPLES = pa.schema(
     [
         ("query_id", pa.string()),
@@ -143,8 +154,17 @@ def read_mined(folder: Path) -> Mined:
     )
 
 
-def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = None) -> None:
-    """Write a mined set's folder atomically, including the suspect negatives that a person should look at."""
+def write_mined(
+    folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = None, relabelled: pd.DataFrame | None = None
+) -> None:
+    """Write a mined set's folder atomically, including the negatives that a person should look at.
+
+    Args:
+        folder: The folder.
+        mined: The training examples.
+        suspects: The negatives that are likeliest to answer their query.
+        relabelled: The negatives that do answer it in a judge's eyes.
+    """
     with atomic_directory(folder) as partial:
         _write(partial / "examples.parquet", mined.examples, EXAMPLES)
         _write(partial / "queries.parquet", mined.queries, QUERIES)
@@ -154,6 +174,8 @@ def write_mined(folder: Path, mined: Mined, *, suspects: pd.DataFrame | None = N
         write_origins(partial, mined.origins)
         if suspects is not None:
             _write(partial / "suspects.parquet", suspects, SUSPECTS)
+        if relabelled is not None:
+            _write(partial / "relabelled.parquet", relabelled, RELABELLED)
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -1,23 +1,16 @@
 """Statistics that describe a data set in Git: counts and lengths, never its texts."""
 
-from __future__ import annotations
-
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retune.core.distributions import percentiles
 from retune.core.records import Split
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
+from retune.text.language import languages
 
 PERCENTILES = (0, 50, 95, 100)
-SAMPLE = 200  # texts by which the language is guessed
 
 
 def describe(
@@ -88,25 +81,3 @@ def _lengths(words: Sequence[int], characters: Sequence[int]) -> dict[str, dict[
 
 def _percentiles(values: Sequence[int] | pd.Series) -> dict[str, int]:
     return {name: int(value) for name, value in percentiles(values, PERCENTILES).items()}
-
-
-def languages(texts: Sequence[str]) -> dict[str, float]:
-    """Guess the languages of an even sample; return the shares of the three most common ISO 639-1 codes."""
-    sample = texts[:: max(1, -(-len(texts) // SAMPLE))]
-    if not sample:
-        return {}
-    counts = Counter(map(identify_language, sample))
-    return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}
-
-
-def identify_language(text: str) -> str:
-    """Guess the language of a text; return its ISO 639-1 code."""
-    return str(_identifier().classify(text)[0])
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    """Load the model once, because loading takes longer than all guesses."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE)

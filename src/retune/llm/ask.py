@@ -22,6 +22,8 @@ from retune.params.llm import Llm
 
 LOG = logging.getLogger(__name__)
 
+MOST_FAILED = 0.05  # share of the requests
+
 Found = dict[str, Answer | str]
 """By key of the request: an answer, or the problem why there is none."""
 
@@ -61,6 +63,23 @@ def ask(requests: Sequence[Request], params: Llm, *, seed: int, desc: str) -> tu
     _close(ledger, found, replies, params)
     ledger.unanswered = sum(isinstance(found[key], str) for key in keys)
     LOG.info("%s", ledger.line(desc, params.prices))
+    return replies, ledger
+
+
+def ask_nearly_all(requests: Sequence[Request], params: Llm, *, seed: int, desc: str) -> tuple[list[Reply], Ledger]:
+    """Ask as `ask` does, and check that few requests got no reply; a budget may leave out any number of them.
+
+    Raises:
+        InputError: The server failed for many requests, or for a reason that `ask` names.
+    """
+    replies, ledger = ask(requests, params, seed=seed, desc=desc)
+    failed = ledger.unanswered - ledger.problems.get(OVER_BUDGET, 0)
+    if failed > MOST_FAILED * len(requests):
+        problems = ", ".join(f"{problem}: {count}" for problem, count in sorted(ledger.problems.items()))
+        raise InputError(
+            f"{desc}: expected replies to all of {len(requests)} requests, got none to {failed} ({problems}); replies "
+            "that came are kept, so run it again when the server is well, or raise llm.timeout_s"
+        )
     return replies, ledger
 
 

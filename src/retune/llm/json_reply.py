@@ -46,6 +46,16 @@ class ReplyError(Exception):
         self.detail = detail
 
 
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an object that has all of the properties and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def parse(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the object in a text.
 

@@ -17,6 +17,11 @@ PERCENTILES = (5, 50, 95)
 SUSPECTS = 20
 
 
+def tables(inputs: MiningInputs, outcome: Outcome) -> dict[str, pd.DataFrame | None]:
+    """Return the tables with texts that a person should look at, by name."""
+    return {"suspects": suspects(inputs, outcome), "relabelled": relabelled(inputs, outcome)}
+
+
 def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
     """Return the likeliest false negatives: those with the highest scores relative to their query's lowest positive.
 
@@ -44,6 +49,28 @@ def suspects(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame:
     )
 
 
+def relabelled(inputs: MiningInputs, outcome: Outcome) -> pd.DataFrame | None:
+    """Return the negatives that turned out to answer their query; None if none were asked.
+
+    Returns:
+        Highest score first: `query_id`, `query`, `doc_id`, `document`, `score`, `judge_score` and `becomes`.
+    """
+    if (found := outcome.relabelled) is None:
+        return None
+    answers = found.answers
+    return pd.DataFrame(
+        {
+            "query_id": inputs.queries["query_id"].to_numpy()[answers.query],
+            "query": inputs.queries["text"].to_numpy()[answers.query],
+            "doc_id": inputs.documents["doc_id"].to_numpy()[answers.document],
+            "document": np.array(inputs.document_texts, dtype=object)[answers.document],
+            "score": answers.score,
+            "judge_score": found.judge_scores,
+            "becomes": "positive" if found.are_positives else "left_out",
+        }
+    )
+
+
 def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any]:
     """Return counts, shares, percentiles and the distribution of scores, without any texts."""
     negatives = outcome.negatives
@@ -51,7 +78,8 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
     ranks = negatives.rank[negatives.rank != UNRANKED]
     is_above = negatives.score > outcome.lowest_positive[negatives.query]
     worst = suspects(inputs, outcome)
-    return {
+    relabelling = {} if outcome.relabelled is None else {"relabel": outcome.relabelled.counts()}
+    return relabelling | {
         "queries": len(inputs.queries),
         "queries_without_positives": inputs.num_without_positives,
         "documents_ranked": inputs.num_ranked,
@@ -78,7 +106,7 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
 
 def _lowest_positives(inputs: MiningInputs, outcome: Outcome) -> np.ndarray:
     """Return the position of each query's lowest-scoring positive, by row."""
-    rows, positions = flatten(inputs.positives)
+    rows, positions = flatten(outcome.relevant)
     order = np.lexsort((outcome.positives, rows))
     return positions[order[np.searchsorted(rows, np.arange(len(inputs.queries)))]]
 

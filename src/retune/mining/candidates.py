@@ -18,6 +18,7 @@ class NegativeCandidates:
         rank: The document's rank in its ranking, counted from 0; -1 if it comes from no ranking.
         score: The score that the scorer gives the pair; higher is closer.
         key: Determines the order in which a query takes its candidates, lowest first.
+        origin: The number of the origin that a negative was taken from; 0 before it is taken.
     """
 
     query: np.ndarray
@@ -25,6 +26,7 @@ class NegativeCandidates:
     rank: np.ndarray
     score: np.ndarray
     key: np.ndarray
+    origin: np.ndarray
 
     def __len__(self) -> int:
         return len(self.query)
@@ -38,7 +40,9 @@ class NegativeCandidates:
         """Return candidates without scores; their keys keep the given order."""
         pairs = len(query)
         rank = np.full(pairs, UNRANKED) if rank is None else rank
-        return cls(query, document, rank, np.zeros(pairs, np.float32), np.arange(pairs, dtype=float))
+        return cls(
+            query, document, rank, np.zeros(pairs, np.float32), np.arange(pairs, dtype=float), np.zeros(pairs, np.int64)
+        )  # fmt: skip
 
     @classmethod
     def join(cls, pieces: Sequence["NegativeCandidates"]) -> "NegativeCandidates":

@@ -1,7 +1,7 @@
 """The queries, documents and judgments of a mining recipe, as rows and positions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,6 +39,18 @@ class MiningInputs:
     judged: list[np.ndarray]
     num_without_positives: int
     scores: pd.DataFrame | None
+
+    def with_positives(self, rows: np.ndarray, positions: np.ndarray) -> "MiningInputs":
+        """Return inputs in which some queries have more positives.
+
+        Args:
+            rows: The rows of these queries, (pairs,).
+            positions: The positions of the documents, none of which is a positive yet, (pairs,).
+        """
+        old_rows, old_positions = flatten(self.positives)
+        all_rows, all_positions = np.r_[old_rows, rows], np.r_[old_positions, positions]
+        order = np.lexsort((all_positions, all_rows))
+        return replace(self, positives=split_rows(all_rows[order], all_positions[order], len(self.positives)))
 
     @cached_property
     def document_texts(self) -> list[str]:
@@ -181,3 +193,13 @@ def flatten(numbers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return every pair of a row and a number in it, as two arrays, (pairs,) each."""
     rows = np.repeat(np.arange(len(numbers)), [len(row) for row in numbers])
     return rows, np.concatenate([np.zeros(0, dtype=np.int64), *numbers])
+
+
+def split_rows(rows: np.ndarray, numbers: np.ndarray, num_rows: int) -> list[np.ndarray]:
+    """Return the numbers of each row, from what `flatten` returns; a row may have none."""
+    return np.split(numbers, np.searchsorted(rows, np.arange(1, num_rows)))
+
+
+def starts(numbers: Sequence[np.ndarray]) -> np.ndarray:
+    """Return where each row begins in what `flatten` returns, (rows,)."""
+    return np.cumsum([0, *(len(row) for row in numbers)])[:-1]

@@ -8,6 +8,7 @@ from retune.mining.candidates import NegativeCandidates
 from retune.mining.outcome import FILLER
 from retune.params.mine import Limits
 
+JUDGED = "judged"  # the origin of documents judged irrelevant
 NOTHING = NegativeCandidates.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
@@ -36,7 +37,7 @@ class Offer:
     @classmethod
     def judged(cls, candidates: NegativeCandidates) -> "Offer":
         """Offer documents judged irrelevant: the judgment counts more than limits or similarity to a positive."""
-        return cls("judged", candidates, rejects_near_duplicates=False)
+        return cls(JUDGED, candidates, rejects_near_duplicates=False)
 
     @classmethod
     def slice(cls, first: int, stop: int, candidates: NegativeCandidates, limits: Limits | None) -> "Offer":

@@ -3,12 +3,15 @@
 import logging
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from retune.core.errors import InputError
 from retune.mining.candidates import NegativeCandidates
+from retune.mining.inputs import flatten, split_rows, starts
+from retune.mining.relabel import Relabelled
 from retune.params.mine import Mine
 
 LOG = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ class Outcome:
 
     Attributes:
         negatives: All negatives, each query's hardest first.
+        relevant: The positions of each query's positives, sorted, with those that relabelling adds.
         positives: The scores of all positives, query after query.
         lowest_positive: The lowest score of each query's positives.
         random_pairs: The scores of random pairs of a query and a document that is not its positive.
@@ -34,9 +38,11 @@ class Outcome:
         num_candidates: The number of candidates in the ranges that no rule rejects.
         outside: The number of candidates outside the limits, by the limit they exceed.
         short: The ids of queries with fewer negatives than wanted, before random ones are added.
+        relabelled: The negatives that answer their query; None if none were asked.
     """
 
     negatives: NegativeCandidates
+    relevant: Sequence[np.ndarray]
     positives: np.ndarray
     lowest_positive: np.ndarray
     random_pairs: np.ndarray
@@ -47,11 +53,21 @@ class Outcome:
     num_candidates: int = 0
     outside: Counter[str] = field(default_factory=Counter)
     short: list[str] = field(default_factory=list)
+    relabelled: Relabelled | None = None
 
     @property
     def floor(self) -> float:
         """The median score of random pairs, or NaN if there are none."""
         return float(np.median(self.random_pairs)) if len(self.random_pairs) else math.nan
+
+    def add_positives(self, answers: NegativeCandidates) -> None:
+        """Add negatives that answer their query to its positives, with their scores."""
+        rows, positions = flatten(self.relevant)
+        rows, positions = np.r_[rows, answers.query], np.r_[positions, answers.document]
+        order = np.lexsort((positions, rows))
+        self.relevant = split_rows(rows[order], positions[order], len(self.relevant))
+        self.positives = np.r_[self.positives, answers.score][order]
+        self.lowest_positive = np.minimum.reduceat(self.positives, starts(self.relevant))
 
 
 def check_outcome(outcome: Outcome, params: Mine, num_queries: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from retune.core.section import Name, Section
+from retune.params.llm import Llm
 from retune.params.search import Graph, Search
 
 
@@ -37,6 +38,35 @@ class Limits(Section):
     min_score: float | None = None
 
 
+class Relabel(Section):
+    """Which negatives are asked whether they answer their query, who is asked, and what becomes of those that do."""
+
+    by: Literal["llm", "cross_encoder"]  # cross_encoder: the scorer, which must be one
+    above: float | None = None  # by llm: negatives whose score is at least this are asked about
+    lowest: float  # judge's score of an answer: 1 to 10 of a language model, or the cross-encoder's score
+    becomes: Literal["positive", "left_out"]
+    llm: Llm | None = None
+
+    @property
+    def threshold(self) -> float:
+        """Return the score from which a negative is judged; what replaces an answer must score below it."""
+        return self.lowest if self.above is None else self.above
+
+    @model_validator(mode="after")
+    def _parameters_suit_by(self) -> Self:
+        is_llm = self.by == "llm"
+        if is_llm and self.llm is None:
+            raise ValueError("llm: missing; add it, or write by: cross_encoder")
+        if is_llm != (self.above is not None):
+            raise ValueError(
+                "above: expected a score with by llm, and none with cross_encoder, whose score alone decides, "
+                f"got {self.above} with {self.by}"
+            )
+        if is_llm and not 1.0 <= self.lowest <= 10.0:
+            raise ValueError(f"lowest: expected a score from 1 to 10 with by llm, got {self.lowest:g}")
+        return self
+
+
 class Mine(Section):
     """One mining recipe."""
 
@@ -59,6 +89,7 @@ class Mine(Section):
     keep_judged: bool = False  # use documents judged irrelevant first, then mined ones
     limits: Limits | None = None
     near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None  # omit documents as similar to a positive
+    relabel: Relabel | None = None  # ask of negatives with a high score whether they answer the query
     shortage: Literal["fewer", "random", "fail"]  # random: fill up with random documents
 
     @property
@@ -89,6 +120,11 @@ class Mine(Section):
             raise ValueError(
                 "negatives: expected 0 with negatives_from none, and at least 1 with mined or given, "
                 f"got {self.negatives} with {self.negatives_from}"
+            )
+        if self.relabel is not None and self.negatives_from in ("scored", "none"):
+            raise ValueError(
+                "relabel: expected negatives_from mined or given beside it, as others have no scorer's scores, got "
+                f"{self.negatives_from}; write relabel: null"
             )
         if (self.sampling_temperature is None) == (self.sampling == "score"):
             raise ValueError(

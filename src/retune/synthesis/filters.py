@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from retune.core.records import document_texts
-from retune.datasets.statistics import SAMPLE, identify_language
 from retune.params.synthesize import Filters
 from retune.synthesis.drafts import Draft, Drafts, Rejected
+from retune.text.language import SAMPLE, identify_language
 from retune.text.near_duplicates import NearDuplicates, shingles
 from retune.text.words import count_words, normal_form, words
 

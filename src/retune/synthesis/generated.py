@@ -1,6 +1,5 @@
 """Queries that a language model writes, some for each document, of several kinds."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,20 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from retune.core.errors import InputError
 from retune.core.records import document_texts
 from retune.core.seeds import generator
-from retune.llm.ask import ask
+from retune.llm.ask import ask_nearly_all
+from retune.llm.json_reply import object_schema
 from retune.llm.ledger import Ledger
-from retune.llm.replies import OVER_BUDGET, Reply, Request
-from retune.params.llm import Llm
+from retune.llm.prompts import Prompt, without_tags
+from retune.llm.replies import Reply, Request
 from retune.params.synthesize import Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
-from retune.synthesis.prompts import Prompt
 from retune.text.words import UNIT
 
 EXAMPLES_SHOWN = 4  # real queries in a prompt
-MOST_FAILED = 0.05  # share of the requests
 
 
 class _Asked(NamedTuple):
@@ -76,30 +73,13 @@ def draft(
         keys = dict(_keys(_drawn(kinds_of[doc_id], params.queries_per_document, rng)))
         request = _request(part, keys, prompt, _some(examples, rng), has_answers=params.generation.answers)
         asked.append(_Asked(doc_id, keys, request))
-    replies, ledger = _ask([item.request for item in asked], params.llm, seed=seed, desc="queries")
+    replies, ledger = ask_nearly_all([item.request for item in asked], params.llm, seed=seed, desc="queries")
     queries: list[Draft] = []
     rejected: list[Rejected] = []
     for item, reply in zip(asked, replies, strict=True):
         for entry in _read(item, reply):
             (queries if isinstance(entry, Draft) else rejected).append(entry)  # type: ignore[arg-type]
     return Generated(Drafts(queries, rejected, corpus), ledger, cut)
-
-
-def _ask(requests: Sequence[Request], llm: Llm, *, seed: int, desc: str) -> tuple[list[Reply], Ledger]:
-    """Ask, and check that the server failed for few requests; a budget may leave out any number of them.
-
-    Raises:
-        InputError: The server failed for many.
-    """
-    replies, ledger = ask(requests, llm, seed=seed, desc=desc)
-    failed = ledger.unanswered - ledger.problems.get(OVER_BUDGET, 0)
-    if failed > MOST_FAILED * len(requests):
-        problems = ", ".join(f"{problem}: {count}" for problem, count in sorted(ledger.problems.items()))
-        raise InputError(
-            f"{desc}: expected replies to all of {len(requests)} requests, got none to {failed} ({problems}); replies "
-            "that came are kept, so run it again when the server is well, or raise llm.timeout_s"
-        )
-    return replies, ledger
 
 
 def _drawn(shares: Mapping[str, float], count: int, rng: np.random.Generator) -> list[str]:
@@ -116,18 +96,10 @@ def _request(
         wanted |= {f"{key}_answer": prompt.fill("answer", key=key) for key in keys}
     shown = prompt.fill("examples", queries="\n".join(f"- {query}" for query in examples)) + "\n" if examples else ""
     requests = "\n".join(f'- "{key}": {meaning}' for key, meaning in wanted.items())
-    user = prompt.fill("user", examples=shown, document=_without_tags(text), requests=requests)
-    return Request(prompt.fill("system"), user, _object({key: {"type": "string"} for key in wanted}), prompt.version)
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of an object that has all of the properties and no other."""
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    user = prompt.fill("user", examples=shown, document=without_tags(text), requests=requests)
+    return Request(
+        prompt.fill("system"), user, object_schema({key: {"type": "string"} for key in wanted}), prompt.version
+    )
 
 
 def _keys(kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -154,11 +126,6 @@ def _part(text: str, most: int, rng: np.random.Generator) -> str:
     return text[starts[first] : end].strip()
 
 
-def _without_tags(text: str) -> str:
-    """Keep a text from closing the tags around it."""
-    return re.sub(r"<(/?(?:document|query))>", r"<\1 >", text)
-
-
 def _read(item: _Asked, reply: Reply) -> Iterator[Draft | Rejected]:
     if reply.value is None:
         yield Rejected(item.doc_id, "any", "", f"no reply: {reply.problem}")
@@ -168,29 +135,3 @@ def _read(item: _Asked, reply: Reply) -> Iterator[Draft | Rejected]:
         text = " ".join(str(value[key]).split())
         answer = " ".join(str(value.get(f"{key}_answer", "")).split()) or None
         yield Draft(item.doc_id, kind, text, answer) if text else Rejected(item.doc_id, kind, "", "empty query")
-
-
-def judge(
-    drafts: Sequence[Draft], texts: Mapping[str, str], llm: Llm, prompt: Prompt, *, seed: int
-) -> tuple[list[int | None], Ledger]:
-    """Return the language model's score of each query for its document, 1 to 10; None where it gave none.
-
-    Args:
-        drafts: The queries.
-        texts: The text of each document by id.
-        llm: Whom to ask.
-        prompt: The prompt in the language of the corpus.
-        seed: Sent to the server.
-    """
-    schema = _object({"score": {"type": "integer", "minimum": 1, "maximum": 10}})
-    requests = [
-        Request(
-            prompt.fill("system"),
-            prompt.fill("user", query=_without_tags(draft.text), document=_without_tags(texts[draft.doc_id])),
-            schema,
-            prompt.version,
-        )
-        for draft in drafts
-    ]
-    replies, ledger = _ask(requests, llm, seed=seed, desc="judge")
-    return [None if reply.value is None else int(reply.value["score"]) for reply in replies], ledger

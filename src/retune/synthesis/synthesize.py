@@ -15,12 +15,13 @@ import pandas as pd
 
 from retune.core.errors import InputError
 from retune.core.records import Dataset, Split, document_texts, read_corpus, read_split
-from retune.datasets.statistics import describe, languages, measure
+from retune.datasets.statistics import describe, measure
 from retune.encoding.compute import Compute
-from retune.params.synthesize import Filters, Synthesize
+from retune.llm.prompts import Prompt
+from retune.params.synthesize import GENERATED_KINDS, Filters, Synthesize
 from retune.synthesis import extractive, filters
 from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Drafts, Rejected
-from retune.synthesis.prompts import Prompt
+from retune.text.language import languages
 
 if TYPE_CHECKING:
     from retune.encoding.encoder import Encoder
@@ -139,7 +140,7 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
     from retune.synthesis import generated
 
     assert params.generation is not None
-    prompt = Prompt(task.prompts, "queries", task.language)
+    prompt = Prompt(task.prompts, "queries", task.language, kinds=GENERATED_KINDS)
     examples = task.queries("dev") if params.generation.examples else []
     result = generated.draft(documents, params, prompt, kinds_of=kinds_of, examples=examples, seed=seed)
     task.ledgers["queries"] = result.ledger
@@ -147,12 +148,13 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
 
 
 def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
-    from retune.synthesis import generated
+    from retune.llm.judge import judge
 
     assert task.params.llm is not None
     texts = dict(zip(task.corpus["doc_id"], document_texts(task.corpus), strict=True))
     prompt = Prompt(task.prompts, "judge", task.language)
-    scores, task.ledgers["judge"] = generated.judge(drafts, texts, task.params.llm, prompt, seed=task.seed)
+    pairs = [(draft.text, texts[draft.doc_id]) for draft in drafts]
+    scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed)
     return scores
 
 

@@ -1,1 +1,1 @@
-"""Are two texts the same, or almost the same?"""
+"""Are two texts the same or almost the same, and in which language are they?"""

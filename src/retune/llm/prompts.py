@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from retune.core.errors import InputError
-from retune.params.synthesize import GENERATED_KINDS
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 PARTS = {
@@ -33,8 +32,14 @@ class Prompt:
         kinds: What is asked for by kind of query; empty for other purposes.
     """
 
-    def __init__(self, folder: Path, purpose: str, language: str) -> None:
+    def __init__(self, folder: Path, purpose: str, language: str, *, kinds: Sequence[str] = ()) -> None:
         """Read `<purpose>.<language>.yaml`.
+
+        Args:
+            folder: The folder of prompt files.
+            purpose: What is asked, a key of `PARTS`.
+            language: An ISO 639-1 code.
+            kinds: The kinds of query that the file must describe.
 
         Raises:
             InputError: There is no such file, or its texts or placeholders are not those of the purpose.
@@ -49,12 +54,17 @@ class Prompt:
         content = path.read_bytes()
         self.version = f"{path.name} {hashlib.sha256(content).hexdigest()[:16]}"
         self._texts = _read(path, content)
-        _check(path, self._texts, PARTS[purpose])
+        _check(path, self._texts, PARTS[purpose], kinds)
         self.kinds: Mapping[str, str] = self._texts.get("kinds", {})
 
     def fill(self, part: str, **values: str) -> str:
         """Return a text with its placeholders replaced; braces inside the values stay as they are."""
         return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), self._texts[part]).strip()
+
+
+def without_tags(text: str) -> str:
+    """Keep a text from closing the tags that a prompt puts around it."""
+    return re.sub(r"<(/?(?:document|query))>", r"<\1 >", text)
 
 
 def _read(path: Path, content: bytes) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def _read(path: Path, content: bytes) -> dict[str, Any]:
     return texts
 
 
-def _check(path: Path, texts: Mapping[str, Any], parts: Mapping[str, set[str]]) -> None:
+def _check(path: Path, texts: Mapping[str, Any], parts: Mapping[str, set[str]], kinds: Sequence[str]) -> None:
     for part, placeholders in parts.items():
         if not isinstance(texts.get(part), str):
             raise InputError(f"{path}: {part}: expected a text, got {texts.get(part)!r}; compare the other prompts")
@@ -75,9 +85,9 @@ def _check(path: Path, texts: Mapping[str, Any], parts: Mapping[str, set[str]]) 
         for name in sorted(found ^ placeholders):
             fault = "unknown placeholder" if name in found else "missing placeholder"
             raise InputError(f"{path}: {part}: {fault} {{{name}}}; expected {_names(placeholders)}")
-    for kind in GENERATED_KINDS if "requests" in parts["user"] else ():
-        kinds = texts.get("kinds")
-        if not isinstance(kinds, dict) or not isinstance(kinds.get(kind), str):
+    for kind in kinds:
+        meanings = texts.get("kinds")
+        if not isinstance(meanings, dict) or not isinstance(meanings.get(kind), str):
             raise InputError(f"{path}: kinds: expected a text for {kind}, found none; compare the other prompts")
 
 
