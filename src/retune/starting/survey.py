@@ -11,11 +11,11 @@ from typing import Any
 from retune.core.errors import InputError
 from retune.core.records import SPLITS
 from retune.datasets.convert import parse_params
-from retune.datasets.statistics import SAMPLE, languages
 from retune.params.convert import Convert
 from retune.reading.raw_files import split_named
 from retune.reading.source_records import Document, Judgment, Query, Record, is_blank
 from retune.starting.source import Source
+from retune.text.language import SAMPLE, languages
 
 MAX_SECONDS = 5.0
 CHECKED_EVERY = 1000  # records
