@@ -187,7 +187,10 @@ WRONG = [
         "synthesize.sympy_synthetic.dataset: expected one of science, sympy, got 'sinpy'",
     ),
     (put("synthesize.sympy_synthetic.extraction", {"removal_rate": 2.0}), "removal_rate: expected a number from 0 to"),
-    (put("synthesize.sympy_synthetic.extraction", {"max_words": 2}), "max_words: expected at least min_words (5), got 2"),
+    (
+        put("synthesize.sympy_synthetic.extraction", {"max_words": 2}),
+        "max_words: expected at least min_words (5), got 2",
+    ),
     (
         copy_entry("synthesize", "sympy_synthetic", "science"),
         "synthesize.science: convert has a data set of this name; rename one",
