@@ -101,7 +101,6 @@ def test_page_says_it_in_every_section(tmp_path: Path) -> None:
 
 
 def test_findings_say_it(tmp_path: Path) -> None:
-    inputs = write_project(tmp_path, SCORES)
     # detectable 0.02 with 40 queries, and the margin is 0.01: 40 * (0.02 / 0.01) ** 2 = 160
     row = {"model": "tuned", "dataset": "farther", "queries": 40, "score": 0.6, "change": 0.0, "mde": 0.02}
     verdict = {"measurements": [row | {"word": "no difference shown", "is_synthetic": True}]}
@@ -111,7 +110,6 @@ def test_findings_say_it(tmp_path: Path) -> None:
     assert finding.fact.startswith("40 synthetic test queries detect changes of tuned from 0.0200 on")
     assert finding.advice == "Use about 160 synthetic test queries."
     assert state.test_set("farther") == SHOWN
-    assert inputs.synthesized == tmp_path / "metrics" / "synthesized"
 
 
 def test_markdown_report_shows_kinds_reasons_and_the_language_model_without_texts(tmp_path: Path) -> None:
@@ -154,6 +152,6 @@ def test_missing_audit_or_samples_are_one_clear_line(tmp_path: Path) -> None:
     (inputs.datasets / "made" / "samples.parquet").unlink()
     with pytest.raises(InputError, match="samples.parquet: expected a Parquet file, found none; run the stage"):
         concluded(inputs, synthesize=synthesize)
-    (inputs.synthesized / "made.json").unlink()
-    with pytest.raises(InputError, match="made.json: expected the audit of made, found none; run dvc repro synth"):
+    (inputs.datasets / "made" / "audit.json").unlink()
+    with pytest.raises(InputError, match="audit.json: expected the audit of made, found none; run dvc repro synth"):
         concluded(inputs, synthesize=synthesize)

@@ -139,7 +139,7 @@ def write_synthetic(inputs: InputFolders, name: str, **changes: Any) -> dict[str
         "rejected": {"repeated query": 3, "sentence too short": 200},
         "language_models": {"judge": ledger | {"tokens_are_estimated": True, "cost": 0.125}},
     }
-    write_json(inputs.synthesized / f"{name}.json", audit)
+    write_json(inputs.datasets / name / "audit.json", audit)
     columns = ["kind", "split", "doc_id", "query", "document", "reason"]
     rows = [["sentence", "test", "d1", "what is an <b>answer</b>", "the answer " + "word " * 200, ""]]
     rows += [["sentence", "train", "d2", "too few", "another document", "sentence too short"]]

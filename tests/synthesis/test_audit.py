@@ -79,6 +79,7 @@ def test_stage_writes_the_audit_without_texts_and_the_samples_with_them(
     content = files["audit"].read_text()
     assert json.loads(content)["kinds"]["sentence"]["kept"] == 40
     assert "Document" not in content
+    assert (out / "audit.json").read_text() == content
     assert "synthesis" not in json.loads(files["metrics"].read_text())
     table = read_table(out / "samples.parquet")
     assert len(table) == 30

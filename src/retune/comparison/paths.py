@@ -16,7 +16,6 @@ class InputFolders:
         datasets: `<dataset>/`, the texts and judgments.
         train: `<model>.tsv`, the training histories.
         mined: `<recipe>.json`, the mining audits.
-        synthesized: `<dataset>.json`, the audits of synthetic data sets.
         lengths: `<dataset>.tsv`, the lengths of the texts.
         slices: `<dataset>.csv`, the user's classes of queries.
     """
@@ -27,7 +26,6 @@ class InputFolders:
     datasets: Path
     train: Path
     mined: Path
-    synthesized: Path
     lengths: Path
     slices: Path
 
@@ -41,7 +39,6 @@ class InputFolders:
             datasets=data / "datasets",
             train=metrics / "train",
             mined=metrics / "mined",
-            synthesized=metrics / "synthesized",
             lengths=metrics / "lengths",
             slices=data / "slices",
         )

@@ -85,5 +85,5 @@ def conclude(
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
         read_histories(inputs.train, tuned_models),
-        read_synthetic_sets(inputs, synthesize),
+        read_synthetic_sets(inputs.datasets, synthesize),
     )

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from retune.comparison.paths import InputFolders
 from retune.comparison.test_sets import cut
 from retune.core.errors import InputError
 from retune.core.records import read_table
@@ -34,20 +34,24 @@ class SyntheticSet:
     samples: list[dict[str, str]]
 
 
-def read_synthetic_sets(inputs: InputFolders, entries: Mapping[str, Synthesize]) -> list[SyntheticSet]:
+def read_synthetic_sets(datasets: Path, entries: Mapping[str, Synthesize]) -> list[SyntheticSet]:
     """Read the audits and samples of all synthetic data sets of params.yaml.
+
+    Args:
+        datasets: The folder of all data sets.
+        entries: The section `synthesize`.
 
     Raises:
         InputError: A file is missing.
     """
-    return [_read(inputs, name, params) for name, params in entries.items()]
+    return [_read(datasets, name, params) for name, params in entries.items()]
 
 
-def _read(inputs: InputFolders, name: str, params: Synthesize) -> SyntheticSet:
-    path = inputs.synthesized / f"{name}.json"
+def _read(datasets: Path, name: str, params: Synthesize) -> SyntheticSet:
+    path = datasets / name / "audit.json"
     if not path.is_file():
         raise InputError(f"{path}: expected the audit of {name}, found none; run dvc repro synthesize@{name}")
-    table = read_table(inputs.datasets / name / "samples.parquet")
+    table = read_table(datasets / name / "samples.parquet")
     for column in ("query", "document"):
         table[column] = table[column].map(cut)
     rows = table[SHOWN].itertuples(index=False)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from retune.core.files import write_json
 from retune.core.provenance import Origin, read_origins, write_origins
 from retune.core.records import write_dataset, write_table
 from retune.params.synthesize import Synthesize
@@ -9,7 +10,9 @@ from retune.synthesis.synthesize import Synthetic
 
 
 def write_synthetic(folder: Path, synthetic: Synthetic, source: Path, params: Synthesize) -> None:
-    """Write a synthetic data set: what any data set has, the rejected queries, and samples.
+    """Write a synthetic data set: what any data set has, the rejected queries, and what the reports show.
+
+    The reports read the audit here, because there may be no other folder of audits that DVC could depend on.
 
     Args:
         folder: The folder of the data set.
@@ -20,6 +23,7 @@ def write_synthetic(folder: Path, synthetic: Synthetic, source: Path, params: Sy
     write_dataset(folder, synthetic.dataset)
     write_table(folder / "rejected.parquet", synthetic.rejected)
     write_table(folder / "samples.parquet", synthetic.samples)
+    write_json(folder / "audit.json", synthetic.audit)
     write_origins(folder, [*read_origins(source), origin(folder.name, params)])
 
 
