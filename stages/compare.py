@@ -12,12 +12,14 @@ from retune.core.cli import run
 from retune.core.section import read_value
 from retune.params.compare import Compare
 from retune.params.eval import Eval
+from retune.params.synthesize import Synthesize
 from retune.report.outputs import write_outputs
 
 
 def main(*, data: Path, metrics: Path, reports: Path) -> None:
     inputs, listed = InputFolders.under(data, metrics), Eval.read("eval")
-    result = conclude(inputs, listed, read_tuned_models(listed), Compare.read("compare"), read_value("seed"))
+    tuned_models, synthetic = read_tuned_models(listed), Synthesize.read_entries("synthesize")
+    result = conclude(inputs, listed, tuned_models, synthetic, Compare.read("compare"), read_value("seed"))
     write_outputs(result, inputs, metrics=metrics, reports=reports)
 
 

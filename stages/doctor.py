@@ -15,7 +15,7 @@ from retune.params.eval import Eval
 
 def main(*, metrics: Path = Path("metrics")) -> None:
     listed, margin = Eval.read("eval"), Compare.read("compare").margin
-    print(describe(read_state(metrics, listed.models, listed.datasets, trace_all(), margin)))
+    print(describe(read_state(metrics, listed.models, listed.datasets, trace_all(listed), margin)))
 
 
 if __name__ == "__main__":

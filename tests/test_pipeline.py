@@ -188,6 +188,17 @@ def test_chain_writes_a_forgetting_matrix(finished: Path) -> None:
         assert file.is_dir() or "read the" not in file.read_text(), "a text of the data reached Git"
 
 
+def test_synthetic_data_set_is_audited_without_texts_and_shown_with_them(finished: Path) -> None:
+    audit = json.loads((finished / "metrics/synthesized/made.json").read_text())
+    assert audit["documents"] == 40
+    assert audit["kinds"]["sentence"]["kept"] > 0
+    assert "## Synthetic data sets" in (finished / "reports/compare.md").read_text()
+    page = (finished / "reports/index.html").read_text()
+    section = page[page.index('<section id="synthetic">') : page.index('<section id="mining">')]
+    assert section.count("<td>sentence</td>") >= 30
+    assert "solve" in section
+
+
 def test_licence_of_the_data_reaches_the_model_s_card(finished: Path) -> None:
     card = (finished / "models/tuned/model-card.md").read_text()
     assert "| data | first | MIT | made for a test | any |" in card  # by way of the synthetic data set
@@ -280,6 +291,20 @@ def test_bm25_is_a_model_and_unlabelled_queries_are_answered(repository: Path) -
     assert json.loads((repository / "metrics/pair_scores/bm25/first.json").read_text()) == {}
     assert "positives" in json.loads((repository / "metrics/pair_scores/tiny/first.json").read_text())
     assert "Running stage" not in succeed("dvc repro", repository)
+
+
+def test_model_is_judged_by_synthetic_test_queries_if_there_are_no_others(repository: Path) -> None:
+    change(repository, {"synthesize.made.test": 0.3, "eval.datasets": ["made", "second"]})
+    succeed("python -m stages.check", repository)
+    succeed("dvc repro", repository)
+    report = (repository / "reports/compare.md").read_text()
+    assert "on the synthetic test queries of made" in report
+    assert "| model | made (synthetic test queries) | second |" in report
+    measurements = json.loads((repository / "metrics/verdict.json").read_text())["measurements"]
+    assert {row["dataset"] for row in measurements if row["is_synthetic"]} == {"made"}
+    assert {row["dataset"] for row in measurements if row["is_home"]} == {"made"}
+    assert "synthetic dev queries" not in (repository / "models/tuned/model-card.md").read_text()  # dev is real
+    assert "`made` are synthetic test queries" in (repository / "models/tuned/model-card.md").read_text()
 
 
 def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:

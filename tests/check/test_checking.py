@@ -264,12 +264,20 @@ WRONG = [
         "eval.datasets: expected 'science', which 'minilm_science' is tuned for, got none; add it",
     ),
     (
+        put("eval.datasets", ["science"]),
+        "eval.datasets: expected 'sympy' or 'sympy_synthetic', which 'minilm_sympy_synthetic' is tuned for, got neither",
+    ),
+    (
         put("eval.datasets", ["science", "sympy", "science"]),
         "eval.datasets: expected each name once, got 'science' twice",
     ),
     (
+        put("eval.datasets", ["science", "sympy", "handbook"]),
+        "eval.datasets: expected one of science, sympy, sympy_synthetic, got 'handbook'",
+    ),
+    (
         put("eval.datasets", ["science", "sympy", "sympy_synthetic"]),
-        "eval.datasets: expected one of science, sympy, got 'sympy_synthetic'",
+        "synthesize.sympy_synthetic.test: expected a share above 0, got 0.0; eval.datasets lists the data set",
     ),
     (put("eval.ks", [0]), "eval.ks.0: expected greater than 0, got 0"),
     (drop("eval.dims"), "eval.dims: missing; add it"),
@@ -413,6 +421,14 @@ def test_every_finding_is_reported_at_once(default_params: dict) -> None:
 
 
 def test_default_is_sound(default_params: dict) -> None:
+    check(default_params)
+
+
+def test_documents_alone_can_be_evaluated_by_synthetic_test_queries(default_params: dict) -> None:
+    put("synthesize.sympy_synthetic.test", 0.2)(default_params)
+    put("eval", default_params["eval"] | {"datasets": ["science", "sympy_synthetic"]})(default_params)
+    default_params["eval"]["models"].remove("minilm_sympy")
+    put("convert.sympy.test", 0.0)(default_params)
     check(default_params)
 
 

@@ -9,7 +9,7 @@ from retune.comparison.lineage import trace
 def test_parameters_are_completed_by_the_defaults(default_params: dict[str, Any]) -> None:
     default_params["finetune"]["minilm_science"] |= {"epochs": 7}
     project = check(default_params)
-    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize)
+    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets)
     parameters = tuned["minilm_science"].parameters
     assert parameters["epochs"] == 7
     assert parameters["learning_rate"] == default_params["defaults"]["finetune"]["learning_rate"]
@@ -26,6 +26,21 @@ def test_home_that_an_entry_names_takes_the_place_of_the_one_of_its_queries(defa
     default_params["mine"]["generated"] = default_params["mine"]["science"] | {"dataset": "generated"}
     default_params["finetune"]["minilm_science"] |= {"data": "generated", "home": "sympy"}
     project = check(default_params)
-    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize)
+    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=["science", "sympy"])
     assert (tuned["minilm_science"].home, tuned["minilm_science"].trained_on) == ("sympy", ("generated",))
     assert tuned["minilm_sympy"].home == "sympy"
+
+
+def test_real_queries_judge_a_model_tuned_on_synthetic_ones_if_they_are_evaluated(
+    default_params: dict[str, Any],
+) -> None:
+    project = check(default_params)
+
+    def home(*evaluated: str) -> str:
+        sections = (project.finetune, project.mine, project.mix, project.synthesize)
+        return trace(*sections, evaluated=evaluated)["minilm_sympy_synthetic"].home
+
+    assert home("science", "sympy") == "sympy"
+    assert home("sympy_synthetic", "sympy") == "sympy"
+    assert home("science", "sympy_synthetic") == "sympy_synthetic"
+    assert home("science") == "sympy"

@@ -57,7 +57,7 @@ def test_every_section_is_there_and_linked(rendered: str) -> None:
     assert links == [f"#{name}" for name in sections]
     assert set(sections) == {
         "verdict", "matrix", "findings", "intervals", "frontier", "changes", "slices",
-        "scores", "references", "pairs", "histories", "mining", "lengths",
+        "scores", "references", "pairs", "histories", "synthetic", "mining", "lengths",
     }  # fmt: skip
     assert "nothing to show" not in rendered
 

@@ -12,6 +12,8 @@ from retune.core.files import write_json, write_text
 from retune.core.records import Dataset, Split, empty_split, write_dataset, write_table
 from retune.params.compare import Compare
 from retune.params.eval import Eval
+from retune.params.synthesize import Synthesize
+from tests.support.parameters import SYNTHESIZE
 
 PARAMS: dict[str, Any] = {
     "metric": "ndcg_at_10",
@@ -109,9 +111,37 @@ def compared(folder: Path, scores: Scores = SCORES, tuned: dict[str, TunedModel]
 
 
 def concluded(
-    inputs: InputFolders, scores: Scores = SCORES, tuned: dict[str, TunedModel] = TUNED, **changed: Any
+    inputs: InputFolders,
+    scores: Scores = SCORES,
+    tuned: dict[str, TunedModel] = TUNED,
+    synthesize: dict[str, Synthesize] | None = None,
+    **changed: Any,
 ) -> Conclusion:
     """Compare a project that is written, with some values of `compare` changed."""
     datasets = list(next(iter(scores.values())))
     listed = Eval.model_construct(models=list(scores), datasets=datasets)
-    return conclude(inputs, listed, tuned, params(**changed), seed=13)
+    return conclude(inputs, listed, tuned, synthesize or {}, params(**changed), seed=13)
+
+
+def write_synthetic(inputs: InputFolders, name: str, **changes: Any) -> dict[str, Synthesize]:
+    """Write the audit and the samples of a synthetic data set of `home`; return its section `synthesize`."""
+    ledger = {"requests": 10, "answered": 9, "input_tokens": 4000, "output_tokens": 300}
+    words = {"p0": 3, "p5": 4, "p50": 8, "p95": 20, "p100": 31}
+    kinds = {
+        "sentence": {"drafted": 1200, "kept": 1000, "length": {"words": words, "characters": words}},
+        "title": {"drafted": 3, "kept": 0, "length": {"words": {}, "characters": {}}},
+    }
+    audit = {
+        "documents": 500,
+        "documents_shown_in_part": 7,
+        "documents_with_queries": 480,
+        "kinds": kinds,
+        "rejected": {"repeated query": 3, "sentence too short": 200},
+        "language_models": {"judge": ledger | {"tokens_are_estimated": True, "cost": 0.125}},
+    }
+    write_json(inputs.datasets / name / "audit.json", audit)
+    columns = ["kind", "split", "doc_id", "query", "document", "reason"]
+    rows = [["sentence", "test", "d1", "what is an <b>answer</b>", "the answer " + "word " * 200, ""]]
+    rows += [["sentence", "train", "d2", "too few", "another document", "sentence too short"]]
+    write_table(inputs.datasets / name / "samples.parquet", pd.DataFrame(rows, columns=columns))
+    return {name: Synthesize.parse(f"synthesize.{name}", SYNTHESIZE | {"dataset": "home"} | changes)}

@@ -116,6 +116,20 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
             {"dataset": "legal", "name": "their paper, table 2", "metric": "map_at_25", "value": 0.43},
         ],
         "changes": changes(num_changes, rng),
+        "synthetic": [
+            {
+                "name": "legal_made",
+                "summary": "The queries were written by a model for 500 documents of legal.",
+                "kinds": [
+                    {"kind": "question", "drafted": 1200, "kept": 1000, "p5": 6, "p50": 11, "p95": 24},
+                    {"kind": "title", "drafted": 3, "kept": 0, "p5": None, "p50": None, "p95": None},
+                ],
+                "reasons": [("repeated query", 200), ("judged below 7", 3)],
+                "asked": ["Language model, judge: 9 of 10 requests answered."],
+                "kept": [_made_query(n, "") for n in range(30)],
+                "rejected": [_made_query(n, "repeated query") for n in range(3)],
+            }
+        ],
     }
 
 
@@ -130,6 +144,7 @@ def tiny() -> dict[str, Any]:
         "margin": 0.01,
         "confidence": 0.95,
         **{name: [] for name in empty},
+        "synthetic": [],
         "measurements": _measurements("small", None, 0.5)[:1],
         "changes": {"documents": [], "rows": [], "left_out": 0},
     }
@@ -175,6 +190,12 @@ def changes(count: int, rng: np.random.Generator) -> dict[str, Any]:
             }
         )
     return {"documents": documents, "rows": rows, "left_out": 0}
+
+
+def _made_query(number: int, reason: str) -> dict[str, str]:
+    rng = np.random.default_rng(number)
+    texts = {"query": f"made {number} {_words(rng, 8)}", "document": f"document {number} {_words(rng, 60)}"}
+    return {"kind": "question", "split": "train", "reason": reason} | texts
 
 
 def _words(rng: np.random.Generator, count: int) -> str:

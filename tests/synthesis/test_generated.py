@@ -74,14 +74,14 @@ def test_one_request_per_document_asks_for_kinds_by_their_shares(start: Start, m
     assert len(server.received) == 60
     queries = result.dataset.splits["train"].queries
     assert len(queries) == 180
-    counts = {kind: item["kept"] for kind, item in result.statistics["synthesis"]["kinds"].items()}
+    counts = {kind: item["kept"] for kind, item in result.audit["kinds"].items()}
     assert counts["question"] + counts["keywords"] == 180
     assert counts["question"] == pytest.approx(90, abs=20)
     for received in server.received:
         keys = list(properties(received.body))
         assert Counter(re.sub(r"_\d$", "", key) for key in keys).total() == 3
         assert all(f'"{key}": ' in received.user for key in keys)
-    assert result.statistics["synthesis"]["queries"]["answered"] == 60
+    assert result.audit["language_models"]["queries"]["answered"] == 60
 
 
 def test_queries_belong_to_their_document_and_answers_come_along(start: Start, make: Callable[..., Synthetic]) -> None:
@@ -98,7 +98,7 @@ def test_queries_belong_to_their_document_and_answers_come_along(start: Start, m
 def test_long_document_is_shown_in_part_and_counted(start: Start, make: Callable[..., Synthetic]) -> None:
     server = start(write)
     result = make(" ".join(ENGLISH.format(n) for n in range(9)), ENGLISH.format(1))
-    assert result.statistics["synthesis"]["documents_shown_in_part"] == 1
+    assert result.audit["documents_shown_in_part"] == 1
     assert sorted(len(document(received.body).split()) for received in server.received) == [20, 50]
 
 
@@ -148,6 +148,7 @@ def test_second_run_needs_no_server_and_gives_the_same(
     monkeypatch.delenv("OPENAI_API_KEY")
     second = make(*texts, filters={"judge": 7})
     assert json.dumps(first.statistics) == json.dumps(second.statistics)
+    assert json.dumps(first.audit) == json.dumps(second.audit)
     pd.testing.assert_frame_equal(first.dataset.splits["train"].queries, second.dataset.splits["train"].queries)
 
 
@@ -156,7 +157,7 @@ def test_judge_leaves_out_what_scores_low(start: Start, make: Callable[..., Synt
     result = make(ENGLISH.format(1), ENGLISH.format(2), filters={"judge": 7})
     assert result.statistics["dropped"] == {"judged below 7": 3}
     assert set(result.dataset.splits["train"].qrels["doc_id"]) == {"d1"}
-    assert result.statistics["synthesis"]["judge"]["requests"] == 6
+    assert result.audit["language_models"]["judge"]["requests"] == 6
 
 
 def test_budget_of_nothing_is_said(start: Start, make: Callable[..., Synthetic]) -> None:
@@ -240,5 +241,10 @@ def test_key_is_in_no_output(
     start(write)
     caplog.set_level("DEBUG")
     result = make(ENGLISH.format(1))
-    outputs = [json.dumps(result.statistics), caplog.text, *(path.read_text() for path in tmp_path.rglob("*.json"))]
+    outputs = [
+        json.dumps(result.statistics),
+        json.dumps(result.audit),
+        caplog.text,
+        *(path.read_text() for path in tmp_path.rglob("*.json")),
+    ]
     assert not any(KEY in output for output in outputs)

@@ -54,8 +54,8 @@ def test_rejects_are_counted_by_reason_and_kinds_are_audited(source: Path) -> No
     documents = corpus(TEXT, TEXT, TEXT.replace("sentence", "clause"))
     result = made(source, documents, queries_per_document=3, extraction=EXTRACTION | {"removal_rate": 0.0})
     reasons = dict(result.rejected["reason"].value_counts())
-    assert result.statistics["dropped"] == reasons
-    audit = result.statistics["synthesis"]
+    assert result.statistics["dropped"] == result.audit["rejected"] == reasons
+    audit = result.audit
     assert audit["kinds"]["sentence"]["drafted"] == 6
     assert audit["kinds"]["sentence"]["kept"] + reasons["query of several documents"] == 6
     assert audit["documents_with_queries"] == result.dataset.splits["train"].qrels["doc_id"].nunique()
@@ -73,7 +73,7 @@ def test_documents_are_chosen_from_every_cluster_and_all_stay_in_the_corpus(
 
     monkeypatch.setattr(Task, "encoder", Encoder())
     result = made(source, numbered(40), documents=8)
-    assert result.statistics["synthesis"]["documents"] == 8
+    assert result.audit["documents"] == 8
     assert len(result.dataset.corpus) == 40
     chosen = {int(doc_id[1:]) for doc_id in result.dataset.splits["train"].qrels["doc_id"]}
     assert len(chosen) == 8

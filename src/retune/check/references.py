@@ -34,7 +34,7 @@ def unknown_names(project: Project) -> Iterator[str]:
             known = ", ".join(project.eval.datasets)
             yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
     yield from _unknown("eval.models", project.eval.models, models)
-    yield from _unknown("eval.datasets", project.eval.datasets, project.convert)
+    yield from _unknown("eval.datasets", project.eval.datasets, datasets)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
     for name, prediction in project.predict.items():
         yield from _unknown(f"predict.{name}.model", [prediction.model], models)

@@ -48,7 +48,9 @@ def _wrong_metric(where: str, key: str, ks: list[int] | None = None) -> Iterator
 def _missing_splits(project: Project) -> Iterator[str]:
     """Yield data sets that lack the split they are used for."""
     for name in project.eval.datasets:
-        if project.convert[name].test == 0.0:
+        if name in project.synthesize and project.synthesize[name].test == 0.0:
+            yield f"synthesize.{name}.test: expected a share above 0, got 0.0; eval.datasets lists the data set"
+        elif name in project.convert and project.convert[name].test == 0.0:
             yield f"convert.{name}.test: expected a share above 0 or given, got 0.0; eval.datasets lists the data set"
     for name, recipe in project.mine.items():
         entry = project.convert.get(recipe.dataset)
@@ -76,7 +78,9 @@ def _breached_licences(project: Project) -> Iterator[str]:
 
 def _wrong_comparison(project: Project) -> Iterator[str]:
     """Yield what a comparison of the tuned models lacks."""
-    tuned_models = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize)
+    tuned_models = lineage.trace(
+        project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets
+    )
     evaluated = {name: model for name, model in tuned_models.items() if name in project.eval.models}
     yield from lineage.unlisted(evaluated, project.eval)
     yield from unguarded_models(project.compare, evaluated, project.eval)

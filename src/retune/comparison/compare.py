@@ -31,6 +31,11 @@ class Comparison:
         """Return one model's measurements."""
         return [measurement for measurement in self.measurements if measurement.model == model]
 
+    @property
+    def test_sets(self) -> dict[str, str]:
+        """How each data set is named wherever figures of its test queries are shown."""
+        return {measurement.dataset: measurement.test_set for measurement in self.measurements}
+
     def home(self, model: str) -> Measurement:
         """Return a tuned model's measurement on the data set it was tuned for."""
         return next(measurement for measurement in self.of(model) if measurement.is_home)
@@ -90,7 +95,7 @@ def by_model(comparison: Comparison) -> dict[str, dict[str, float]]:
     """Return each model's score by data set."""
     scores: dict[str, dict[str, float]] = {}
     for measurement in comparison.measurements:
-        scores.setdefault(measurement.model, {})[measurement.dataset] = measurement.score
+        scores.setdefault(measurement.model, {})[measurement.test_set] = measurement.score
     return scores
 
 
@@ -109,6 +114,7 @@ def _measure(
         measurement = Measurement(
             model, table.dataset, len(scores), table.mean(model, params.metric), score_low=low, score_high=high
         )
+        measurement = replace(measurement, is_synthetic=table.is_synthetic)
         if model in tuned_models:
             row, tuned = names.index(model), tuned_models[model]
             base_score = table.mean(tuned.base, params.metric)

@@ -98,7 +98,7 @@ def _result(measurement: Measurement, rule: str, holds: bool, outcome: str) -> G
     change = measurement.change or 0.0
     changed = f"gained {change:.5f}" if change > 0.0 else f"lost {-change:.5f}" if change < 0.0 else "did not change"
     sentence = (
-        f"{measurement.model} on {measurement.dataset}: {changed} (confidence interval of the change "
+        f"{measurement.model} on {measurement.test_set}: {changed} (confidence interval of the change "
         f"{measurement.low:+.5f} to {measurement.high:+.5f}){outcome}"
     )
     return GateResult(measurement.model, measurement.dataset, rule, holds, sentence)
@@ -106,7 +106,7 @@ def _result(measurement: Measurement, rule: str, holds: bool, outcome: str) -> G
 
 def _not_judged(measurement: Measurement, rule: str) -> GateResult:
     sentence = (
-        f"{measurement.model} on {measurement.dataset}: {rule} cannot be judged with {measurement.queries} test "
+        f"{measurement.model} on {measurement.test_set}: {rule} cannot be judged with {measurement.queries} test "
         f"queries; at least {FEWEST} are needed"
     )
     return GateResult(measurement.model, measurement.dataset, rule, False, sentence)

@@ -1,6 +1,6 @@
 """The base, the home and the mined sets of each tuned model, read from the sections of params.yaml."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,17 +37,17 @@ def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
     Raises:
         InputError: The base or the home of a tuned model is not evaluated.
     """
-    tuned_models = trace_all()
+    tuned_models = trace_all(listed)
     evaluated = {name: model for name, model in tuned_models.items() if name in listed.models}
     if findings := list(unlisted(evaluated, listed)):
         raise ParameterError(findings)
     return evaluated
 
 
-def trace_all() -> dict[str, TunedModel]:
+def trace_all(listed: Eval) -> dict[str, TunedModel]:
     """Return all tuned models of params.yaml, by name."""
     finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
-    return trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"))
+    return trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"), evaluated=listed.datasets)
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
@@ -55,8 +55,11 @@ def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[s
     for name, model in tuned_models.items():
         if model.base not in listed.models:
             yield f"eval.models: expected {model.base!r}, the base of {name!r}, got none; add it"
+        homes = list(dict.fromkeys([model.home, *model.trained_on[:1]]))  # a source, and its synthetic data set
         if model.home not in listed.datasets:
-            yield f"eval.datasets: expected {model.home!r}, which {name!r} is tuned for, got none; add it"
+            expected = " or ".join(map(repr, homes))
+            missing = "got neither; add one" if len(homes) > 1 else "got none; add it"
+            yield f"eval.datasets: expected {expected}, which {name!r} is tuned for, {missing}"
 
 
 def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> list[str]:
@@ -72,17 +75,22 @@ def trace(
     mine: Mapping[str, Mine],
     mixes: Mapping[str, Mix],
     synthesize: Mapping[str, Synthesize],
+    *,
+    evaluated: Collection[str],
 ) -> dict[str, TunedModel]:
     """Find the home of each tuned model: the one its entry names, or the converted data set of its training queries.
 
-    Synthetic queries belong to the data set they were synthesised from, and a mixture to its first recipe's data set.
+    Synthetic queries belong to the data set they were synthesised from if that is evaluated, so that real queries
+    judge the model; if only the synthetic data set is evaluated, they belong to that. A mixture belongs to its first
+    recipe's data set.
     """
     tuned_models = {}
     for name, entry in finetune.items():
         used = recipes(entry.data, mine, mixes)
         trained_on = dict.fromkeys(mine[recipe].dataset for recipe in used)
         dataset = next(iter(trained_on))
-        home = entry.home or (synthesize[dataset].dataset if dataset in synthesize else dataset)
+        source = synthesize[dataset].dataset if dataset in synthesize else dataset
+        home = entry.home or (dataset if source not in evaluated and dataset in evaluated else source)
         mined = tuple(dict.fromkeys([entry.data, *used]))
         tuned_models[name] = TunedModel(entry.base, home, mined, entry.model_dump(mode="json"), tuple(trained_on))
     return tuned_models

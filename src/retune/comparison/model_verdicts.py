@@ -6,7 +6,7 @@ from typing import Literal
 
 from retune.comparison.compare import Comparison, gain_kept, summarise
 from retune.comparison.gate import GateResult
-from retune.comparison.verdict import Measurement, Word
+from retune.comparison.verdict import SYNTHETIC, Measurement, Word
 from retune.comparison.wording import change_with_interval, p_equation
 
 
@@ -80,7 +80,8 @@ def judge_models(comparison: Comparison, results: Sequence[GateResult]) -> list[
 
 def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: float) -> str:
     """Describe the change at home and the worst one elsewhere; `elsewhere` begins with the largest loss."""
-    sentence = f"{home.change or 0.0:+.4f} on {home.dataset}"
+    where = f"the {SYNTHETIC} of {home.dataset}" if home.is_synthetic else home.dataset
+    sentence = f"{home.change or 0.0:+.4f} on {where}"
     if home.p_holm is None:
         sentence += f", but {home.reason}"
     else:
@@ -90,10 +91,10 @@ def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: f
         )
     forgot = [measurement for measurement in elsewhere if measurement.word == "forgot"]
     if forgot:
-        losses = ", ".join(f"{measurement.dataset} {change_with_interval(measurement)}" for measurement in forgot)
+        losses = ", ".join(f"{measurement.test_set} {change_with_interval(measurement)}" for measurement in forgot)
         return f"{sentence}, {home.word}; forgot elsewhere: {losses}"
     if not elsewhere:
         return f"{sentence}; forgetting was not measured"
     worst = elsewhere[0]
     kind = "largest loss" if (worst.change or 0.0) < 0.0 else "smallest change"
-    return f"{sentence}; {kind} elsewhere: {worst.dataset} {change_with_interval(worst)}, {worst.word}"
+    return f"{sentence}; {kind} elsewhere: {worst.test_set} {change_with_interval(worst)}, {worst.word}"

@@ -1,7 +1,7 @@
 """All results of a comparison, for the files and the page that show them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from retune.comparison.compare import Comparison, compare
@@ -13,8 +13,10 @@ from retune.comparison.model_verdicts import ModelVerdict, judge_models
 from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
 from retune.comparison.similarity_floors import read_pair_scores
+from retune.comparison.synthetic_sets import SyntheticSet, read_synthetic_sets
 from retune.params.compare import Compare
 from retune.params.eval import Eval
+from retune.params.synthesize import Synthesize
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Conclusion:
         details: Slices, and the queries that changed most.
         pair_scores: Cosines by model and data set.
         histories: Loss and dev scores of the tuned models.
+        synthetic_sets: All synthetic data sets, evaluated or not.
     """
 
     parameters: dict[str, Any]
@@ -40,18 +43,35 @@ class Conclusion:
     details: Details
     pair_scores: dict[tuple[str, str], Any]
     histories: list[dict[str, Any]]
+    synthetic_sets: list[SyntheticSet]
 
 
 def conclude(
-    inputs: InputFolders, listed: Eval, tuned_models: Mapping[str, TunedModel], params: Compare, seed: int
+    inputs: InputFolders,
+    listed: Eval,
+    tuned_models: Mapping[str, TunedModel],
+    synthesize: Mapping[str, Synthesize],
+    params: Compare,
+    seed: int,
 ) -> Conclusion:
     """Compare the listed models on the listed data sets.
+
+    Args:
+        inputs: The folders to read.
+        listed: The models and data sets to compare.
+        tuned_models: The tuned models among them.
+        synthesize: All synthetic data sets.
+        params: How to compare.
+        seed: The seed of random samples.
 
     Raises:
         InputError: An input is missing or broken, or models were evaluated on different queries.
     """
     tables = [
-        read_score_table(inputs.scores, listed.models, dataset, params.metrics_on(dataset))
+        replace(
+            read_score_table(inputs.scores, listed.models, dataset, params.metrics_on(dataset)),
+            is_synthetic=dataset in synthesize,
+        )
         for dataset in listed.datasets
     ]
     comparison = compare(tables, tuned_models, params, seed)
@@ -65,4 +85,5 @@ def conclude(
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
         read_histories(inputs.train, tuned_models),
+        read_synthetic_sets(inputs.datasets, synthesize),
     )

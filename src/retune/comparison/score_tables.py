@@ -20,12 +20,14 @@ class ScoreTable:
         query_ids: The queries.
         models: The models' names.
         scores: By metric, (queries, models).
+        is_synthetic: Whether the test queries are synthetic.
     """
 
     dataset: str
     query_ids: pd.Index
     models: list[str]
     scores: dict[str, np.ndarray]
+    is_synthetic: bool = False
 
     def of(self, model: str, metric: str) -> np.ndarray:
         """Return one model's score of each query."""

@@ -9,6 +9,7 @@ from retune.core.records import DECIMALS
 from retune.params.compare import Compare
 
 FEWEST = 30  # queries; there are no statistics for fewer
+SYNTHETIC = "synthetic test queries"  # what is said wherever something of a test set without labels is shown
 
 Word = Literal["improved", "worse", "forgot", "non-inferior", "no difference shown", "withheld"]
 
@@ -40,6 +41,7 @@ class Measurement:
         worse: Number of queries that score lower than with the base.
         word: The verdict.
         reason: Why the verdict is withheld.
+        is_synthetic: Whether the test queries are synthetic.
     """
 
     model: str
@@ -61,6 +63,12 @@ class Measurement:
     worse: int | None = None
     word: Word | None = None
     reason: str | None = None
+    is_synthetic: bool = False
+
+    @property
+    def test_set(self) -> str:
+        """The data set as it is named wherever figures of its test queries are shown."""
+        return f"{self.dataset} ({SYNTHETIC})" if self.is_synthetic else self.dataset
 
 
 def printed(value: float) -> float:

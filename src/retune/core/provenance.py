@@ -14,17 +14,17 @@ FILE = "provenance.json"
 
 @dataclass(frozen=True, order=True)
 class Origin:
-    """A model or data set that came from outside the project.
+    """A model or data set that came from outside the project, or queries that were made in it.
 
     Attributes:
-        kind: Whether it is a data set or a model.
+        kind: Whether it is a data set, a model or the queries of a synthetic data set.
         name: Its entry in params.yaml.
         licence: The licence from its entry or its model card; empty if neither names one.
         source: Where it was obtained.
-        use: What a data set may be used for (`convert.<name>.use`); empty for a model.
+        use: What a data set may be used for (`convert.<name>.use`); empty for the others.
     """
 
-    kind: Literal["data", "model"]
+    kind: Literal["data", "model", "synthetic queries"]
     name: str
     licence: str
     source: str

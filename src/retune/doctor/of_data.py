@@ -30,7 +30,7 @@ def unlike_queries(state: State) -> Iterator[Finding]:
                 yield Finding(
                     f"finetune.{name}",
                     f"Train queries of {dataset} have {train:.0f} characters at the median, and test queries of "
-                    f"{tuned.home} have {test:.0f}.",
+                    f"{state.test_set(tuned.home)} have {test:.0f}.",
                     "The model learns from queries of another kind than it is asked.",
                     "Train on queries like those of test, or test on queries like those that people ask.",
                 )
@@ -45,7 +45,7 @@ def cut_texts(state: State) -> Iterator[Finding]:
                 parameter = {"queries": "query_max_length", "documents": "document_max_length"}[role]
                 yield Finding(
                     f"fetch.{model}",
-                    f"{share:.0%} of the {role} of {dataset} are cut to the maximum length.",
+                    f"{share:.0%} of the {role} of {state.test_set(dataset)} are cut to the maximum length.",
                     "The model does not see their ends.",
                     f"Raise {parameter}, or split long documents into passages; ignore this if their beginnings say "
                     "enough.",

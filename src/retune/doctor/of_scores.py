@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
 
+from retune.comparison.verdict import SYNTHETIC
 from retune.doctor.finding import Finding
 from retune.doctor.state import State, number
 from retune.doctor.thresholds import HIGH_FLOOR
@@ -18,16 +19,16 @@ def small_test_sets(state: State) -> Iterator[Finding]:
     worst: dict[str, tuple[int, Finding]] = {}
     for row in state.measurements:
         needed, reason = _needed(row, state.margin)
-        dataset = row["dataset"]
+        dataset, kind = row["dataset"], SYNTHETIC if row.get("is_synthetic") else "test queries"
         if needed and needed > worst.get(dataset, (0,))[0]:
             worst[dataset] = (
                 needed,
                 Finding(
-                    f"convert.{dataset}",
-                    f"{row['queries']:,} test queries detect changes of {row['model']} from {row['mde']:.4f} on, which "
+                    f"{'synthesize' if row.get('is_synthetic') else 'convert'}.{dataset}",
+                    f"{row['queries']:,} {kind} detect changes of {row['model']} from {row['mde']:.4f} on, which "
                     f"is more than {reason}.",
                     "A real change of that size may go unnoticed.",
-                    f"Use about {needed:,} test queries.",
+                    f"Use about {needed:,} {kind}.",
                 ),
             )
     yield from (finding for _, finding in worst.values())
@@ -57,7 +58,8 @@ def bases_below_bm25(state: State) -> Iterator[Finding]:
             if model in state.bases and row["score"] < other["score"] - state.margin:
                 yield Finding(
                     f"fetch.{model}",
-                    f"{model} scores {row['score']:.4f} on {dataset}, and {other['model']} {other['score']:.4f}.",
+                    f"{model} scores {row['score']:.4f} on {state.test_set(dataset)}, and {other['model']} "
+                    f"{other['score']:.4f}.",
                     "Its prefixes or its pooling may be wrong, or it does not suit the data.",
                     f"Check fetch.{model} against the model's card, or try another base.",
                 )
@@ -79,7 +81,7 @@ def compressed_scores(state: State) -> Iterator[Finding]:
     for model, (floor, dataset) in floors.items():
         yield Finding(
             model,
-            f"The cosines of random pairs are {floor:.2f} at the median on {dataset}.",
+            f"The cosines of random pairs are {floor:.2f} at the median on {state.test_set(dataset)}.",
             "All scores lie close together, so limits relative to 0 reject good negatives.",
             "In recipes that this model scores, set limits: {percent_of_positive: null, share_of_range: 0.9}; choose "
             "thresholds on cosines above this floor.",

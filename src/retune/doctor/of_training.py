@@ -88,7 +88,7 @@ def dev_and_test_disagree(state: State) -> Iterator[Finding]:
             yield Finding(
                 f"finetune.{name}",
                 f"Compared with the base, the model changed by {dev:+.4f} on dev and by {test:+.4f} on test of "
-                f"{tuned.home}.",
+                f"{state.test_set(tuned.home)}.",
                 "Dev is unlike test, so it does not choose the model that test prefers.",
                 "Draw dev as test is drawn (split_by), and look for leaks between train and dev.",
             )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from retune.comparison.lineage import TunedModel
+from retune.comparison.verdict import SYNTHETIC
 from retune.core.errors import InputError
 
 
@@ -38,6 +39,14 @@ class State:
     def bases(self) -> list[str]:
         """The models that were tuned, in the order of the tuned models."""
         return list(dict.fromkeys(tuned.base for tuned in self.tuned_models.values()))
+
+    def is_synthetic(self, dataset: str) -> bool:
+        """Return whether a data set's test queries are synthetic, as far as the verdict says."""
+        return any(row["dataset"] == dataset and row.get("is_synthetic") for row in self.measurements)
+
+    def test_set(self, dataset: str) -> str:
+        """Return a data set's name as it is shown with figures of its test queries."""
+        return f"{dataset} ({SYNTHETIC})" if self.is_synthetic(dataset) else dataset
 
     def count(self) -> int:
         """Return the number of files and measurements that there are."""

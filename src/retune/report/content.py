@@ -12,9 +12,11 @@ from retune.comparison.details import Details
 from retune.comparison.lineage import TunedModel
 from retune.comparison.paths import InputFolders
 from retune.comparison.result import Conclusion
+from retune.comparison.synthetic_sets import SyntheticSet
 from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
 from retune.doctor.finding import Finding
+from retune.report.synthetic_tables import asked, kinds, reasons, summary
 
 OF_A_MODEL = ("model", "dataset", "is_home", "base", "score", "score_low", "score_high", "queries")
 OF_A_CHANGE = ("change", "low", "high", "mde", "word", "reason", "better", "worse")
@@ -32,7 +34,7 @@ def page_content(found: Conclusion, inputs: InputFolders, findings: Sequence[Fin
     Raises:
         InputError: A length distribution or a mining audit is missing.
     """
-    params = found.comparison.params
+    params, test_sets = found.comparison.params, found.comparison.test_sets
     audits = _audits(inputs.mined, found.comparison.tuned_models)
     return {
         "title": f"Verdict by {params.metric}",
@@ -40,12 +42,14 @@ def page_content(found: Conclusion, inputs: InputFolders, findings: Sequence[Fin
         "margin": params.margin,
         "confidence": params.confidence,
         "tuned_models": [
-            asdict(verdict) | {"worst_change_elsewhere": verdict.worst_change_elsewhere} for verdict in found.verdicts
+            asdict(verdict)
+            | {"home": test_sets[verdict.home], "worst_change_elsewhere": verdict.worst_change_elsewhere}
+            for verdict in found.verdicts
         ],
         "measurements": [_measurement(measurement) for measurement in found.comparison.measurements],
         "findings": [asdict(finding) for finding in findings],
         "histories": found.histories,
-        "lengths": [row for table in found.tables for row in _lengths(inputs.lengths, table.dataset)],
+        "lengths": [row for name in test_sets for row in _lengths(inputs.lengths, name, test_sets[name])],
         "mining": [
             {"recipe": recipe, **row} for recipe, audit in audits.items() for row in audit["score_distribution"]
         ],
@@ -55,32 +59,34 @@ def page_content(found: Conclusion, inputs: InputFolders, findings: Sequence[Fin
             for figure, value in _figures({key: audit[key] for key in audit if key not in NOT_FIGURES})
         ],
         "pair_scores": [
-            {"model": model, "dataset": dataset, **row}
+            {"model": model, "dataset": test_sets[dataset], **row}
             for (model, dataset), content in found.pair_scores.items()
             for row in content["histogram"]
         ],
-        "slices": [asdict(change) for change in found.details.slices],
+        "slices": [asdict(change) | {"dataset": test_sets[change.dataset]} for change in found.details.slices],
         "references": [
-            {"dataset": reference.dataset, "name": reference.name, "metric": metric, "value": value}
+            {"dataset": test_sets[reference.dataset], "name": reference.name, "metric": metric, "value": value}
             for reference in params.references
             for metric, value in reference.values.items()
         ],
-        "changes": _changes(found.details),
+        "changes": _changes(found.details, test_sets),
+        "synthetic": [_synthetic(synthetic) for synthetic in found.synthetic_sets],
     }
 
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
     values = asdict(measurement)
-    return {key: values[key] for key in (*OF_A_MODEL, *OF_A_CHANGE)} | {"p": measurement.p_holm}
+    shown = {key: values[key] for key in (*OF_A_MODEL, *OF_A_CHANGE)}
+    return shown | {"dataset": measurement.test_set, "p": measurement.p_holm}
 
 
-def _lengths(folder: Path, dataset: str) -> list[dict[str, Any]]:
+def _lengths(folder: Path, dataset: str, shown: str) -> list[dict[str, Any]]:
     path = folder / f"{dataset}.tsv"
     if not path.is_file():
-        raise InputError(f"{path}: expected the lengths of {dataset}, found none; run dvc repro convert@{dataset}")
+        raise InputError(f"{path}: expected the lengths of {dataset}, found none; run dvc repro convert synthesize")
     columns = ["percentile", "document_characters", "query_characters"]
     rows = pd.read_csv(path, sep="\t")[columns].itertuples(index=False)
-    return [{"dataset": dataset} | dict(zip(columns, map(int, row), strict=True)) for row in rows]
+    return [{"dataset": shown} | dict(zip(columns, map(int, row), strict=True)) for row in rows]
 
 
 def _audits(folder: Path, tuned_models: Mapping[str, TunedModel]) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def _figures(audit: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield name, value
 
 
-def _changes(details: Details) -> dict[str, Any]:
+def _changes(details: Details, test_sets: Mapping[str, str]) -> dict[str, Any]:
     """Return the changed queries. The text of each document is given once, and named by its position."""
     positions: dict[str, int] = {}
 
@@ -117,8 +123,21 @@ def _changes(details: Details) -> dict[str, Any]:
             [position(change.dataset, document.doc_id), document.base_rank, document.rank] for document in change.wanted
         ]
         found = None if change.found is None else [position(change.dataset, change.found), change.is_relevant]
-        name = {"model": change.model, "dataset": change.dataset, "query_id": change.query_id}
+        name = {"model": change.model, "dataset": test_sets[change.dataset], "query_id": change.query_id}
         query = {"query": details.query_texts[change.dataset, change.query_id], "relevant": change.num_relevant}
         scores = {"base_score": change.base_score, "score": change.score, "change": change.change}
         rows.append(name | query | scores | {"wanted": wanted, "found": found})
     return {"documents": list(positions), "rows": rows, "left_out": details.num_changed - len(rows)}
+
+
+def _synthetic(synthetic: SyntheticSet) -> dict[str, Any]:
+    """Return the figures of a synthetic data set, and samples of its queries with their documents."""
+    return {
+        "name": synthetic.name,
+        "summary": summary(synthetic),
+        "kinds": kinds(synthetic.audit),
+        "reasons": reasons(synthetic.audit),
+        "asked": asked(synthetic.audit),
+        "kept": [sample for sample in synthetic.samples if not sample["reason"]],
+        "rejected": [sample for sample in synthetic.samples if sample["reason"]],
+    }

@@ -25,17 +25,19 @@ def heatmap(comparison: Comparison) -> dict[str, Any]:
     values = [
         {
             "model": measurement.model,
-            "dataset": measurement.dataset,
+            "dataset": measurement.test_set.replace(" (", "\n("),
             "change": measurement.change or 0.0,
             "label": score_with_change(measurement),
         }
         for measurement in comparison.measurements
     ]
     reach = max(0.01, *(abs(measurement.change or 0.0) for measurement in comparison.measurements))
-    axes = {
+    axes: dict[str, Any] = {
         "x": {"field": "dataset", "type": "nominal", "sort": None, "title": "evaluated on", "axis": {"labelAngle": 0}},
         "y": {"field": "model", "type": "nominal", "sort": None, "title": None},
     }
+    if any(measurement.is_synthetic for measurement in comparison.measurements):
+        axes["x"]["axis"] = {"labelAngle": 0, "labelExpr": r"split(datum.label, '\n')"}
     colour = {
         "field": "change",
         "type": "quantitative",

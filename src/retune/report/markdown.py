@@ -7,11 +7,18 @@ from retune.comparison.gate import GateResult
 from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
+from retune.comparison.verdict import SYNTHETIC
 from retune.comparison.wording import MARKS
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
+from retune.report.synthetic_tables import synthetic_sets
 from retune.report.tables import matrix, references, similarities, statistics, tuned_models, weakest_slices
+
+NOTE = (
+    f"A data set marked as {SYNTHETIC} has no labels: its test queries were made from its documents, and a model may "
+    "look better on them than on the queries of people."
+)
 
 
 def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) -> str:
@@ -34,6 +41,7 @@ def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) 
             "The change from the model's base is in brackets. **Bold** marks the data set that the model was tuned "
             f"for. {signs}."
         ],
+        [NOTE] if any(measurement.is_synthetic for measurement in comparison.measurements) else [],
         tuned_models(comparison, verdicts) if verdicts else ["No tuned model is listed."],
         [
             "The gain is the change on the data set that the model was tuned for. The changes elsewhere are those on "
@@ -44,8 +52,9 @@ def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) 
         _titled("Findings", lines(findings)),
         _statistics(comparison) if verdicts else [],
         _titled("Published results", references(comparison, found.tables)),
-        _titled("Weakest slices", weakest_slices(found.details.slices, verdicts)),
-        _titled("Cosines of relevant and random pairs", similarities(found.pair_scores)),
+        _titled("Weakest slices", weakest_slices(comparison, found.details.slices, verdicts)),
+        _titled("Cosines of relevant and random pairs", similarities(comparison, found.pair_scores)),
+        _titled("Synthetic data sets", synthetic_sets(found.synthetic_sets)),
         [
             f"`reports/index.html` shows all slices, and {len(found.details.changes):,} of the "
             f"{found.details.num_changed:,} queries that changed, with the documents wanted and found."

@@ -10,12 +10,12 @@ def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
     measurements = found.comparison.measurements
     return {
         "forgetting": [
-            {"model": item.model, "dataset": item.dataset, "score": item.score, "change": item.change or 0.0}
+            {"model": item.model, "dataset": item.test_set, "score": item.score, "change": item.change or 0.0}
             for item in measurements
         ],
         "scores": [
             {
-                "measurement": f"{item.model} on {item.dataset}",
+                "measurement": f"{item.model} on {item.test_set}",
                 "score": item.score,
                 "low": item.score if item.score_low is None else item.score_low,
                 "high": item.score if item.score_high is None else item.score_high,

@@ -17,7 +17,6 @@ WEAKEST_SLICES = 3  # of each tuned model
 
 def matrix(comparison: Comparison) -> list[str]:
     """Return models by data sets: the score with the change from the base in brackets, bold at home."""
-    datasets = list(dict.fromkeys(measurement.dataset for measurement in comparison.measurements))
     rows = []
     for model in dict.fromkeys(measurement.model for measurement in comparison.measurements):
         texts = [
@@ -25,7 +24,7 @@ def matrix(comparison: Comparison) -> list[str]:
             for measurement in comparison.of(model)
         ]
         rows.append([f"`{model}`", *texts])
-    return table(["model", *datasets], rows, num_texts=1)
+    return table(["model", *comparison.test_sets.values()], rows, num_texts=1)
 
 
 def score_with_change(measurement: Measurement) -> str:
@@ -48,7 +47,7 @@ def tuned_models(comparison: Comparison, verdicts: Sequence[ModelVerdict]) -> li
             "not measured" if change is None else f"{change:+.4f}"
             for change in (verdict.backward_transfer, verdict.worst_change_elsewhere)
         ]
-        texts = [f"`{verdict.model}`", f"`{verdict.base}`", verdict.home]
+        texts = [f"`{verdict.model}`", f"`{verdict.base}`", home.test_set]
         rows.append([*texts, f"{verdict.gain:+.4f}", kept, *elsewhere, f"{home.better} / {home.worse}"])
     return table(headings, rows, num_texts=3)
 
@@ -61,7 +60,7 @@ def statistics(comparison: Comparison) -> list[str]:
     for measurement in comparison.measurements:
         if measurement.base is None:
             continue
-        dataset = f"**{measurement.dataset}**" if measurement.is_home else measurement.dataset
+        dataset = f"**{measurement.test_set}**" if measurement.is_home else measurement.test_set
         numbers = ["", "", "", ""]
         if measurement.p is not None and measurement.p_holm is not None:
             detectable = "" if measurement.mde is None else f"{measurement.mde:.4f}"
@@ -80,38 +79,43 @@ def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str
         if given:
             metrics = list(dict.fromkeys(metric for reference in given for metric in reference.values))
             published = [
-                [_plain(reference.name), *(_number(reference.values.get(metric)) for metric in metrics)]
+                [plain(reference.name), *(_number(reference.values.get(metric)) for metric in metrics)]
                 for reference in given
             ]
             ours = [
                 [f"`{model}`", *(_number(scores.mean(model, metric)) for metric in metrics)] for model in scores.models
             ]
-            lines += [*table([f"on {scores.dataset}", *metrics], [*published, *ours], num_texts=1), ""]
+            lines += [
+                *table([f"on {comparison.test_sets[scores.dataset]}", *metrics], [*published, *ours], num_texts=1),
+                "",
+            ]
     return lines
 
 
-def weakest_slices(changes: Sequence[SliceChange], verdicts: Sequence[ModelVerdict]) -> list[str]:
+def weakest_slices(
+    comparison: Comparison, changes: Sequence[SliceChange], verdicts: Sequence[ModelVerdict]
+) -> list[str]:
     """Return the slices on which each tuned model gained least or lost most."""
     headings = ["tuned model", "data set", "slice", "queries", "base", "change", "confidence interval"]
     rows = []
     for verdict in verdicts:
         large = [change for change in changes if change.model == verdict.model and change.low is not None]
         for change in sorted(large, key=lambda slice_change: slice_change.change)[:WEAKEST_SLICES]:
-            name = _plain(f"{change.slice}: {change.value}")
+            name = plain(f"{change.slice}: {change.value}")
             numbers = [f"{change.queries:,}", f"{change.base_score:.4f}", f"{change.change:+.4f}"]
             interval = f"{change.low:+.4f} to {change.high:+.4f}"
-            rows.append([f"`{verdict.model}`", change.dataset, name, *numbers, interval])
+            rows.append([f"`{verdict.model}`", comparison.test_sets[change.dataset], name, *numbers, interval])
     return table(headings, rows, num_texts=3) if rows else []
 
 
-def similarities(pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
+def similarities(comparison: Comparison, pair_scores: Mapping[tuple[str, str], Any]) -> list[str]:
     """Return medians of the cosines of relevant and of random pairs."""
     headings = ["model", "data set", "relevant pairs, median", "random pairs, median", "random pairs, 95th percentile"]
     rows = []
     for (model, dataset), content in pair_scores.items():
         random_pairs = content["random_pairs"]
         numbers = [content["positives"].get("p50"), random_pairs.get("p50"), random_pairs.get("p95")]
-        rows.append([f"`{model}`", dataset, *(_number(number) for number in numbers)])
+        rows.append([f"`{model}`", comparison.test_sets[dataset], *(_number(number) for number in numbers)])
     return table(headings, rows, num_texts=2) if rows else []
 
 
@@ -119,6 +123,6 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a user's text on one line and escaped, so that it contains no markup, link, picture or new column."""
     return re.sub(r"([\\`*\[\]<>|~])", r"\\\1", " ".join(text.split()))

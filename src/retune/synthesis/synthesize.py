@@ -15,11 +15,12 @@ import pandas as pd
 
 from retune.core.errors import InputError
 from retune.core.records import Dataset, Split, document_texts, read_corpus, read_split
-from retune.datasets.statistics import describe, measure
+from retune.datasets.statistics import describe, lengths, measure
 from retune.encoding.compute import Compute
 from retune.llm.prompts import Prompt
 from retune.params.synthesize import GENERATED_KINDS, Filters, Synthesize
 from retune.synthesis import extractive, filters
+from retune.synthesis.audit import Outcome, audit, samples
 from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Drafts, Rejected
 from retune.text.language import languages
 
@@ -35,12 +36,18 @@ class Synthetic(NamedTuple):
 
     Attributes:
         rejected: `doc_id`, `kind`, `text` and `reason` of every query that was left out.
-        statistics: Counts and lengths, as of any data set, and the audit under `synthesis`.
+        samples: Queries with their documents, for a person to read.
+        statistics: Counts and lengths, as of any data set.
+        lengths: Percentiles of the lengths, as of any data set.
+        audit: What was drafted, kept and rejected.
     """
 
     dataset: Dataset
     rejected: pd.DataFrame
+    samples: pd.DataFrame
     statistics: dict[str, Any]
+    lengths: pd.DataFrame
+    audit: dict[str, Any]
 
 
 @dataclass
@@ -100,9 +107,16 @@ def synthesize(task: Task) -> Synthetic:
     splits = _split(kept, split_of, params, everything)
     rejects = pd.DataFrame(everything, columns=REJECTED_COLUMNS).astype(str)
     texts = drafts.corpus["text"].tolist()
-    statistics = describe(splits, *measure(texts), texts, Counter(rejects["reason"]))
-    statistics["synthesis"] = _audit(drafts.queries, kept, len(documents), cut, task.ledgers)
-    return Synthetic(Dataset(drafts.corpus, splits), rejects, statistics)
+    sizes = measure(texts)
+    outcome = Outcome(drafts.queries, kept, everything, len(documents), cut)
+    return Synthetic(
+        Dataset(drafts.corpus, splits),
+        rejects,
+        samples(outcome, drafts.corpus, split_of),
+        describe(splits, *sizes, texts, Counter(rejects["reason"])),
+        lengths(splits, *sizes),
+        audit(outcome, task.ledgers),
+    )
 
 
 def _choose(task: Task) -> pd.DataFrame:
@@ -179,17 +193,3 @@ def _split(
                 "give it more documents, change the lengths or relax filters"
             )
     return {name: Split(queries[of_queries == name], queries[of_queries == name]) for name in SPLITS}
-
-
-def _audit(
-    drafts: Sequence[Draft], kept: Sequence[Draft], documents: int, cut: int, ledgers: Mapping[str, Ledger]
-) -> dict[str, Any]:
-    """Return how many queries of each kind were drafted and kept, and what language models were asked."""
-    drafted, left = (Counter(draft.kind for draft in some) for some in (drafts, kept))
-    return {
-        "documents": documents,
-        "documents_shown_in_part": cut,
-        "documents_with_queries": len({draft.doc_id for draft in kept}),
-        "kinds": {kind: {"drafted": count, "kept": left[kind]} for kind, count in sorted(drafted.items())},
-        **{name: ledger.metrics() for name, ledger in sorted(ledgers.items())},
-    }

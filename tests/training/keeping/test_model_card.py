@@ -50,6 +50,20 @@ def test_card_lists_base_data_scores_and_parameters(
     assert read_origins(tmp_path / "model") == [WORDS_DATA, base]
 
 
+def test_card_says_that_queries_are_synthetic(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.5, 0.5])
+    training = task(tiny_model, tmp_path)
+    queries = Origin("synthetic queries", "words", "", "written by a model for the documents of real", "")
+    write_mined(training.mined, replace(mined(), origins=[WORDS_DATA, queries]))
+    finetune.finetune(training, tmp_path / "model", tmp_path / "model.tsv")
+    card = (tmp_path / "model" / "model-card.md").read_text(encoding="utf-8")
+    assert "| synthetic queries | words | not stated | written by a model for the documents of real |  |" in card
+    assert "On the synthetic dev queries of `words`:" in card
+    assert "`reports/compare.md`. The test queries of `words` are synthetic test queries." in card
+
+
 @pytest.mark.parametrize(("checkpoint", "kept"), [("best", "3"), ("last", "6"), (2, "6"), (1, "3")])
 def test_card_marks_the_model_kept(
     checkpoint: str | int, kept: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

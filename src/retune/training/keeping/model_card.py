@@ -34,7 +34,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         _loading(name, read_encoding(folder), has_adapter=(folder / "adapter").is_dir()),
         f"## Made from\n\n{_origins(origins)}\n\nTrained on {counts}. No licence is granted here: that of this model "
         "follows from those above.",
-        _scores(task, rows, name),
+        _scores(task, rows, name, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
         f"## Parameters\n\n{_parameters(task)}",
     ]
     write_text(folder / CARD, "\n\n".join(sections) + "\n")
@@ -68,18 +68,18 @@ def _origins(origins: Iterable[Origin]) -> str:
     return _table(["kind", "name", "licence", "source", "use"], rows)
 
 
-def _scores(task: Task, rows: Sequence[HistoryRow], name: str) -> str:
-    """Return the section with the dev scores, which also says where the test scores are."""
+def _scores(task: Task, rows: Sequence[HistoryRow], name: str, synthetic: Sequence[str]) -> str:
+    """Return the section with the dev scores, which also says where the test scores are and which are synthetic."""
     scored = [row for row in rows if row.dev is not None]
     kept = _kept(scored, task.params.checkpoint)
     scores = _table(
         ["epoch", "step", task.params.dev_metric, ""],
         [[f"{row.epoch:.4g}", row.global_step, f"{row.dev:.5f}", "kept" if row is kept else ""] for row in scored],
     )
-    return (
-        f"## Scores\n\nOn the dev queries of `{task.params.dev}`:\n\n{scores}\n\nThose on test queries are in "
-        f"`metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
-    )
+    queries = "synthetic dev queries" if task.params.dev in synthetic else "dev queries"
+    unlabelled = [f"The test queries of `{dataset}` are synthetic test queries." for dataset in synthetic]
+    where = f"Those on test queries are in `metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
+    return f"## Scores\n\nOn the {queries} of `{task.params.dev}`:\n\n{scores}\n\n{' '.join([where, *unlabelled])}"
 
 
 def _kept(scored: Sequence[HistoryRow], checkpoint: str | int) -> HistoryRow:
