@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from retune.params.synthesize import Synthesize
-from retune.starting import entries
 from retune.starting.entries import Additions, Wanted, additions
 from retune.starting.survey import Survey
 
@@ -59,14 +58,15 @@ def test_language_model_writes_the_queries_of_documents_alone() -> None:
     assert "synthesize" not in added({"train": 9}, llm="qwen").entries
 
 
-def test_synthetic_queries_without_test_share_measure_nothing() -> None:
-    result = added({})
-    assert (result.models, result.datasets) == ([], [])
-    assert list(result.entries["finetune"]) == ["minilm_faq_synthetic"]
-
-
-def test_synthetic_queries_with_test_share_measure_the_model_tuned_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "synthesize_entry", lambda dataset, base, llm: {"dataset": dataset, "test": 0.3})
+def test_documents_alone_are_measured_on_synthetic_test_queries() -> None:
     result = added({})
     assert (result.models, result.datasets) == (["minilm_faq_synthetic"], ["faq_synthetic"])
-    assert result.entries["finetune"]["minilm_faq_synthetic"]["home"] == "faq_synthetic"
+    assert result.entries["synthesize"]["faq_synthetic"]["test"] == 0.3
+    written = added({}, llm="qwen").entries["synthesize"]["faq_synthetic"]
+    assert not written["kinds"].keys() & written["test_kinds"].keys()
+
+
+def test_real_test_queries_measure_a_model_tuned_on_synthetic_ones() -> None:
+    result = added({"test": 9})
+    assert (result.models, result.datasets) == (["minilm_faq_synthetic"], ["faq"])
+    assert "test" not in result.entries["synthesize"]["faq_synthetic"]

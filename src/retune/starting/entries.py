@@ -12,6 +12,15 @@ from retune.starting.survey import Survey
 SHARES = {"dev": 0.1, "test": 0.34}  # of the train queries, where `defaults` gives none
 MAX_UNUSABLE = 0.05  # more is left for the user to decide
 LICENCE = "unknown"
+WRITTEN: Mapping[str, Any] = {
+    "method": "llm",
+    "kinds": {"question": 0.5, "keywords": 0.25, "claim": 0.25},
+    "queries_per_document": 3,
+    "generation": {"document_words": 300},
+    "filters": {"language": True, "copied_words": 8, "near_duplicate": 0.9, "round_trip": 50},
+}
+WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # of kinds that no model is trained on
+SYNTHETIC_TEST = 0.3  # share of the documents, where no query is real
 
 Entry = dict[str, Any]
 
@@ -64,8 +73,8 @@ def convert_entry(found: Found, raw: str, origin: str) -> Entry:
 def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[str, Any]) -> Additions:
     """Return all entries for a data set.
 
-    With train queries, a model is tuned on them; without, on queries synthesised from the documents. Test queries make
-    the data set one that models are measured on.
+    With train queries, a model is tuned on them; without, on queries synthesised from the documents. Models are
+    measured on the data set's test queries, or without any on synthetic ones.
 
     Args:
         wanted: The names to use.
@@ -79,44 +88,41 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
         added.datasets.append(wanted.name)
         _tune(added, wanted, wanted.name)
         return added
-    synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm)
+    synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm, is_measured=bool(survey.queries))
     added.add("synthesize", wanted.synthetic, synthetic)
-    if survey.queries:
-        added.datasets.append(wanted.name)
-        _tune(added, wanted, wanted.synthetic)
-    elif "test" in synthetic:
-        added.datasets.append(wanted.synthetic)
-        _tune(added, wanted, wanted.synthetic, home=wanted.synthetic)
-    else:
-        _tune(added, wanted, wanted.synthetic, is_evaluated=False)
+    added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
+    _tune(added, wanted, wanted.synthetic)
     return added
 
 
-def synthesize_entry(dataset: str, *, base: str, llm: str) -> Entry:
-    """Return a `synthesize` entry: sentences of the documents, or queries that a language model writes."""
+def synthesize_entry(dataset: str, *, base: str, llm: str, is_measured: bool) -> Entry:
+    """Return a `synthesize` entry: sentences of the documents, or queries that a language model writes.
+
+    Args:
+        dataset: The data set with the documents.
+        base: The model to tune.
+        llm: The language model that writes queries; empty for none.
+        is_measured: Whether the data set has test queries; otherwise some of the synthetic ones are for testing.
+    """
     entry: Entry = {"dataset": dataset, "model": base}
-    if not llm:
-        return entry | {"kinds": {"sentence": 1.0}, "dev": SHARES["dev"]}
-    return entry | {
-        "method": "llm",
-        "kinds": {"question": 0.4, "keywords": 0.2, "claim": 0.2, "long_question": 0.1, "title": 0.1},
-        "queries_per_document": 3,
-        "generation": {"document_words": 300},
-        "llm": {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0},
-        "filters": {"language": True, "copied_words": 8, "near_duplicate": 0.9, "round_trip": 50},
-        "dev": SHARES["dev"],
-    }
+    if llm:
+        entry |= WRITTEN | {"llm": {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0}}
+    else:
+        entry["kinds"] = {"sentence": 1.0}
+    entry["dev"] = SHARES["dev"]
+    if is_measured:
+        return entry
+    return entry | {"test": SYNTHETIC_TEST} | ({"test_kinds": WRITTEN_TEST_KINDS} if llm else {})
 
 
-def _tune(added: Additions, wanted: Wanted, dataset: str, *, home: str = "", is_evaluated: bool = True) -> None:
+def _tune(added: Additions, wanted: Wanted, dataset: str) -> None:
     """Add a recipe for hard negatives and a tuned model."""
     model = f"{wanted.base}_{dataset}"
     recipe = {"dataset": dataset, "model": wanted.base, "pool": dataset, "scorer": wanted.base}
     tuned = {"base": wanted.base, "data": dataset, "dev": dataset, "guide": wanted.base}
     added.add("mine", dataset, recipe)
-    added.add("finetune", model, tuned | ({"home": home} if home else {}))
-    if is_evaluated:
-        added.models.append(model)
+    added.add("finetune", model, tuned)
+    added.models.append(model)
 
 
 def _splits(survey: Survey, defaults: Mapping[str, Any]) -> Entry:

@@ -135,10 +135,10 @@ def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions)
     test = counted.cut(project.convert[name])["test"]
     if name in added.datasets and counted.is_whole and test < FEWEST:
         yield f"few test queries: about {test:.0f}, and with fewer than {FEWEST} compare gives no verdict"
-    if not added.models:
+    if wanted.synthetic in added.datasets:
         yield (
-            f"no verdict: {name} has no queries, so finetune.{wanted.base}_{wanted.synthetic} is trained but not "
-            "measured; add test queries to get one"
+            f"synthetic test queries: {name} has no queries, so the verdict is on those of {wanted.synthetic}; "
+            "add real ones as soon as you can"
         )
 
 
