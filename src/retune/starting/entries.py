@@ -106,7 +106,8 @@ def synthesize_entry(dataset: str, *, base: str, llm: str, is_measured: bool) ->
     """
     entry: Entry = {"dataset": dataset, "model": base}
     if llm:
-        entry |= WRITTEN | {"llm": {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0}}
+        asked = {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0}
+        entry = {**entry, **WRITTEN, "llm": asked}
     else:
         entry["kinds"] = {"sentence": 1.0}
     entry["dev"] = SHARES["dev"]
