@@ -69,7 +69,7 @@ def rag(words: list[str]) -> dict:
 
 def tiny_params(fetch_values: dict) -> dict:
     convert = {"format": "rag_json", "val_is_test": False, "dev": 0.2, "test": 0.3}
-    synthesize = {"method": "extractive", "queries_per_document": 1, "dev": 0.2}
+    synthesize = {"method": "extractive", "queries_per_document": 3, "dev": 0.1}
     extraction = {"removal_rate": 0.5, "min_words": 2, "max_words": 20}
     of_entries = ("base", "data", "dev", "guide")
     defaults = {

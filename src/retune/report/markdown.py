@@ -8,7 +8,7 @@ from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
 from retune.comparison.verdict import SYNTHETIC
-from retune.comparison.wording import MARKS
+from retune.comparison.wording import MARKS, SEEDS
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
@@ -90,7 +90,7 @@ def _statistics(comparison: Comparison) -> list[str]:
         f"randomisation test; the corrected p allows for {tested} tests (Holm), and is significant up to "
         f"{params.significance:g}. Non-inferior: the lower end of the interval on another data set is above "
         f"-{params.margin:g}. The detectable change is one that this number of queries shows in "
-        f"{100 * POWER:.0f} of 100 cases.",
+        f"{100 * POWER:.0f} of 100 cases. {SEEDS}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from retune.comparison.wording import MARKS, p_value
+from retune.comparison.wording import MARKS, SEEDS, p_value
 from retune.report import charts
 from retune.report.packed_changes import pack
 
@@ -36,6 +36,7 @@ def page_html(content: Mapping[str, Any]) -> str:
     environment.filters |= {"signed": signed, "plain": plain, "p_value": optional_p_value, "percent": percent}
     environment.globals |= {"marks": MARKS, "source": _source}
     return environment.get_template("page.html").render(
+        seeds=SEEDS,
         content=content,
         homes={item["model"]: item for item in content["measurements"] if item["is_home"]},
         matrix=_matrix(content["measurements"]),
