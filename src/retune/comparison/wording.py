@@ -7,8 +7,8 @@ from retune.comparison.verdict import Measurement, Word
 
 SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
 SEEDS = (
-    "The intervals cover the choice of test queries. The scores of a tuned model also move if it is trained with another "
-    "seed or on another machine: docs/dvc.md says by how much."
+    "The intervals cover the choice of test queries. The scores of a tuned model also move if it is trained with "
+    "another seed or on another machine: docs/dvc.md says by how much."
 )
 
 
