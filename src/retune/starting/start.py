@@ -75,6 +75,8 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     defaults = defaults_of(params, "convert")
     counted = survey(source, entry | found.shared, defaults, f"convert.{wanted.name}")
     added = additions(wanted, entry, counted, defaults)
+    if base not in before.eval.models:
+        added.models.insert(0, base)  # a tuned model is compared with its base
     params_edit.refuse_existing(params, added)
     new = params_edit.edited(old, added)
     project = check(YAML(typ="safe").load(new))
