@@ -338,12 +338,8 @@ def test_project_without_params_is_refused(tmp_path: Path, project: Project) -> 
 
 
 def test_base_that_was_not_measured_yet_is_measured_too(tmp_path: Path, project: Project) -> None:
-    bm25 = "  bm25:\n"
-    second = project.text().replace(
-        bm25,
-        f"  second:\n    source: path\n    path: base\n    query_max_length: 64\n    document_max_length: 96\n{bm25}",
-        1,
-    )
+    entry = project.text()[project.text().index("  minilm:\n") : project.text().index("  bm25:\n")]
+    second = project.text().replace(entry, entry + entry.replace("minilm:", "second:"), 1)
     (project.folder / "params.yaml").write_text(second, encoding="utf-8")
     project.start(write(tmp_path / "handbook", beir("train")), base="second")
     assert project.params()["eval"]["models"][-2:] == ["second", "second_handbook"]
