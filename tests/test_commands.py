@@ -41,7 +41,7 @@ RUN_BY: dict[str, list[str]] = {
         *in_blocks("docs/dvc.md"),
         "git clone -q repository",
         "dvc repro --pull --allow-missing finetune@minilm_science",
-        "git restore metrics reports",
+        "dvc checkout",
     ],
     "test_pipeline.py::test_second_run_does_nothing_and_forced_run_writes_the_same_lock": ["dvc repro -f"],
     "test_github.py::test_gate_exits_as_the_stage_does": [".github/scripts/gate.sh"],
@@ -113,6 +113,7 @@ def test_experiment_sets_parameters_that_exist(command: str, tmp_path: Path) -> 
     check(YAML(typ="safe").load(tmp_path / "params.yaml"))
 
 
+@pytest.mark.slow
 def test_model_saved_as_the_page_of_fetch_says_has_the_hash_that_it_prints(
     tiny_transformer: Path, tmp_path: Path, forks: None
 ) -> None:

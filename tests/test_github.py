@@ -12,6 +12,7 @@ import pytest
 from tests.support import fork_server
 from tests.support.repository import REPOSITORY, clone, run, succeed
 
+pytestmark = pytest.mark.slow
 GITHUB = REPOSITORY / ".github"
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 

@@ -108,6 +108,7 @@ for file in $files; do mkdir -p "$(dirname "$folder/$file")" && echo '{}' > "$fo
 }
 
 
+@pytest.mark.slow
 @each_preset
 def test_commands_of_the_page_put_everything_where_the_preset_expects_it(
     preset: Path, tmp_path: Path, forks: None

@@ -44,6 +44,7 @@ def libraries(arguments: list[str], folder: Path = REPOSITORY, **variables: str)
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_script_imports_no_heavy_library(stage: str) -> None:
     imported = libraries(["-c", f"import stages.{stage}"])
@@ -82,6 +83,7 @@ EVAL = (
 PREDICT = "asked --model tiny --dataset words --queries queries.tsv --out predictions"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "arguments"), [("mine", MINE), ("eval", EVAL), ("predict", PREDICT)])
 def test_no_model_library_is_imported_if_all_vectors_are_cached(
     stage: str, arguments: str, project: Path, monkeypatch: pytest.MonkeyPatch

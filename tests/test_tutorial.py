@@ -48,7 +48,7 @@ def first_unseen(shown: str, output: str) -> str | None:
 def edit_params(path: Path) -> None:
     """Do to params.yaml what the page says: delete the entries it names, and add its lines.
 
-    Besides, the documents of `science` are cut short, which takes less time and changes figures alone.
+    Besides, the documents of `science` are cut short and measured in a fast number format, which changes figures alone.
     """
     yaml = YAML()
     params = yaml.load(path)
@@ -57,6 +57,7 @@ def edit_params(path: Path) -> None:
     for section, entries in yaml.load(own_lines()).items():
         params[section].update(entries)
     params["convert"]["science"]["max_characters"] = 200
+    params["eval"]["dtype"] = "auto"
     yaml.dump(params, path)
 
 

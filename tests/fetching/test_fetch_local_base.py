@@ -27,6 +27,7 @@ def stages_run(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
+@pytest.mark.slow
 def test_change_of_any_file_of_a_local_base_is_seen(
     tiny_transformer: Path, fetch_values: dict, default_params: dict, tmp_path: Path
 ) -> None:

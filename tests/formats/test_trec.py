@@ -131,6 +131,7 @@ def test_wrong_parameters_are_refused(changes: dict[str, Any], message: str, tmp
         convert_raw(tmp_path, tmp_path / "out", "trec", **PARAMS | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED_DATA / "nfcorpus").is_dir(), reason="real NFCorpus data is not beside the repository")
 def test_real_nfcorpus_has_the_published_counts(tmp_path: Path) -> None:
     splits = {

@@ -33,6 +33,7 @@ def test_reply_that_cannot_be_written_is_an_error_of_the_folder(tmp_path: Path) 
         keep_answer(tmp_path, "ab" * 32, ANSWER, {})
 
 
+@pytest.mark.slow
 def test_replies_can_be_shared_as_the_page_says(tmp_path: Path) -> None:
     """Also where DVC links to its cache, and when there are more of them."""
     project = tmp_path / "project"

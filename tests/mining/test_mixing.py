@@ -251,7 +251,7 @@ def test_model_that_mined_a_part_of_a_mixture_is_not_trained_on_it(default_param
 def test_run_on_a_mixture_is_at_home_where_its_first_is(default_params: dict) -> None:
     mixtures = {"inner": MIX | {"first": "sympy_synthetic", "second": "science"}, "both": MIX | {"first": "inner"}}
     default_params["mix"] = mixtures
-    default_params["finetune"]["minilm_science"]["data"] = "both"
+    default_params["finetune"]["minilm_science"] |= {"data": "both", "hard_negatives": 0}
     check(copy.deepcopy(default_params))
     kinds = {"finetune": Finetune, "mine": Mine, "mix": Mix, "synthesize": Synthesize}
     sections = [

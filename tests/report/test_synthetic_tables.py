@@ -92,6 +92,7 @@ def test_plots_and_picture_say_it(tmp_path: Path) -> None:
     assert ">(synthetic test queries)</tspan>" in picture
 
 
+@pytest.mark.slow
 def test_page_says_it_in_every_section(tmp_path: Path) -> None:
     content = page_content(found(tmp_path), write_project(tmp_path, SCORES))
     figures = json.dumps({name: part for name, part in content.items() if name not in ("synthetic", "changes")})

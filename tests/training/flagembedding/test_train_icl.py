@@ -104,6 +104,7 @@ def test_tuned_model_and_its_adapters_have_their_dev_scores(mistral: Path, tmp_p
     assert np.abs(plain.encode_document(texts) - ours).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_training_learns(mistral: Path, tmp_path: Path) -> None:
     no_examples = {"examples": False, "example_max_length": 64}  # which tell a random model nothing
     history = train(mistral, tmp_path, epochs=5, learning_rate=5e-3, icl=no_examples)
@@ -111,6 +112,7 @@ def test_training_learns(mistral: Path, tmp_path: Path) -> None:
     assert dev_score_with_prompt(tmp_path / "model") > dev_score_with_prompt(mistral) + 0.2
 
 
+@pytest.mark.slow
 def test_training_writes_the_same_bytes_again(mistral: Path, tmp_path: Path) -> None:
     checkpointing = {"gradient_checkpointing": True}
     first, second = (train(mistral, tmp_path, name, trainer=checkpointing) for name in ("first", "second"))
@@ -168,6 +170,7 @@ def test_queries_without_examples_have_the_same_tokens_in_training_as_in_encodin
     assert sorted(seen) == sorted(encoder.tokenize_queries(query_inputs(texts, [PROMPT] * 24, encoder.encoding)))
 
 
+@pytest.mark.slow
 def test_suffix_survives_truncation_in_training(mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = queries_in_training(monkeypatch)
     train(mistral, tmp_path, end="日本語" * 100, batch_size=4, epochs=1)  # cut inside a character, of three tokens
