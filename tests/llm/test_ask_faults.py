@@ -289,6 +289,8 @@ def test_server_that_stops_leaves_problems(start: Start, monkeypatch: pytest.Mon
         ),
         ("localhost:8080/v1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
         ("http://", "", "OPENAI_BASE_URL: expected an address that begins with http"),
+        ("http://[::1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
+        ("http://localhost:80a/v1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
         ("http://localhost:8080/v1", "schlüssel", "OPENAI_API_KEY: expected printable ASCII"),
     ],
 )

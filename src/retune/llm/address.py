@@ -48,8 +48,16 @@ def read_address() -> Address:
             "OPENAI_BASE_URL: expected the address of a server, such as http://localhost:8080/v1, or a key of OpenAI "
             "in OPENAI_API_KEY, found neither; set one of them"
         )
-    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+    if url and not _is_address(url):
         raise InputError("OPENAI_BASE_URL: expected an address that begins with http:// or https://; fix it")
     if not (key.isascii() and key.isprintable()):
         raise InputError("OPENAI_API_KEY: expected printable ASCII, got other characters; fix it")
     return Address(url, key or "none")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # a bad port raises
+    except ValueError:
+        return False

@@ -159,7 +159,7 @@ class Conversation:
 
     async def _pause(self, tries: int, fault: FaultError) -> None:
         """Wait before the next attempt; if the server says for how long, all requests wait."""
-        if fault.retry_after_s is not None:  # `_attempt` waits until then
+        if fault.retry_after_s:  # `_attempt` waits until then; 0 is no reason to hurry
             self._resume_at = max(self._resume_at, time.monotonic() + fault.retry_after_s)
         else:
             await self._sleep(PATIENCE.wait_s(tries))

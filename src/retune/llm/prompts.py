@@ -64,7 +64,7 @@ class Prompt:
 
 def without_tags(text: str) -> str:
     """Keep a text from closing the tags that a prompt puts around it."""
-    return re.sub(r"<(/?(?:document|query))>", r"<\1 >", text)
+    return re.sub(r"<(?=\s*/?\s*(?:document|query)\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
 def _read(path: Path, content: bytes) -> dict[str, Any]:

@@ -17,8 +17,10 @@ WRITTEN: Mapping[str, Any] = {
     "kinds": {"question": 0.5, "keywords": 0.25, "claim": 0.25},
     "queries_per_document": 3,
     "generation": {"document_words": 300},
-    "filters": {"language": True, "copied_words": 8, "near_duplicate": 0.9, "round_trip": 50},
+    "filters": {"language": True, "copied_words": 8, "leak": 0.7, "near_duplicate": 0.9, "round_trip": 50},
 }
+IN_BATCH = {"negatives_from": "none", "negatives": 0}  # what helps with sentences: docs/notes/synthesis_sympy.md
+GENTLY = {"epochs": 1, "hard_negatives": 0, "averaging": {"base_weight": 0.3}}
 WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # of kinds that no model is trained on
 SYNTHETIC_TEST = 0.3  # share of the documents, where no query is real
 
@@ -91,7 +93,7 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
     synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm, is_measured=bool(survey.queries))
     added.add("synthesize", wanted.synthetic, synthetic)
     added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
-    _tune(added, wanted, wanted.synthetic)
+    _tune(added, wanted, wanted.synthetic, IN_BATCH if not wanted.llm else {}, GENTLY if not wanted.llm else {})
     return added
 
 
@@ -116,13 +118,15 @@ def synthesize_entry(dataset: str, *, base: str, llm: str, is_measured: bool) ->
     return entry | {"test": SYNTHETIC_TEST} | ({"test_kinds": WRITTEN_TEST_KINDS} if llm else {})
 
 
-def _tune(added: Additions, wanted: Wanted, dataset: str) -> None:
-    """Add a recipe for hard negatives and a tuned model."""
+def _tune(
+    added: Additions, wanted: Wanted, dataset: str, mine: Mapping[str, Any] = {}, finetune: Mapping[str, Any] = {}
+) -> None:
+    """Add a recipe for hard negatives and a tuned model, each with more parameters of its own."""
     model = f"{wanted.base}_{dataset}"
     recipe = {"dataset": dataset, "model": wanted.base, "pool": dataset, "scorer": wanted.base}
     tuned = {"base": wanted.base, "data": dataset, "dev": dataset, "guide": wanted.base}
-    added.add("mine", dataset, recipe)
-    added.add("finetune", model, tuned)
+    added.add("mine", dataset, recipe | dict(mine))
+    added.add("finetune", model, tuned | dict(finetune))
     added.models.append(model)
 
 

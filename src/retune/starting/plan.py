@@ -120,6 +120,8 @@ class Plan:
                 return None if size is None else start + size.encoding("train") * self._factor(recipe.model) / rate
             case "finetune":
                 return self._training(name)
+            case "synthesize" if self._project.synthesize[name].method == "llm":
+                return None  # the language model's time is not known
             case _:
                 return start
 
@@ -157,8 +159,9 @@ class Plan:
         source = self._size(synthetic.dataset) if synthetic else None
         if synthetic is None or source is None:
             return None
-        queries = source.documents * synthetic.queries_per_document
-        splits = {"train": queries * (1 - synthetic.dev), "dev": queries * synthetic.dev}
+        queries = min(source.documents, synthetic.documents or source.documents) * synthetic.queries_per_document
+        held_out = {"dev": queries * synthetic.dev, "test": queries * synthetic.test}
+        splits = held_out | {"train": queries - sum(held_out.values())}
         return Size(source.documents, source.document_tokens, splits, SYNTHETIC_CHARACTERS / 4)
 
     def _factor(self, model: str) -> float:

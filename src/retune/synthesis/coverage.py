@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DOCUMENTS_A_CLUSTER = 4
 DUPLICATE = 0.98  # cosine from which the later of two documents of a cluster is a duplicate
 ROUNDS = 20  # of k-means
+MOST_TURNS = 4  # times as many documents as wanted are looked at in a cluster
 
 
 def choose(corpus: pd.DataFrame, count: int, encoder: Encoder, *, seed: int) -> pd.DataFrame:
@@ -42,8 +43,8 @@ def choose(corpus: pd.DataFrame, count: int, encoder: Encoder, *, seed: int) -> 
     rng = np.random.default_rng(seed)
     turns: list[tuple[bool, int, int]] = []  # whether it is a duplicate, its turn, its row
     for label in range(clusters):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        close = np.tril(vectors[rows] @ vectors[rows].T >= DUPLICATE, k=-1).any(axis=1)
+        rows = rng.permutation(np.flatnonzero(labels == label))[: MOST_TURNS * count]
+        close = [(vectors[rows[:turn]] @ vectors[row] >= DUPLICATE).any() for turn, row in enumerate(rows)]
         turns += [(bool(close[turn]), turn, int(row)) for turn, row in enumerate(rows)]
     chosen = sorted(row for _, _, row in sorted(turns)[:count])
     return corpus.iloc[chosen].reset_index(drop=True)

@@ -68,7 +68,7 @@ def draft(
     asked, cut = [], 0
     for doc_id, text in zip(corpus["doc_id"], document_texts(corpus), strict=True):
         rng = generator(seed, doc_id)
-        part = _part(text, params.generation.document_words, rng)
+        part = part_shown(doc_id, text, params.generation.document_words, seed)
         cut += len(part) < len(text)
         keys = dict(_keys(_drawn(kinds_of[doc_id], params.queries_per_document, rng)))
         request = _request(part, keys, prompt, _some(examples, rng), has_answers=params.generation.answers)
@@ -84,7 +84,8 @@ def draft(
 
 def _drawn(shares: Mapping[str, float], count: int, rng: np.random.Generator) -> list[str]:
     kinds = sorted(shares)
-    return list(rng.choice(kinds, size=count, p=[shares[kind] for kind in kinds]))
+    weights = np.array([shares[kind] for kind in kinds])
+    return list(rng.choice(kinds, size=count, p=weights / weights.sum()))
 
 
 def _request(
@@ -94,7 +95,11 @@ def _request(
     wanted = {key: prompt.kinds[kind] for key, kind in keys.items()}
     if has_answers:
         wanted |= {f"{key}_answer": prompt.fill("answer", key=key) for key in keys}
-    shown = prompt.fill("examples", queries="\n".join(f"- {query}" for query in examples)) + "\n" if examples else ""
+    shown = (
+        prompt.fill("examples", queries="\n".join(f"- {without_tags(query)}" for query in examples)) + "\n"
+        if examples
+        else ""
+    )
     requests = "\n".join(f'- "{key}": {meaning}' for key, meaning in wanted.items())
     user = prompt.fill("user", examples=shown, document=without_tags(text), requests=requests)
     return Request(
@@ -115,8 +120,9 @@ def _some(examples: Sequence[str], rng: np.random.Generator) -> list[str]:
     return [examples[number] for number in rng.choice(len(examples), size=count, replace=False)] if count else []
 
 
-def _part(text: str, most: int, rng: np.random.Generator) -> str:
-    """Return the text, or if it is longer than so many words one of its parts, drawn at random."""
+def part_shown(doc_id: str, text: str, most: int, seed: int) -> str:
+    """Return the text, or if it is longer than `most` words one of its parts, drawn by the document's id."""
+    rng = generator(seed, f"part of {doc_id}")
     starts = [match.start() for match in UNIT.finditer(text)]
     if len(starts) <= most:
         return text

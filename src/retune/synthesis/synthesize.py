@@ -133,7 +133,7 @@ def _choose(task: Task) -> pd.DataFrame:
 def _assign(doc_ids: pd.Series, params: Synthesize, seed: int) -> dict[str, str]:
     """Draw the split of each document's queries."""
     unique = np.random.default_rng(seed).permutation(np.sort(doc_ids.to_numpy(dtype=str)))
-    num_dev, num_test = (math.ceil(share * len(unique)) for share in (params.dev, params.test))
+    num_dev, num_test = (math.ceil(round(share * len(unique), 6)) for share in (params.dev, params.test))
     splits = np.repeat(["dev", "test", "train"], [num_dev, num_test, max(0, len(unique) - num_dev - num_test)])
     return dict(zip(unique.tolist(), splits.tolist(), strict=False))
 
@@ -163,10 +163,14 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
 
 def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
     from retune.llm.judge import judge
+    from retune.synthesis.generated import part_shown
 
     assert task.params.llm is not None
     texts = dict(zip(task.corpus["doc_id"], document_texts(task.corpus), strict=True))
     prompt = Prompt(task.prompts, "judge", task.language)
+    if (generation := task.params.generation) is not None:  # the judge sees what the writer saw
+        for doc_id in {draft.doc_id for draft in drafts}:
+            texts[doc_id] = part_shown(doc_id, texts[doc_id], generation.document_words, task.seed)
     pairs = [(draft.text, texts[draft.doc_id]) for draft in drafts]
     scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed)
     return scores
@@ -190,6 +194,6 @@ def _split(
             counts = "; ".join(f"{reason}: {count}" for reason, count in reasons) or "no text could become one"
             raise InputError(
                 f"expected queries for {name}, got none from {len(split_of)} documents ({counts}); "
-                "give it more documents, change the lengths or relax filters"
+                "give it more documents, change the lengths, relax filters, or raise llm.max_tokens for cut off replies"
             )
     return {name: Split(queries[of_queries == name], queries[of_queries == name]) for name in SPLITS}
