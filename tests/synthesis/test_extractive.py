@@ -108,7 +108,9 @@ def test_key_phrases_are_runs_of_rare_words_in_the_order_of_the_text() -> None:
     text = "The bandgap solver is in the lattice constant of the phonon spectrum."
     result = drafts(corpus(text, *common), kinds={"keyphrases": 1.0}, count=4)
     allowed = ["bandgap solver", "lattice constant", "phonon spectrum"]
-    for query in [query for query in result.queries if query.doc_id == "d0"]:
+    queries = [query for query in result.queries if query.doc_id == "d0"]
+    assert queries
+    for query in queries:
         parts = [phrase for phrase in allowed if phrase in query.text]
         assert query.text == " ".join(parts)
         assert len(parts) >= 2

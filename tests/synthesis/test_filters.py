@@ -47,6 +47,7 @@ def reasons(
     drafts = [Draft(doc_id, "sentence", text) for doc_id, text in queries]
     aids = filters.Aids(
         held_out,
+        language=lambda: "en",
         load=lambda: Angles(**angles) if angles else pytest.fail("no filter needs a model"),  # type: ignore[arg-type]
         judge=lambda asked: [(scores or {})[draft.text] for draft in asked],
     )

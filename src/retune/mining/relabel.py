@@ -18,7 +18,7 @@ from retune.mining.candidates import NegativeCandidates
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import MiningInputs
 from retune.params.mine import Mine
-from retune.text.language import languages
+from retune.text.language import main_language
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ class Relabelling:
             )
         if self._params.by == "llm":
             assert prompts is not None
-            language = next(iter(languages(inputs.documents["text"].tolist())))
-            self._prompt = Prompt(prompts, "judge", language)
+            self._prompt = Prompt(prompts, "judge", main_language(inputs.documents["text"].tolist()))
 
     def find_answers(self, negatives: NegativeCandidates) -> Relabelled:
         """Return the negatives that the judge gives at least the score `lowest`.

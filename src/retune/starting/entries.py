@@ -93,7 +93,10 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
     synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm, is_measured=bool(survey.queries))
     added.add("synthesize", wanted.synthetic, synthetic)
     added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
-    _tune(added, wanted, wanted.synthetic, IN_BATCH if not wanted.llm else {}, GENTLY if not wanted.llm else {})
+    if wanted.llm:
+        _tune(added, wanted, wanted.synthetic)
+    else:
+        _tune(added, wanted, wanted.synthetic, mine=IN_BATCH, finetune=GENTLY)
     return added
 
 
@@ -119,7 +122,7 @@ def synthesize_entry(dataset: str, *, base: str, llm: str, is_measured: bool) ->
 
 
 def _tune(
-    added: Additions, wanted: Wanted, dataset: str, mine: Mapping[str, Any] = {}, finetune: Mapping[str, Any] = {}
+    added: Additions, wanted: Wanted, dataset: str, *, mine: Mapping[str, Any] = {}, finetune: Mapping[str, Any] = {}
 ) -> None:
     """Add a recipe for hard negatives and a tuned model, each with more parameters of its own."""
     model = f"{wanted.base}_{dataset}"

@@ -19,7 +19,7 @@ MOST_TURNS = 4  # times as many documents as wanted are looked at in a cluster
 
 
 def choose(corpus: pd.DataFrame, count: int, encoder: Encoder, *, seed: int) -> pd.DataFrame:
-    """Return `count` documents of a corpus in its order, or all of them if there are no more.
+    """Return `count` documents of a larger corpus, in its order.
 
     The documents' vectors form clusters (k-means), a quarter as many as documents wanted. One document after the other
     is drawn from each cluster in turn, so small topics are covered as well as large ones. Documents that nearly equal
@@ -31,8 +31,6 @@ def choose(corpus: pd.DataFrame, count: int, encoder: Encoder, *, seed: int) -> 
         encoder: Encodes the documents.
         seed: The seed of k-means and of the draws.
     """
-    if count >= len(corpus):
-        return corpus
     import faiss
 
     vectors = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-DRAFT_COLUMNS = ["doc_id", "kind", "text", "answer"]
 REJECTED_COLUMNS = ["doc_id", "kind", "text", "reason"]
 
 

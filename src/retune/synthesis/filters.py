@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +12,7 @@ import pandas as pd
 from retune.core.records import document_texts
 from retune.params.synthesize import Filters
 from retune.synthesis.drafts import Draft, Drafts, Rejected
-from retune.text.language import SAMPLE, identify_language
+from retune.text.language import identify_language
 from retune.text.near_duplicates import NearDuplicates, shingles
 from retune.text.words import count_words, normal_form, words
 
@@ -30,11 +29,13 @@ class Aids(NamedTuple):
 
     Attributes:
         held_out: Real dev and test queries of the source.
+        language: Returns the language of most documents, guessed only if a filter asks for it.
         load: Loads the model that compares vectors; called only if a filter does.
         judge: Returns a language model's score of each query for its document, None where it gave none.
     """
 
     held_out: Sequence[str]
+    language: Callable[[], str]
     load: Callable[[], Encoder]
     judge: Callable[[Sequence[Draft]], Sequence[int | None]]
 
@@ -58,7 +59,7 @@ def _available(filters: Filters, corpus: pd.DataFrame, aids: Aids) -> list[tuple
     return [
         (lambda drafts, _: _equal(drafts), True),
         (_too_long, filters.max_words),
-        (lambda drafts, _: _of_other_language(drafts, corpus), filters.language),
+        (lambda drafts, _: _of_other_language(drafts, aids.language()), filters.language),
         (lambda drafts, count: _copied(drafts, corpus, count), filters.copied_words),
         (lambda drafts, threshold: _leaking(drafts, aids.held_out, threshold), filters.leak),
         (_near_duplicates, filters.near_duplicate),
@@ -90,9 +91,7 @@ def _equal(drafts: list[Draft]) -> Reasons:
         seen.add(normal)
 
 
-def _of_other_language(drafts: list[Draft], corpus: pd.DataFrame) -> Reasons:
-    texts = corpus["text"][:: max(1, -(-len(corpus) // SAMPLE))]
-    [(most, _)] = Counter(map(identify_language, texts)).most_common(1)
+def _of_other_language(drafts: list[Draft], most: str) -> Reasons:
     for draft in drafts:
         language = identify_language(draft.text)
         yield "" if language == most else f"language is {language}, not {most}"

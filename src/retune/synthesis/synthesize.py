@@ -22,7 +22,7 @@ from retune.params.synthesize import GENERATED_KINDS, Filters, Synthesize
 from retune.synthesis import extractive, filters
 from retune.synthesis.audit import Outcome, audit, samples
 from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Drafts, Rejected
-from retune.text.language import languages
+from retune.text.language import main_language
 
 if TYPE_CHECKING:
     from retune.encoding.encoder import Encoder
@@ -84,7 +84,7 @@ class Task:
     @cached_property
     def language(self) -> str:
         """The language of most documents, as an ISO 639-1 code."""
-        return next(iter(languages(self.corpus["text"].tolist())))
+        return main_language(self.corpus["text"].tolist())
 
     def queries(self, *splits: str) -> list[str]:
         """Return the real queries of splits of the source."""
@@ -101,7 +101,9 @@ def synthesize(task: Task) -> Synthetic:
     documents = _choose(task)
     split_of = _assign(documents["doc_id"], params, task.seed)
     drafts, cut = _draft(task, documents, split_of)
-    aids = filters.Aids(task.queries("dev", "test"), lambda: task.encoder, lambda items: _judge(task, items))
+    aids = filters.Aids(
+        task.queries("dev", "test"), lambda: task.language, lambda: task.encoder, lambda items: _judge(task, items)
+    )
     kept, rejected = filters.keep(drafts, params.filters or Filters(), aids)
     everything = [*drafts.rejected, *rejected]
     splits = _split(kept, split_of, params, everything)

@@ -22,6 +22,11 @@ def languages(texts: Sequence[str]) -> dict[str, float]:
     return {language: round(count / len(sample), 2) for language, count in counts.most_common(3)}
 
 
+def main_language(texts: Sequence[str]) -> str:
+    """Guess the language of most of the texts, of which there is at least one; return its ISO 639-1 code."""
+    return next(iter(languages(texts)))
+
+
 def identify_language(text: str) -> str:
     """Guess the language of a text; return its ISO 639-1 code."""
     return str(_identifier().classify(text)[0])
