@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.support.repository import REPOSITORY, clone, succeed
+from tests.support.repository import REPOSITORY, clone, link_environment, succeed
 
 PAGE = (REPOSITORY / "docs/tutorial.md").read_text(encoding="utf-8")
 MOST_LINES = 20  # that a data set of one's own costs in params.yaml
@@ -48,7 +47,8 @@ def first_unseen(shown: str, output: str) -> str | None:
 def edit_params(path: Path) -> None:
     """Do to params.yaml what the page says: delete the entries it names, and add its lines.
 
-    Besides, the documents of `science` are cut short and measured in a fast number format, which changes figures alone.
+    Besides, `science` has fewer and shorter documents and is measured in a fast number format, which changes figures
+    alone.
     """
     yaml = YAML()
     params = yaml.load(path)
@@ -56,7 +56,7 @@ def edit_params(path: Path) -> None:
         del params[section][name]
     for section, entries in yaml.load(own_lines()).items():
         params[section].update(entries)
-    params["convert"]["science"]["max_characters"] = 200
+    params["convert"]["science"] |= {"max_documents": 900, "max_characters": 160}
     params["eval"]["dtype"] = "auto"
     yaml.dump(params, path)
 
@@ -78,16 +78,12 @@ def steps() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A committed clone whose .venv is this Python's, so that make has nothing to set up."""
+def repository(tmp_path: Path, server: Path) -> Path:
+    """A committed clone in which make has nothing to set up."""
     folder = tmp_path / "clone"
     clone(folder)
     succeed("git add -A && git commit -qm start", folder)
-    (folder / ".venv").mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if not entry.name.startswith("installed-"):
-            (folder / ".venv" / entry.name).symlink_to(entry)
-    (folder / ".venv/installed-requirements.txt").touch()
+    link_environment(folder, server)
     return folder
 
 
@@ -107,6 +103,7 @@ def test_output_is_compared_line_by_line() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forks")
 def test_every_command_of_the_page_prints_what_it_shows(repository: Path, tmp_path: Path) -> None:
     cache = os.fspath(tmp_path / "cache")
     for command, shown in steps():

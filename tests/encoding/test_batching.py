@@ -1,5 +1,6 @@
 """Shapes of batches, and the bits they give on a model of real size."""
 
+import functools
 import os
 import platform
 import subprocess
@@ -60,6 +61,16 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
     return model
 
 
+@functools.cache
+def full_batch(model: SentenceTransformer, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return ids and mask of 2,048 tokens, and their vectors."""
+    size = 2048 // length
+    generator = torch.Generator().manual_seed(length)
+    ids = torch.randint(1000, 20_000, (size, length), generator=generator)
+    mask = (torch.arange(length) < torch.randint(1, length + 1, (size, 1), generator=generator)).long()
+    return ids, mask, model({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 @settings(max_examples=25, deadline=None)
@@ -67,11 +78,8 @@ def minilm(request: pytest.FixtureRequest) -> SentenceTransformer:
 def test_bits_of_a_row_do_not_depend_on_the_number_of_rows(
     minilm: SentenceTransformer, data: st.DataObject, length: int
 ) -> None:
-    size = 2048 // length
-    generator = torch.Generator().manual_seed(length)
-    ids = torch.randint(1000, 20_000, (size, length), generator=generator)
-    mask = (torch.arange(length) < torch.randint(1, length + 1, (size, 1), generator=generator)).long()
-    expected = minilm({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+    ids, mask, expected = full_batch(minilm, length)
+    size = len(ids)
     rows = data.draw(st.lists(st.integers(0, size - 1), min_size=-(-CPU_MIN_TOKENS // length), max_size=size))
     features = {"input_ids": ids[rows], "attention_mask": mask[rows]}
     torch.testing.assert_close(minilm(features)["sentence_embedding"], expected[rows], rtol=0, atol=0)

@@ -1,11 +1,10 @@
 """The commands of README and docs/start.md: from files in a home folder to tuned models, under DVC."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.repository import clone, succeed, write_params
+from tests.support.repository import clone, link_environment, succeed, write_params
 from tests.support.user_data import write
 from tests.test_pipeline import DATASETS, rag, tiny_params
 
@@ -14,7 +13,7 @@ WORDS = ["array", "matrix", "sum", "mean", "sort", "graph", "edge", "node", "pat
 
 
 @pytest.fixture
-def repository(tmp_path: Path, tiny_transformer: Path, fetch_values: dict) -> Path:
+def repository(tmp_path: Path, server: Path, tiny_transformer: Path, fetch_values: dict) -> Path:
     """A copy of the repository whose base `minilm` is tiny, with one small data set, committed."""
     folder = tmp_path / "repository"
     clone(folder)
@@ -27,11 +26,7 @@ def repository(tmp_path: Path, tiny_transformer: Path, fetch_values: dict) -> Pa
     params |= {"synthesize": {}, "mine": {}, "finetune": {}}
     params["eval"] |= {"models": ["minilm"], "datasets": ["first"]}
     write_params(folder, params)
-    (folder / ".venv").mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if not entry.name.startswith("installed-"):
-            (folder / ".venv" / entry.name).symlink_to(entry)
-    (folder / ".venv/installed-requirements.txt").touch()
+    link_environment(folder, server)
     succeed("git add -A && git commit -qm start", folder)
     return folder
 

@@ -76,6 +76,18 @@ def clone(folder: Path) -> None:
     succeed("git init -q -b main && git config user.email test@example.com && git config user.name test", folder)
 
 
+def link_environment(folder: Path, server: Path) -> None:
+    """Give a clone a .venv that `make` takes for installed: this Python's, with the programs of a fork server."""
+    (folder / ".venv/bin").mkdir(parents=True)
+    for program in ("python", "dvc"):
+        (folder / ".venv/bin" / program).symlink_to(server / program)
+    for entry in [*Path(sys.prefix).iterdir(), *(Path(sys.prefix) / "bin").iterdir()]:
+        link = folder / ".venv" / entry.relative_to(sys.prefix)
+        if not link.exists() and not entry.name.startswith("installed-"):
+            link.symlink_to(entry)
+    (folder / ".venv/installed-requirements.txt").touch()
+
+
 def write_params(folder: Path, params: dict) -> None:
     """Write params.yaml in block style."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
