@@ -76,5 +76,5 @@ $(INSTALLED): $(REQUIREMENTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	rm -f $(VENV)/installed-*
 	$(VENV)/bin/python -m pip uninstall --quiet --yes faiss-cpu faiss-gpu 2> /dev/null  # one at a time
-	$(VENV)/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
+	$(VENV)/bin/python -m pip install --quiet --no-compile --requirement $(REQUIREMENTS)  # what is used is compiled at first use
 	touch $@
