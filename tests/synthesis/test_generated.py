@@ -53,17 +53,30 @@ def make(tmp_path: Path) -> Callable[..., Synthetic]:
     """Make a synthetic data set of the documents, with the repository's prompts."""
 
     def make(
-        *texts: str, dev: tuple[str, ...] = (), prompts: Path = REPOSITORY / "prompts", **changed: object
+        *texts: str,
+        dev_queries: tuple[str, ...] = (),
+        prompts: Path = REPOSITORY / "prompts",
+        model: Path = tmp_path / "model",
+        **changed: object,
     ) -> Synthetic:
         documents = pd.DataFrame({"doc_id": [f"d{n}" for n in range(len(texts))], "title": None, "text": texts})
         queries = pd.DataFrame(
-            {"query_id": [f"q{n}" for n in range(len(dev))], "text": dev, "prompt": None, "answer": None}
+            {
+                "query_id": [f"q{n}" for n in range(len(dev_queries))],
+                "text": dev_queries,
+                "prompt": None,
+                "answer": None,
+            }
         )
         qrels = pd.DataFrame({"query_id": queries["query_id"], "doc_id": "d0", "relevance": 1})
-        splits = {"train": empty_split(), "dev": Split(queries, qrels) if dev else empty_split(), "test": empty_split()}
+        splits = {
+            "train": empty_split(),
+            "dev": Split(queries, qrels) if dev_queries else empty_split(),
+            "test": empty_split(),
+        }
         write_dataset(tmp_path / "source", Dataset(documents, splits))
         params = Synthesize.parse("synthesize.x", GENERATED | changed)
-        return synthesize(Task(tmp_path / "source", tmp_path / "model", prompts, params, COMPUTE, seed=5))
+        return synthesize(Task(tmp_path / "source", model, prompts, params, COMPUTE, seed=5))
 
     return make
 
@@ -105,8 +118,57 @@ def test_long_document_is_shown_in_part_and_counted(start: Start, make: Callable
 def test_real_dev_queries_are_shown_as_examples_if_wanted(start: Start, make: Callable[..., Synthetic]) -> None:
     server = start(write)
     for wanted in (False, True):
-        make(ENGLISH.format(1), dev=("when do they decide",), generation={"document_words": 50, "examples": wanted})
+        make(
+            ENGLISH.format(1),
+            dev_queries=("when do they decide",),
+            generation={"document_words": 50, "examples": wanted},
+        )
     assert ["when do they decide" in received.user for received in server.received] == [False, True]
+
+
+def test_query_of_two_documents_names_both(start: Start, make: Callable[..., Synthetic], tiny_model: Path) -> None:
+    server = start(write)
+    texts = [f"read the {word} file and then sort the {word} array {n}" for n, word in enumerate(["plot", "root"] * 3)]
+    kinds = {"question": 0.5, "two_documents": 0.5}
+    result = make(*texts, kinds=kinds, dev=0.4, model=tiny_model)
+    pairs = [received.user for received in server.received if '"two_documents"' in received.user]
+    assert pairs
+    assert all(shown.count("<document>") == shown.count("</document>") == 2 for shown in pairs)
+    assert all('"question"' not in shown for shown in pairs)
+    documents_of = {
+        name: split.qrels.groupby("query_id")["doc_id"].apply(set) for name, split in result.dataset.splits.items()
+    }
+    sizes = {
+        text.split()[3]: len(documents_of[name][query_id])
+        for name, split in result.dataset.splits.items()
+        for query_id, text in split.queries[["query_id", "text"]].itertuples(index=False)
+    }
+    assert {key.removesuffix("_2").removesuffix("_3"): size for key, size in sizes.items()} == {
+        "question": 1, "two_documents": 2
+    }  # fmt: skip
+    of_dev, of_train = (set[str]().union(*documents_of[name]) for name in ("dev", "train"))
+    assert not of_dev & of_train
+
+
+def test_document_without_a_neighbour_is_counted(
+    start: Start, make: Callable[..., Synthetic], tiny_model: Path
+) -> None:
+    start(write)
+    kinds = {"question": 0.5, "two_documents": 0.5}
+    result = make(ENGLISH.format(1), kinds=kinds, queries_per_document=8, model=tiny_model)
+    count = result.statistics["dropped"]["no second document is near"]
+    assert 0 < count < 8
+    assert len(result.dataset.splits["train"].queries) == 8 - count
+
+
+def test_test_queries_are_asked_for_in_other_words(start: Start, make: Callable[..., Synthetic]) -> None:
+    server = start(write)
+    result = make(*(ENGLISH.format(n) for n in range(10)), test=0.3, test_kinds={"title": 1.0})
+    asked_in_other_words = [received for received in server.received if "What would they type?" in received.user]
+    assert [set(properties(received.body)) for received in asked_in_other_words] == [
+        {"title", "title_2", "title_3"}
+    ] * 3
+    assert len(result.dataset.splits["test"].queries) == 9
 
 
 def test_text_cannot_close_its_tags_and_braces_stay(start: Start, make: Callable[..., Synthetic]) -> None:
@@ -200,7 +262,7 @@ def test_language_without_a_prompt_is_named(make: Callable[..., Synthetic]) -> N
         "Der Gemeinderat entscheidet jedes Jahr im Frühling über die Straßen, und die Bürgermeisterin schreibt es auf."
     )
     with pytest.raises(
-        InputError, match=r"queries\.de\.yaml: expected a prompt in the language of the corpus, found en, zh"
+        InputError, match=r"queries/de\.yaml: expected a prompt in the language of the corpus, found en, zh"
     ):
         make(text)
 
@@ -208,27 +270,28 @@ def test_language_without_a_prompt_is_named(make: Callable[..., Synthetic]) -> N
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("{document}", "{text}", r"queries.en.yaml: user: missing placeholder \{document\}"),
-        ("{requests}", "{requests} {more}", r"queries.en.yaml: user: unknown placeholder \{more\}"),
-        ("kinds:", "kind:", "queries.en.yaml: kinds: expected a text for question, found none"),
-        ("system: |", "system: [", "queries.en.yaml: expected YAML, got"),
+        ("{document}", "{text}", r"queries/en.yaml: user: missing placeholder \{document\}"),
+        ("{requests}", "{requests} {more}", r"queries/en.yaml: user: unknown placeholder \{more\}"),
+        ("kinds:", "kind:", "queries/en.yaml: kinds: expected a text for question, found none"),
+        ("a short question", "a {short} question", r"kinds: question: unknown placeholder \{short\}; expected none"),
+        ("system: |", "system: [", "queries/en.yaml: expected YAML, got"),
     ],
 )
 def test_wrong_prompt_is_named(make: Callable[..., Synthetic], tmp_path: Path, old: str, new: str, line: str) -> None:
-    (tmp_path / "prompts").mkdir()
-    text = (REPOSITORY / "prompts/queries.en.yaml").read_text(encoding="utf-8")
+    (tmp_path / "prompts/queries").mkdir(parents=True)
+    text = (REPOSITORY / "prompts/queries/en.yaml").read_text(encoding="utf-8")
     head, _, rest = text.partition("\n")  # a comment names the placeholders too
-    (tmp_path / "prompts/queries.en.yaml").write_text(f"{head}\n{rest.replace(old, new)}", encoding="utf-8")
+    (tmp_path / "prompts/queries/en.yaml").write_text(f"{head}\n{rest.replace(old, new)}", encoding="utf-8")
     with pytest.raises(InputError, match=line):
         make(ENGLISH.format(1), prompts=tmp_path / "prompts")
 
 
 def test_other_prompt_is_asked_again(start: Start, make: Callable[..., Synthetic], tmp_path: Path) -> None:
     server = start(write)
-    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/queries").mkdir(parents=True)
     for comment in ("", "# changed"):
-        text = (REPOSITORY / "prompts/queries.en.yaml").read_text(encoding="utf-8")
-        (tmp_path / "prompts/queries.en.yaml").write_text(text + comment, encoding="utf-8")
+        text = (REPOSITORY / "prompts/queries/en.yaml").read_text(encoding="utf-8")
+        (tmp_path / "prompts/queries/en.yaml").write_text(text + comment, encoding="utf-8")
         make(ENGLISH.format(1), prompts=tmp_path / "prompts")
     assert len(server.received) == 2
 

@@ -12,6 +12,7 @@ from retune.params.synthesize import Synthesize
 from retune.synthesis.synthesize import Synthetic, Task, synthesize
 from tests.support.parameters import COMPUTE, EXTRACTION, SYNTHESIZE
 from tests.synthesis.test_extractive import TEXT, corpus
+from tests.synthesis.test_generated import GENERATED
 
 
 @pytest.fixture
@@ -104,6 +105,11 @@ def test_corpus_without_a_usable_text_is_refused(source: Path) -> None:
         ({"filters": {"judge": 7}}, "llm: missing; add it, or add it to defaults.synthesize"),
         ({"dev": 0.5, "test": 0.5}, "dev and test: expected a sum below 1, got 1"),
         ({"test_kinds": {"title": 1.0}}, "test_kinds: expected test beside it, found none"),
+        (GENERATED | {"test": 0.3}, "test_kinds: expected kinds that no model is trained on, got keywords, question"),
+        (
+            GENERATED | {"test": 0.3, "test_kinds": {"question": 0.5, "title": 0.5}},
+            "test_kinds: expected kinds that no model is trained on, got question",
+        ),
         ({"filters": {"leak": 0.0}}, "filters.leak: expected greater than 0, got 0.0"),
         ({"method": "inverse_cloze"}, "method: expected 'extractive' or 'llm', got 'inverse_cloze'"),
     ],

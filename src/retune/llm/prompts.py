@@ -12,13 +12,15 @@ from ruamel.yaml.error import YAMLError
 from retune.core.errors import InputError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-PARTS = {
-    "queries": {
-        "system": set(),
-        "user": {"examples", "document", "requests"},
-        "examples": {"queries"},
-        "answer": {"key"},
-    },
+OF_QUERIES: dict[str, set[str]] = {
+    "system": set(),
+    "user": {"examples", "document", "requests"},
+    "examples": {"queries"},
+    "answer": {"key"},
+}
+PARTS: dict[str, dict[str, set[str]]] = {
+    "queries": OF_QUERIES,
+    "test_queries": OF_QUERIES,
     "judge": {"system": set(), "user": {"query", "document"}},
 }
 """Of each purpose: the texts of its file, and the placeholders of each."""
@@ -33,7 +35,7 @@ class Prompt:
     """
 
     def __init__(self, folder: Path, purpose: str, language: str, *, kinds: Sequence[str] = ()) -> None:
-        """Read `<purpose>.<language>.yaml`.
+        """Read `<purpose>/<language>.yaml`.
 
         Args:
             folder: The folder of prompt files.
@@ -44,15 +46,15 @@ class Prompt:
         Raises:
             InputError: There is no such file, or its texts or placeholders are not those of the purpose.
         """
-        path = folder / f"{purpose}.{language}.yaml"
+        path = folder / purpose / f"{language}.yaml"
         if not path.is_file():
-            found = sorted(other.name.split(".")[1] for other in folder.glob(f"{purpose}.*.yaml")) or ["none"]
+            found = sorted(other.stem for other in path.parent.glob("*.yaml")) or ["none"]
             raise InputError(
                 f"{path}: expected a prompt in the language of the corpus, found {', '.join(found)}; "
                 f"translate one of them"
             )
         content = path.read_bytes()
-        self.version = f"{path.name} {hashlib.sha256(content).hexdigest()[:16]}"
+        self.version = f"{purpose}/{path.name} {hashlib.sha256(content).hexdigest()[:16]}"
         self._texts = _read(path, content)
         _check(path, self._texts, PARTS[purpose], kinds)
         self.kinds: Mapping[str, str] = self._texts.get("kinds", {})
@@ -89,6 +91,8 @@ def _check(path: Path, texts: Mapping[str, Any], parts: Mapping[str, set[str]], 
         meanings = texts.get("kinds")
         if not isinstance(meanings, dict) or not isinstance(meanings.get(kind), str):
             raise InputError(f"{path}: kinds: expected a text for {kind}, found none; compare the other prompts")
+        if placeholder := PLACEHOLDER.search(meanings[kind]):
+            raise InputError(f"{path}: kinds: {kind}: unknown placeholder {placeholder[0]}; expected none")
 
 
 def _names(placeholders: set[str]) -> str:

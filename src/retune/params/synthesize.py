@@ -9,7 +9,8 @@ from retune.core.section import Name, Section, Share
 from retune.params.llm import Llm
 
 EXTRACTIVE_KINDS = ("sentence", "title", "heading", "keyphrases")
-GENERATED_KINDS = ("question", "keywords", "claim", "long_question", "title")
+TWO_DOCUMENTS = "two_documents"  # the kind of query that needs two documents
+GENERATED_KINDS = ("question", "keywords", "claim", "long_question", "title", TWO_DOCUMENTS)
 Similarity = Annotated[float, Field(gt=0.0, le=1.0)]
 Shares = dict[str, float]
 
@@ -80,12 +81,20 @@ class Synthesize(Section):
                 raise ValueError(f"{block}: missing; add it, or add it to defaults.synthesize")
         if self.dev + self.test >= 1.0:
             raise ValueError(f"dev and test: expected a sum below 1, got {self.dev + self.test:g}")
-        if self.test_kinds is not None and self.test == 0.0:
-            raise ValueError("test_kinds: expected test beside it, found none; add it or remove test_kinds")
         known = EXTRACTIVE_KINDS if self.method == "extractive" else GENERATED_KINDS
         for name, kinds in {"kinds": self.kinds, "test_kinds": self.test_kinds}.items():
             if kinds is not None:
                 _check_kinds(name, kinds, known)
+        return self
+
+    @model_validator(mode="after")
+    def _test_kinds_are_others(self) -> Self:
+        if self.test_kinds is not None and self.test == 0.0:
+            raise ValueError("test_kinds: expected test beside it, found none; add it or remove test_kinds")
+        if self.method == "llm" and self.test > 0.0:
+            trained_on = {kind for kind, share in self.kinds.items() if share > 0}
+            if shared := sorted(trained_on & set(self.test_kinds or self.kinds)):
+                raise ValueError(f"test_kinds: expected kinds that no model is trained on, got {', '.join(shared)}")
         return self
 
 

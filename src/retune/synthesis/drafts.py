@@ -9,17 +9,24 @@ REJECTED_COLUMNS = ["doc_id", "kind", "text", "reason"]
 
 
 class Draft(NamedTuple):
-    """A query and the document that answers it.
+    """A query and the document that answers it, or the two that do so together.
 
     Attributes:
         kind: Which kind of query it is, a key of `kinds` in params.yaml.
         answer: An answer written along with the query, if there is one.
+        second_doc_id: The other document, if the query needs two.
     """
 
     doc_id: str
     kind: str
     text: str
     answer: str | None = None
+    second_doc_id: str | None = None
+
+    @property
+    def doc_ids(self) -> list[str]:
+        """The documents that answer the query."""
+        return [doc_id for doc_id in (self.doc_id, self.second_doc_id) if doc_id is not None]
 
 
 class Rejected(NamedTuple):

@@ -100,7 +100,7 @@ def _of_other_language(drafts: list[Draft], most: str) -> Reasons:
 def _copied(drafts: list[Draft], corpus: pd.DataFrame, count: int) -> Reasons:
     documents = dict(zip(corpus["doc_id"], document_texts(corpus), strict=True))
     for draft in drafts:
-        of_document = set(_runs(documents[draft.doc_id], count))
+        of_document = {run for doc_id in draft.doc_ids for run in _runs(documents[doc_id], count)}
         is_copied = any(run in of_document for run in _runs(draft.text, count))
         yield f"{count} words in a row from its document" if is_copied else ""
 
@@ -149,7 +149,8 @@ def _lost(drafts: list[Draft], corpus: pd.DataFrame, encoder: Encoder, rank: int
     _, found = top_k(queries, documents, rank, device=encoder.device)
     places = pd.Series(range(len(corpus)), index=corpus["doc_id"])
     for draft, row in zip(drafts, found, strict=True):
-        yield "" if places[draft.doc_id] in row else f"its document is not among the best {rank}"
+        is_found = all(places[doc_id] in row for doc_id in draft.doc_ids)
+        yield "" if is_found else f"its document is not among the best {rank}"
 
 
 def _shingles(text: str) -> frozenset[int]:

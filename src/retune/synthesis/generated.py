@@ -14,17 +14,18 @@ from retune.llm.json_reply import object_schema
 from retune.llm.ledger import Ledger
 from retune.llm.prompts import Prompt, without_tags
 from retune.llm.replies import Reply, Request
-from retune.params.synthesize import Synthesize
+from retune.params.synthesize import TWO_DOCUMENTS, Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
 from retune.text.words import UNIT
 
 EXAMPLES_SHOWN = 4  # real queries in a prompt
+BETWEEN_DOCUMENTS = "\n</document>\n<document>\n"
 
 
 class _Asked(NamedTuple):
-    """What one document is asked for: the kind of query by the key of the reply."""
+    """What one request asks for: the kind of query by the key of the reply."""
 
-    doc_id: str
+    doc_ids: Sequence[str]
     kinds: Mapping[str, str]
     request: Request
 
@@ -41,23 +42,29 @@ class Generated(NamedTuple):
     cut: int
 
 
-def draft(
-    corpus: pd.DataFrame,
-    params: Synthesize,
-    prompt: Prompt,
-    *,
-    kinds_of: Mapping[str, Mapping[str, float]],
-    examples: Sequence[str],
-    seed: int,
-) -> Generated:
-    """Ask for the queries of each document in one request.
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        kinds_of: The shares of the kinds, by id of the document.
+        prompt_of: The prompt in the language of the corpus, by id of the document.
+        second_of: The other document of a query that needs two, by id of the document.
+        examples: Real queries, of which each prompt shows some; none if empty.
+    """
+
+    kinds_of: Mapping[str, Mapping[str, float]]
+    prompt_of: Mapping[str, Prompt]
+    second_of: Mapping[str, str]
+    examples: Sequence[str]
+
+
+def draft(corpus: pd.DataFrame, params: Synthesize, wanted: Wanted, *, seed: int) -> Generated:
+    """Ask for the queries of each document in one request, and in another for those that need a second document.
 
     Args:
         corpus: The documents to ask about.
         params: How many queries, of which model.
-        prompt: The prompt in the language of the corpus.
-        kinds_of: The shares of the kinds, by id of the document.
-        examples: Real queries, of which each prompt shows some; none if empty.
+        wanted: What is asked for.
         seed: Draws the kinds, the examples and the part of a long document; the server gets it too.
 
     Raises:
@@ -65,17 +72,30 @@ def draft(
     """
     assert params.llm is not None
     assert params.generation is not None
-    asked, cut = [], 0
-    for doc_id, text in zip(corpus["doc_id"], document_texts(corpus), strict=True):
+    texts = dict(zip(corpus["doc_id"], document_texts(corpus), strict=True))
+    parts = {doc_id: part_shown(doc_id, text, params.generation.document_words, seed) for doc_id, text in texts.items()}
+    cut = sum(len(parts[doc_id]) < len(text) for doc_id, text in texts.items())
+    asked: list[_Asked] = []
+    rejected: list[Rejected] = []
+    for doc_id in texts:
         rng = generator(seed, doc_id)
-        part = part_shown(doc_id, text, params.generation.document_words, seed)
-        cut += len(part) < len(text)
-        keys = dict(_keys(_drawn(kinds_of[doc_id], params.queries_per_document, rng)))
-        request = _request(part, keys, prompt, _some(examples, rng), has_answers=params.generation.answers)
-        asked.append(_Asked(doc_id, keys, request))
+        drawn = _drawn(wanted.kinds_of[doc_id], params.queries_per_document, rng)
+        examples, prompt = _some(wanted.examples, rng), wanted.prompt_of[doc_id]
+        of_two = drawn.count(TWO_DOCUMENTS)
+        second = wanted.second_of.get(doc_id)
+        groups = [([doc_id], [kind for kind in drawn if kind != TWO_DOCUMENTS])]
+        if second is not None:
+            groups.append(([doc_id, second], [TWO_DOCUMENTS] * of_two))
+        else:
+            rejected += [Rejected(doc_id, TWO_DOCUMENTS, "", "no second document is near")] * of_two
+        for doc_ids, kinds in groups:
+            if kinds:
+                keys = dict(_keys(kinds))
+                shown = [parts[each] for each in doc_ids]
+                request = _request(shown, keys, prompt, examples, has_answers=params.generation.answers)
+                asked.append(_Asked(doc_ids, keys, request))
     replies, ledger = ask_nearly_all([item.request for item in asked], params.llm, seed=seed, desc="queries")
     queries: list[Draft] = []
-    rejected: list[Rejected] = []
     for item, reply in zip(asked, replies, strict=True):
         for entry in _read(item, reply):
             (queries if isinstance(entry, Draft) else rejected).append(entry)  # type: ignore[arg-type]
@@ -89,9 +109,9 @@ def _drawn(shares: Mapping[str, float], count: int, rng: np.random.Generator) ->
 
 
 def _request(
-    text: str, keys: Mapping[str, str], prompt: Prompt, examples: Sequence[str], *, has_answers: bool
+    texts: Sequence[str], keys: Mapping[str, str], prompt: Prompt, examples: Sequence[str], *, has_answers: bool
 ) -> Request:
-    """Return the request for the queries of a document, by key of the reply."""
+    """Return the request for the queries of one document or two, by key of the reply."""
     wanted = {key: prompt.kinds[kind] for key, kind in keys.items()}
     if has_answers:
         wanted |= {f"{key}_answer": prompt.fill("answer", key=key) for key in keys}
@@ -101,7 +121,8 @@ def _request(
         else ""
     )
     requests = "\n".join(f'- "{key}": {meaning}' for key, meaning in wanted.items())
-    user = prompt.fill("user", examples=shown, document=without_tags(text), requests=requests)
+    document = BETWEEN_DOCUMENTS.join(without_tags(text) for text in texts)
+    user = prompt.fill("user", examples=shown, document=document, requests=requests)
     return Request(
         prompt.fill("system"), user, object_schema({key: {"type": "string"} for key in wanted}), prompt.version
     )
@@ -134,10 +155,12 @@ def part_shown(doc_id: str, text: str, most: int, seed: int) -> str:
 
 def _read(item: _Asked, reply: Reply) -> Iterator[Draft | Rejected]:
     if reply.value is None:
-        yield Rejected(item.doc_id, "any", "", f"no reply: {reply.problem}")
+        yield Rejected(item.doc_ids[0], "any", "", f"no reply: {reply.problem}")
         return
     value: dict[str, Any] = reply.value
     for key, kind in item.kinds.items():
         text = " ".join(str(value[key]).split())
         answer = " ".join(str(value.get(f"{key}_answer", "")).split()) or None
-        yield Draft(item.doc_id, kind, text, answer) if text else Rejected(item.doc_id, kind, "", "empty query")
+        first, second = (*item.doc_ids, None)[:2]
+        assert first is not None
+        yield Draft(first, kind, text, answer, second) if text else Rejected(first, kind, "", "empty query")

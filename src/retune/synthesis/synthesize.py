@@ -18,7 +18,7 @@ from retune.core.records import Dataset, Split, document_texts, read_corpus, rea
 from retune.datasets.statistics import describe, lengths, measure
 from retune.encoding.compute import Compute
 from retune.llm.prompts import Prompt
-from retune.params.synthesize import GENERATED_KINDS, Filters, Synthesize
+from retune.params.synthesize import GENERATED_KINDS, TWO_DOCUMENTS, Filters, Synthesize
 from retune.synthesis import extractive, filters
 from retune.synthesis.audit import Outcome, audit, samples
 from retune.synthesis.drafts import REJECTED_COLUMNS, Draft, Drafts, Rejected
@@ -156,11 +156,30 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
     from retune.synthesis import generated
 
     assert params.generation is not None
-    prompt = Prompt(task.prompts, "queries", task.language, kinds=GENERATED_KINDS)
-    examples = task.queries("dev") if params.generation.examples else []
-    result = generated.draft(documents, params, prompt, kinds_of=kinds_of, examples=examples, seed=seed)
+    purposes = {split: "test_queries" if split == "test" else "queries" for split in set(split_of.values())}
+    prompts = {
+        split: Prompt(task.prompts, purpose, task.language, kinds=GENERATED_KINDS)
+        for split, purpose in sorted(purposes.items())
+    }
+    wanted = generated.Wanted(
+        kinds_of=kinds_of,
+        prompt_of={doc_id: prompts[split] for doc_id, split in split_of.items()},
+        second_of=_second_documents(task, documents, split_of),
+        examples=task.queries("dev") if params.generation.examples else [],
+    )
+    result = generated.draft(documents, params, wanted, seed=seed)
     task.ledgers["queries"] = result.ledger
     return result.drafts._replace(corpus=task.corpus), result.cut
+
+
+def _second_documents(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> dict[str, str]:
+    """Return a second document for each, of the same split, if a kind of query needs it."""
+    if not any(TWO_DOCUMENTS in (kinds or {}) for kinds in (task.params.kinds, task.params.test_kinds)):
+        return {}
+    from retune.synthesis.coverage import pair_up
+
+    doc_ids = documents["doc_id"].tolist()
+    return pair_up(doc_ids, split_of, task.encoder.encode_documents(document_texts(documents), ids=doc_ids))
 
 
 def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
@@ -171,9 +190,9 @@ def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
     texts = dict(zip(task.corpus["doc_id"], document_texts(task.corpus), strict=True))
     prompt = Prompt(task.prompts, "judge", task.language)
     if (generation := task.params.generation) is not None:  # the judge sees what the writer saw
-        for doc_id in {draft.doc_id for draft in drafts}:
+        for doc_id in {doc_id for draft in drafts for doc_id in draft.doc_ids}:
             texts[doc_id] = part_shown(doc_id, texts[doc_id], generation.document_words, task.seed)
-    pairs = [(draft.text, texts[draft.doc_id]) for draft in drafts]
+    pairs = [(draft.text, "\n\n".join(texts[doc_id] for doc_id in draft.doc_ids)) for draft in drafts]
     scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed)
     return scores
 
@@ -198,4 +217,10 @@ def _split(
                 f"expected queries for {name}, got none from {len(split_of)} documents ({counts}); "
                 "give it more documents, change the lengths, relax filters, or raise llm.max_tokens for cut off replies"
             )
-    return {name: Split(queries[of_queries == name], queries[of_queries == name]) for name in SPLITS}
+    second = queries[queries["second_doc_id"].notna()]
+    qrels = pd.concat([queries, second.assign(doc_id=second["second_doc_id"])]).sort_index(kind="stable")
+    of_qrels = of_queries[qrels.index]
+    return {
+        name: Split(queries[of_queries == name], qrels[(of_qrels == name).to_numpy()].reset_index(drop=True))
+        for name in SPLITS
+    }
