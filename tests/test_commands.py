@@ -32,7 +32,7 @@ RUN_BY: dict[str, list[str]] = {
     "test_pipeline.py::test_documented_commands_run_and_print_what_they_promise": list(EVERYDAY),
     "test_pipeline.py::test_experiments_and_diffs": [
         *chain.from_iterable(lines(block) for block in blocks("README.md") if "exp run" in block),
-        "dvc exp run -S ++finetune.minilm_science.epochs=1 -n short",
+        "dvc exp run -S ++finetune.minilm_science.epochs=3 -n longer",
     ],
     "test_pipeline.py::test_queued_experiments_run_in_copies_of_their_own": [
         line for line in inline("docs/dvc.md") if "queue" in line

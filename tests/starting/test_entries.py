@@ -13,9 +13,13 @@ CONVERT = {"format": "beir", "raw": "data/raw/faq"}
 
 
 def added(
-    queries: dict[str, int], defaults: dict[str, Any] = DEFAULTS, llm: str = "", unusable: float = 0.0
+    queries: dict[str, int],
+    defaults: dict[str, Any] = DEFAULTS,
+    llm: str = "",
+    unusable: float = 0.0,
+    language: str = "en",
 ) -> Additions:
-    survey = Survey(documents=9, queries=queries, unusable=unusable)
+    survey = Survey(documents=9, queries=queries, unusable=unusable, languages={language: 9})
     return additions(Wanted("faq", "minilm", llm), CONVERT, survey, defaults)
 
 
@@ -56,6 +60,14 @@ def test_language_model_writes_the_queries_of_documents_alone() -> None:
     assert synthetic["llm"]["model"] == "qwen"
     assert Synthesize.parse("synthesize.x", synthetic).queries_per_document == 3  # complete without defaults
     assert "synthesize" not in added({"train": 9}, llm="qwen").entries
+
+
+def test_lengths_count_characters_where_words_have_no_spaces() -> None:
+    for language, words, copied in (("en", 300, 8), ("zh", 500, 13)):
+        synthetic = added({}, llm="qwen", language=language).entries["synthesize"]["faq_synthetic"]
+        assert synthetic["generation"]["document_words"] == words
+        assert synthetic["filters"]["copied_words"] == copied
+        assert synthetic["filters"]["round_trip"] == 50
 
 
 def test_documents_alone_are_measured_on_synthetic_test_queries() -> None:

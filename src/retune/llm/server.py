@@ -96,7 +96,11 @@ class Server:
         self._spent.sent += 1
         options = self._options(messages, schema, dialect)
         try:
-            async with self._client.chat.completions.with_streaming_response.create(**options) as response:
+            async with self._client.chat.completions.with_streaming_response.create(
+                model=self._params.model,
+                messages=[],
+                extra_body=options,  # replaces both, without the client's conversion of each message
+            ) as response:
                 body = await _read(response.iter_bytes())
                 media = response.headers.get("content-type", "")
         except openai.APIStatusError as error:

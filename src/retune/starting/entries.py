@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retune.core.section import merge
+from retune.starting.cost import UNSPACED
 from retune.starting.found import Found
 from retune.starting.survey import Survey
 
@@ -18,6 +19,10 @@ WRITTEN: Mapping[str, Any] = {
     "queries_per_document": 3,
     "generation": {"document_words": 300},
     "filters": {"language": True, "copied_words": 8, "leak": 0.7, "near_duplicate": 0.9, "round_trip": 50},
+}
+WRITTEN_UNSPACED: Mapping[str, Any] = {  # where lengths count characters
+    "generation": {"document_words": 500},
+    "filters": {"copied_words": 13},
 }
 IN_BATCH = {"negatives_from": "none", "negatives": 0}  # what helps with sentences: docs/notes/synthesis_sympy.md
 GENTLY = {"epochs": 1, "hard_negatives": 0, "averaging": {"base_weight": 0.3}}
@@ -90,7 +95,7 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
         added.datasets.append(wanted.name)
         _tune(added, wanted, wanted.name)
         return added
-    synthetic = synthesize_entry(wanted.name, base=wanted.base, llm=wanted.llm, is_measured=bool(survey.queries))
+    synthetic = synthesize_entry(wanted, next(iter(survey.languages), ""), is_measured=bool(survey.queries))
     added.add("synthesize", wanted.synthetic, synthetic)
     added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
     if wanted.llm:
@@ -100,25 +105,25 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
     return added
 
 
-def synthesize_entry(dataset: str, *, base: str, llm: str, is_measured: bool) -> Entry:
+def synthesize_entry(wanted: Wanted, language: str, *, is_measured: bool) -> Entry:
     """Return a `synthesize` entry: sentences of the documents, or queries that a language model writes.
 
     Args:
-        dataset: The data set with the documents.
-        base: The model to tune.
-        llm: The language model that writes queries; empty for none.
+        wanted: The names to use.
+        language: That of most documents, as an ISO 639-1 code.
         is_measured: Whether the data set has test queries; otherwise some of the synthetic ones are for testing.
     """
-    entry: Entry = {"dataset": dataset, "model": base}
-    if llm:
-        asked = {"model": llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0}
-        entry = {**entry, **WRITTEN, "llm": asked}
+    entry: Entry = {"dataset": wanted.name, "model": wanted.base}
+    if wanted.llm:
+        asked = {"model": wanted.llm, "temperature": 0.7, "max_tokens": 500, "timeout_s": 300.0}
+        written = merge(WRITTEN, WRITTEN_UNSPACED) if language in UNSPACED else WRITTEN
+        entry = {**entry, **written, "llm": asked}
     else:
         entry["kinds"] = {"sentence": 1.0}
     entry["dev"] = SHARES["dev"]
     if is_measured:
         return entry
-    return entry | {"test": SYNTHETIC_TEST} | ({"test_kinds": WRITTEN_TEST_KINDS} if llm else {})
+    return entry | {"test": SYNTHETIC_TEST} | ({"test_kinds": WRITTEN_TEST_KINDS} if wanted.llm else {})
 
 
 def _tune(
