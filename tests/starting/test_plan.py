@@ -24,7 +24,7 @@ def with_faq(params: dict[str, Any]) -> dict[str, Any]:
     """Add a data set and a model tuned on it."""
     params["convert"]["faq"] = params["convert"]["science"] | {"dev": 0.1, "test": 0.4}
     params["mine"]["faq"] = params["mine"]["science"] | {"dataset": "faq", "pool": "faq"}
-    params["finetune"]["minilm_faq"] = params["finetune"]["minilm_science"] | {"data": "faq", "dev": "faq"}
+    params["finetune"]["minilm_faq"] = params["finetune"]["minilm_science"] | {"data": "faq", "dev": "faq", "epochs": 2}
     params["eval"]["models"].append("minilm_faq")
     params["eval"]["datasets"].append("faq")
     return params
