@@ -12,7 +12,7 @@ import pandas as pd
 from retune.core.records import document_texts
 from retune.params.synthesize import Filters
 from retune.synthesis.drafts import Draft, Drafts, Rejected
-from retune.text.language import identify_language
+from retune.text.language import could_be, identify_language
 from retune.text.near_duplicates import NearDuplicates, shingles
 from retune.text.words import count_words, normal_form, words
 
@@ -93,8 +93,7 @@ def _equal(drafts: list[Draft]) -> Reasons:
 
 def _of_other_language(drafts: list[Draft], most: str) -> Reasons:
     for draft in drafts:
-        language = identify_language(draft.text)
-        yield "" if language == most else f"language is {language}, not {most}"
+        yield "" if could_be(draft.text, most) else f"language is {identify_language(draft.text)}, not {most}"
 
 
 def _copied(drafts: list[Draft], corpus: pd.DataFrame, count: int) -> Reasons:
