@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 SAMPLE = 200  # texts by which the language is guessed
 IMPROBABLE = 0.003
-"""Below this probability, which py3langid calibrates for the length, a text is in another language. Guesses for few words
-are poor: of 199 English and Chinese queries for which another language was likelier, none was below 0.0038. German and
-French sentences have less in English."""
+"""Below this probability, which py3langid calibrates for the length, a text is in another language. Guesses for few
+words are poor: of 199 English and Chinese queries for which another language was likelier, none was below 0.0038.
+German and French sentences have less in English."""
 
 
 def languages(texts: Sequence[str]) -> dict[str, float]:
