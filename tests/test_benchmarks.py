@@ -7,14 +7,16 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from benchmarks import asking, evaluating, mining, mining_sets, peers, training
+from benchmarks import asking, evaluating, mining, mining_sets, peers, synthesis, training
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
 from retune.mining.inputs import read_inputs
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
+from retune.params.synthesize import Filters, Synthesize
 from tests.support.llm_server import QUERIES, Response, completion, running
+from tests.synthesis.test_generated import GENERATED
 
 
 @pytest.fixture
@@ -134,3 +136,27 @@ def test_asking_benchmark_gets_usable_replies_of_its_server(tmp_path: Path, monk
     assert len(server.received) == 3
     assert json.loads((tmp_path / "report.json").read_text()) > 0.0
     assert asking.IDEAL_S == 15.625  # 2,000 / 64 * 0.5
+
+
+def test_each_filter_and_each_kind_of_synthetic_queries_is_a_row() -> None:
+    filters = {"language": True, "copied_words": 8, "round_trip": 50}
+    params = Synthesize.parse("synthesize.x", GENERATED | {"filters": filters})
+    rows = {row.name: row for row in synthesis.variants(params)}
+    assert list(rows) == [
+        "all filters", "without language", "without copied_words", "without round_trip", "without any",
+        "keywords alone", "question alone",
+    ]  # fmt: skip
+    without = rows["without copied_words"].params.filters
+    assert without is not None
+    assert (without.language, without.copied_words, without.round_trip) == (True, None, 50)
+    assert rows["without language"].params.filters == Filters(copied_words=8, round_trip=50)
+    assert rows["keywords alone"] == ("keywords alone", params, {"keywords"})
+
+
+def test_queries_of_one_kind_keep_their_judgments() -> None:
+    queries = pd.DataFrame({"query_id": ["a", "b"], "kind": ["title", "claim"], "text": ["x", "y"]})
+    qrels = pd.DataFrame({"query_id": ["a", "b", "b"], "doc_id": ["1", "1", "2"], "relevance": 1})
+    kept = synthesis.of_kinds(Split(queries, qrels), frozenset(["claim"]))
+    assert kept.queries["text"].tolist() == ["y"]
+    assert kept.qrels["doc_id"].tolist() == ["1", "2"]
+    assert len(synthesis.of_kinds(Split(queries, qrels), frozenset()).qrels) == 3

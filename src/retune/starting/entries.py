@@ -18,7 +18,14 @@ WRITTEN: Mapping[str, Any] = {
     "kinds": {"question": 0.5, "keywords": 0.25, "claim": 0.25},
     "queries_per_document": 3,
     "generation": {"document_words": 300},
-    "filters": {"language": True, "copied_words": 8, "leak": 0.7, "near_duplicate": 0.9, "round_trip": 50},
+    "filters": {  # what each is worth: docs/synthesis.md
+        "language": True,
+        "copied_words": 8,
+        "leak": 0.7,
+        "near_duplicate": 0.9,
+        "cosine_duplicate": 0.95,
+        "round_trip": 50,
+    },
 }
 WRITTEN_UNSPACED: Mapping[str, Any] = {  # where lengths count characters
     "generation": {"document_words": 500},
