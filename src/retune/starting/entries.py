@@ -31,8 +31,8 @@ WRITTEN_UNSPACED: Mapping[str, Any] = {  # where lengths count characters
     "generation": {"document_words": 500},
     "filters": {"copied_words": 13},
 }
-IN_BATCH = {"negatives_from": "none", "negatives": 0}  # what helps with sentences: docs/notes/synthesis_sympy.md
-GENTLY = {"epochs": 1, "hard_negatives": 0, "averaging": {"base_weight": 0.3}}
+GENTLY = {"epochs": 1, "averaging": {"base_weight": 0.3}}  # what helps with synthetic queries: docs/synthesis.md
+IN_BATCH = {"negatives_from": "none", "negatives": 0}  # with sentences: docs/notes/synthesis_sympy.md
 WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # of kinds that no model is trained on
 SYNTHETIC_TEST = 0.3  # share of the documents, where no query is real
 
@@ -106,9 +106,9 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
     added.add("synthesize", wanted.synthetic, synthetic)
     added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
     if wanted.llm:
-        _tune(added, wanted, wanted.synthetic)
+        _tune(added, wanted, wanted.synthetic, finetune=GENTLY)
     else:
-        _tune(added, wanted, wanted.synthetic, mine=IN_BATCH, finetune=GENTLY)
+        _tune(added, wanted, wanted.synthetic, mine=IN_BATCH, finetune=GENTLY | {"hard_negatives": 0})
     return added
 
 
