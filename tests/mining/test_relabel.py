@@ -316,7 +316,7 @@ def test_scorer_that_is_no_cross_encoder_cannot_judge() -> None:
 
 
 def test_prompt_is_needed_before_anything_is_mined(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"judge\.en\.yaml: expected a prompt in the language of the corpus, found no"):
+    with pytest.raises(InputError, match=r"judge/en\.yaml: expected a prompt in the language of the corpus, found no"):
         run(recipe(), prompts=tmp_path)
 
 
