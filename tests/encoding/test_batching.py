@@ -153,6 +153,7 @@ def test_layers_that_cannot_be_packed_multiply_as_before() -> None:
     torch.testing.assert_close(plain(values), expected)
 
 
+@pytest.mark.slow
 def test_processor_without_bfloat16_products_keeps_plain_layers() -> None:
     code = """
 import torch

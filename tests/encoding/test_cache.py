@@ -47,6 +47,7 @@ def expected(tiny_model: Path, dtype: torch.dtype) -> np.ndarray:
     return Encoder(load_model(tiny_model, "cpu").to(dtype), read_encoding(tiny_model), compute).encode_documents(TEXTS)
 
 
+@pytest.mark.slow
 @with_fixtures
 @given(first=some_rows, second=some_rows)
 def test_bits_are_the_same_cold_warm_and_in_part(
@@ -162,6 +163,7 @@ def wide() -> Entry:
     return Entry(key="ef" * 32, model="tiny", role="documents", dim=64)
 
 
+@pytest.mark.slow
 @settings(with_fixtures, max_examples=150)
 @given(data=st.data())
 def test_flipped_bytes_never_give_a_wrong_vector(
@@ -322,6 +324,7 @@ np.save(sys.argv[3], np.concatenate([encoder.encode(rows) for rows in input_rows
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_write_at_once(tiny_model: Path, tmp_path: Path, forks: None) -> None:
     folder = tmp_path / "cache"
     shares = [(0, 45), (15, 60)]

@@ -80,6 +80,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     assert faults["keep"] < faults["plain"] / 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
 def test_memory_that_nothing_uses_goes_back_to_the_system() -> None:
     code = """

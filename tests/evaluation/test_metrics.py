@@ -128,6 +128,7 @@ def test_list_is_scored_whole() -> None:
     assert scores["map_at_1"].tolist() == [0.0, 0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED_DATA / "eedi").is_dir(), reason="real Eedi data is not beside the repository")
 def test_means_are_sentence_transformers_to_six_decimals(tmp_path: Path) -> None:
     values = {"prompt": None, "example": None, "rule": "files", "test": "given", "split_by": "group"}

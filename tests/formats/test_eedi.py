@@ -89,6 +89,7 @@ def test_submission_trains_on_every_labelled_pair(tmp_path: Path) -> None:
     assert real("", tmp_path, rule="submission", test=0.0).counts() == {"train": (4370, 4370)}
 
 
+@pytest.mark.slow
 @real_data
 def test_leak_guard_finds_the_three_shared_queries(tmp_path: Path) -> None:
     result = real("cross_validation", tmp_path)
@@ -127,6 +128,7 @@ def test_example_names_both_of_its_fields_and_no_others(example: str, tmp_path: 
         convert_raw(write_eedi(tmp_path / "eedi"), tmp_path / "out", "eedi", **EEDI | {"example": example})
 
 
+@pytest.mark.slow
 @real_data
 def test_examples_of_the_real_data_are_training_queries_of_other_questions(tmp_path: Path) -> None:
     example = "{query}\n<response>{misconception}\n\n"

@@ -113,6 +113,7 @@ def alone(request: pytest.FixtureRequest, write: Write) -> tuple[CrossEncoderSco
     return scorer, np.concatenate([score(scorer, [pair]) for pair in PAIRS])
 
 
+@pytest.mark.slow
 @with_fixtures
 @given(order=st.permutations(range(len(PAIRS))), count=st.integers(1, len(PAIRS)))
 def test_score_does_not_depend_on_the_other_pairs(

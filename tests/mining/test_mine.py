@@ -130,6 +130,7 @@ def test_negatives_are_distinct_in_text() -> None:
 WORDS = st.lists(st.sampled_from(AXES), min_size=1, max_size=4).map(" ".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     queries=st.lists(WORDS, min_size=2, max_size=6), documents=st.lists(WORDS, min_size=4, max_size=12), data=st.data()

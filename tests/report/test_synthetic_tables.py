@@ -58,6 +58,7 @@ def test_verdict_at_home_says_it(tmp_path: Path) -> None:
     assert page_content(result, write_project(tmp_path, SCORES))["tuned_models"][0]["home"] == SHOWN
 
 
+@pytest.mark.slow
 def test_report_without_synthetic_test_queries_does_not_mention_them(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     assert "ynthetic" not in markdown(concluded(inputs), "x.svg")
@@ -130,6 +131,7 @@ def test_markdown_report_shows_kinds_reasons_and_the_language_model_without_text
     )
 
 
+@pytest.mark.slow
 def test_page_shows_samples_with_their_documents_and_rejects_with_their_reasons(tmp_path: Path) -> None:
     page = page_html(page_content(found(tmp_path), write_project(tmp_path, SCORES)))
     section = page[page.index('<section id="synthetic">') : page.index('<section id="mining">')]

@@ -298,6 +298,7 @@ def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path
         torch.testing.assert_close(values, whole[name])
 
 
+@pytest.mark.slow
 def test_killed_lora_training_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def save_gradients(base: Path, out: Path) -> None:
         torch.save(found, out / f"{rank()}-of-{num_processes()}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_and_gradients_of_one(tiny_model: Path, tmp_path: Path, forks: None) -> None:
     save_gradients(tiny_model, tmp_path)
     start(save_gradients, (tiny_model, tmp_path), 2)
@@ -132,6 +133,7 @@ def test_killed_processes_resume_with_the_same_bytes(
     assert (tmp_path / "undisturbed.tsv").read_bytes() == (tmp_path / "model.tsv").read_bytes()
 
 
+@pytest.mark.slow
 def test_error_of_a_process_is_one_line(capfd: pytest.CaptureFixture[str], forks: None) -> None:
     with pytest.raises(InputError, match="^params.yaml: expected more, got less$"):
         start(fail_in_the_second, (), 2)
