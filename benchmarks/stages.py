@@ -40,7 +40,7 @@ def _redirect(command: list[str], scratch: Path) -> list[str]:
     outputs = {"--out", "--history", "--summary", "--by-model", "--plots", "--reports", "--means"}
     outputs |= {"--trec", "--pair-scores"}
     if "--out" in command or "--means" in command:  # what compare calls metrics and scores, it reads
-        outputs |= {"--metrics", "--scores"}
+        outputs |= {"--metrics", "--lengths", "--audit", "--scores"}
     changed = [sys.executable, *command[1:]]
     for position, argument in enumerate(command):
         if argument in outputs:
