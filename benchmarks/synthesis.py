@@ -103,6 +103,10 @@ def main() -> None:
     options = parser.parse_args()
     params, compute = Synthesize.read(f"synthesize.{options.name}"), Compute.read("compute")
     tuned = [name for name, entry in read_params()["finetune"].items() if entry["data"] == options.name]
+    if not tuned:
+        raise SystemExit(
+            f"error: params.yaml: finetune: expected a model with data: {options.name}, found none; add it"
+        )
     model = Finetune.read(f"finetune.{tuned[0]}")
     base = scores(MODELS / model.base, params.dataset, compute)
     print(f"base {base.mean():.4f}, {len(base):,} test queries\n")
@@ -117,11 +121,12 @@ def main() -> None:
 def _cells(
     dataset: Dataset, name: str, model: Finetune, seeds: Sequence[int], compute: Compute, base: np.ndarray
 ) -> str:
+    """Return the changes and standard errors on the test queries of the source, of one model for each seed."""
+    source = Synthesize.read(f"synthesize.{name}").dataset
     cells = ""
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             tuned = tune(dataset, name, model, seed, compute, Path(folder))
-            source = Synthesize.read(f"synthesize.{name}").dataset
             change = scores(tuned, source, compute) - base
         cells += f" {change.mean():+.4f} | {change.std(ddof=1) / len(change) ** 0.5:.4f} |"
     return cells
