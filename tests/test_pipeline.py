@@ -294,7 +294,14 @@ def test_bm25_is_a_model_and_unlabelled_queries_are_answered(repository: Path) -
 
 
 def test_model_is_judged_by_synthetic_test_queries_if_there_are_no_others(repository: Path) -> None:
-    change(repository, {"synthesize.made.test": 0.3, "eval.datasets": ["made", "second"]})
+    change(
+        repository,
+        {
+            "synthesize.made.test": 0.3,
+            "synthesize.made.test_kinds": {"title": 1.0},
+            "eval.datasets": ["made", "second"],
+        },
+    )
     succeed("python -m stages.check", repository)
     succeed("dvc repro", repository)
     report = (repository / "reports/compare.md").read_text()

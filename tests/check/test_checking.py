@@ -426,6 +426,7 @@ def test_default_is_sound(default_params: dict) -> None:
 
 def test_documents_alone_can_be_evaluated_by_synthetic_test_queries(default_params: dict) -> None:
     put("synthesize.sympy_synthetic.test", 0.2)(default_params)
+    put("synthesize.sympy_synthetic.test_kinds", {"keyphrases": 1.0})(default_params)
     put("eval", default_params["eval"] | {"datasets": ["science", "sympy_synthetic"]})(default_params)
     default_params["eval"]["models"].remove("minilm_sympy")
     put("convert.sympy.test", 0.0)(default_params)

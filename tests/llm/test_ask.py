@@ -139,7 +139,7 @@ def test_what_may_change_a_reply_asks_anew(changed: dict, start: Start) -> None:
 def test_what_cannot_change_a_reply_asks_nothing(start: Start) -> None:
     server = start(echo)
     ask_for("a")
-    ask_for("a", timeout_s=1.0, total_timeout_s=9.0, prices=PRICES, budget={"max_tokens": 0})
+    ask_for("a", timeout_s=1.0, total_timeout_s=9.0, prices=PRICES, budget={"tokens": 0})
     assert len(server.received) == 1
 
 
@@ -169,13 +169,13 @@ def test_changed_or_moved_text_of_a_kept_reply_is_damage(start: Start, replies: 
 
 
 def test_budget_of_nothing_asks_nothing_and_needs_no_server() -> None:
-    for budget in ({"max_tokens": 0}, {"max_cost": 0}):
+    for budget in ({"tokens": 0}, {"cost": 0}):
         found, ledger = ask_for("a", "b", prices=PRICES, budget=budget)
         assert found == [Reply(None, "over budget")] * 2
         assert (ledger.problems, ledger.unanswered, ledger.spent.sent) == ({"over budget": 2}, 2, 0)
 
 
-@pytest.mark.parametrize(("budget", "affordable"), [({"max_tokens": 60}, 4), ({"max_cost": 0.02}, 4)])
+@pytest.mark.parametrize(("budget", "affordable"), [({"tokens": 60}, 4), ({"cost": 0.02}, 4)])
 def test_budget_stops_with_what_there_is_and_the_next_call_goes_on(
     budget: dict, affordable: int, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +197,7 @@ def test_budget_is_exceeded_by_no_more_than_the_requests_in_flight(
 ) -> None:
     monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "5")
     server = start(lambda body, before: Response(echo(body, before).body, delay_s=0.02))
-    _, ledger = ask_for(*map(str, range(50)), budget={"max_tokens": 100})  # 7 replies of 15 are the first above it
+    _, ledger = ask_for(*map(str, range(50)), budget={"tokens": 100})  # 7 replies of 15 are the first above it
     assert 7 <= len(server.received) <= 7 + 4
     assert ledger.requests == ledger.answered + ledger.problems["over budget"] == 50
 

@@ -1,9 +1,11 @@
 """Tokens, their cost, and what a budget may be."""
 
+import time
+
 import pytest
 
 from retune.core.errors import InputError
-from retune.llm.ledger import Ledger, Spent, Tokens, estimate_tokens, is_over_budget
+from retune.llm.ledger import Ledger, Limit, Spent, Tokens, estimate_tokens
 from retune.params.llm import Prices
 from tests.support.llm_requests import llm
 
@@ -40,25 +42,35 @@ def test_metrics_do_not_say_what_was_kept() -> None:
 
 @pytest.mark.parametrize(("tokens", "is_over"), [(Tokens(5, 4), False), (Tokens(5, 5), True)])
 def test_budget_is_spent_when_its_limit_is_reached(tokens: Tokens, is_over: bool) -> None:
-    assert is_over_budget(Spent(tokens=tokens), llm(budget={"max_tokens": 10})) is is_over
-    assert not is_over_budget(Spent(tokens=tokens), llm())
+    assert Limit(llm(budget={"tokens": 10})).is_reached(Spent(tokens=tokens)) is is_over
+    assert not Limit(llm()).is_reached(Spent(tokens=tokens))
+
+
+def test_earlier_calls_count_towards_budget_and_time() -> None:
+    params = llm(budget={"cost": 1.0}, prices=PRICES.model_dump(), total_timeout_s=100.0)
+    earlier = [Ledger(1, spent=Spent(tokens=Tokens(0, 200_000), seconds=30.0)) for _ in range(2)]  # cost 0.8
+    limit = Limit(params, earlier)
+    assert not limit.is_reached(Spent(tokens=Tokens(0, 90_000)))
+    assert limit.is_reached(Spent(tokens=Tokens(0, 100_000)))
+    assert limit.deadline == pytest.approx(time.monotonic() + 40.0, abs=5.0)
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"budget": {}}, "llm.budget: expected max_cost or max_tokens, got None and None"),
+        ({"budget": {}}, "llm.budget: expected cost or tokens, got None and None"),
         (
-            {"budget": {"max_cost": 1, "max_tokens": 1}, "prices": PRICES.model_dump()},
-            "llm.budget: expected max_cost or",
+            {"budget": {"cost": 1, "tokens": 1}, "prices": PRICES.model_dump()},
+            "llm.budget: expected cost or",
         ),
-        ({"budget": {"max_cost": 1}}, "llm: budget.max_cost: expected prices beside it, found none"),
+        ({"budget": {"cost": 1}}, "llm: budget.cost: expected prices beside it, found none"),
+        ({"budget": {"max_tokens": 1}}, "llm.budget.max_tokens: .*write tokens"),
         ({"temperature": -1}, "llm.temperature: expected"),
         ({"model": ""}, "llm.model: expected"),
         ({"key": "sk-1"}, "llm.key: unknown parameter"),
     ],
 )
 def test_wrong_parameter_is_named(changed: dict, message: str) -> None:
-    llm(temperature=0, timeout_s=300, budget={"max_tokens": 0})
+    llm(temperature=0, timeout_s=300, budget={"tokens": 0})
     with pytest.raises(InputError, match=message):
         llm(**changed)

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from retune.llm.ledger import Tokens
-from retune.llm.replies import Answer, keep_answer, read_answer, request_key
+from retune.llm.replies import RawReply, keep, read_kept, request_key
 from tests.support.commands import blocks, lines
 from tests.support.llm_requests import llm, request
 from tests.support.repository import REPOSITORY, succeed
 
-ANSWER = Answer('{"query": "什么 \ud800"}', "", Tokens(10, 5))
+ANSWER = RawReply('{"query": "什么 \ud800"}', "", Tokens(10, 5))
 
 
 def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     key = request_key(request("a"), llm(), 13)
-    keep_answer(tmp_path, key, ANSWER, {"model": "small", "prompt_version": "1"})
-    assert read_answer(tmp_path, key) == ANSWER
-    assert read_answer(tmp_path, request_key(request("b"), llm(), 13)) is None
+    keep(tmp_path, key, ANSWER, {"model": "small", "prompt_version": "1"})
+    assert read_kept(tmp_path, key) == ANSWER
+    assert read_kept(tmp_path, request_key(request("b"), llm(), 13)) is None
     assert [path.name for path in tmp_path.rglob("*.*")] == [f"{key[2:]}.json"]
 
 
@@ -30,7 +30,7 @@ def test_key_stays_the_same_so_that_kept_replies_stay_of_use() -> None:
 def test_reply_that_cannot_be_written_is_an_error_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "ab").touch()
     with pytest.raises(ValueError, match="^RETUNE_REPLIES: expected a folder that can be written to"):
-        keep_answer(tmp_path, "ab" * 32, ANSWER, {})
+        keep(tmp_path, "ab" * 32, ANSWER, {})
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_replies_can_be_shared_as_the_page_says(tmp_path: Path) -> None:
     shutil.copy2(REPOSITORY / ".gitignore", project)
     commands = lines(blocks("docs/language_models.md")[1])
     for number in range(2):
-        keep_answer(project / "data/replies", f"{number:064x}", ANSWER, {"model": "small"})
+        keep(project / "data/replies", f"{number:064x}", ANSWER, {"model": "small"})
         for command in commands:
             succeed(command, project)
     assert "data/replies.dvc" in succeed("git status --short", project)
@@ -50,5 +50,5 @@ def test_replies_can_be_shared_as_the_page_says(tmp_path: Path) -> None:
     shutil.rmtree(project / "data/replies")
     succeed("dvc checkout -q", project)
     for number in range(2):
-        assert read_answer(project / "data/replies", f"{number:064x}") == ANSWER
+        assert read_kept(project / "data/replies", f"{number:064x}") == ANSWER
     assert os.path.islink(next((project / "data/replies").rglob("*.json")))

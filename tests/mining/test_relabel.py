@@ -33,7 +33,7 @@ Start = Callable[..., LlmServer]
 AXES = ["red", "green", "blue", "round", "square"]
 # "red" scores d0 1, d1 0.894, d2 0.707, d3 0.447, d4 and d5 0
 COLOURS = ["red", "red red green", "red green", "red green green", "blue", "square"]
-RELABEL = {"by": "llm", "above": 0.5, "lowest": 7, "becomes": "positive", "llm": LLM}
+RELABEL = {"by": "llm", "above": 0.5, "lowest": 7, "becomes": "positive", "document_words": 50, "llm": LLM}
 
 
 def text(colours: str) -> str:
@@ -149,6 +149,15 @@ def test_audit_counts_and_the_table_lists_with_texts(start: Start) -> None:
     }
 
 
+def test_beginning_of_a_long_document_is_shown(start: Start) -> None:
+    server = start(lambda body, before: reply({"score": 2}))
+    words = len(text("red green").split())  # d1 has a word more, d2 as many
+    result = run(recipe(RELABEL | {"document_words": words}))
+    shown = [received.body["messages"][1]["content"] for received in server.received]
+    assert sorted("in their book." in content for content in shown) == [False, True]
+    assert result.audit["relabel"]["documents_cut"] == 1
+
+
 def test_suspects_are_compared_with_the_new_positives(start: Start) -> None:
     start(answered_by("red green"))
     table = suspects(*[getattr(run(recipe()), name) for name in ("inputs", "outcome")])
@@ -240,7 +249,7 @@ def test_server_that_fails_for_many_requests_stops_the_stage(start: Start) -> No
 def test_budget_goes_to_the_highest_scores(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
     server = start(answered_by("red red green", "red green"))
-    result = run(recipe(RELABEL | {"llm": LLM | {"budget": {"max_tokens": 15}}}))
+    result = run(recipe(RELABEL | {"llm": LLM | {"budget": {"tokens": 15}}}))
     assert [colours_of(received.body) for received in server.received] == ["red red green"]
     assert result.ids("positive") == {"q": ["d0", "d1"]}
     assert result.ids("negative") == {"q": ["d2", "d3"]}
@@ -324,6 +333,11 @@ def test_prompt_is_needed_before_anything_is_mined(tmp_path: Path) -> None:
     ("relabel", "line"),
     [
         (RELABEL | {"llm": None}, "mine.x.relabel: llm: missing; add it, or write by: cross_encoder"),
+        (
+            RELABEL | {"document_words": None},
+            "relabel: document_words: expected a number of words with by llm, and none",
+        ),
+        (BY_SCORER | {"document_words": 9}, "which cuts documents itself, got 9 with cross_encoder"),
         (RELABEL | {"above": None}, "relabel: above: expected a score with by llm, and none with cross_encoder"),
         (BY_SCORER | {"above": 0.5}, "whose score alone decides, got 0.5 with cross_encoder"),
         (RELABEL | {"lowest": 11}, "relabel: lowest: expected a score from 1 to 10 with by llm, got 11"),

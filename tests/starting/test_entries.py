@@ -74,8 +74,9 @@ def test_documents_alone_are_measured_on_synthetic_test_queries() -> None:
     result = added({})
     assert (result.models, result.datasets) == (["minilm_faq_synthetic"], ["faq_synthetic"])
     assert result.entries["synthesize"]["faq_synthetic"]["test"] == 0.3
-    written = added({}, llm="qwen").entries["synthesize"]["faq_synthetic"]
-    assert not written["kinds"].keys() & written["test_kinds"].keys()
+    for llm in ("", "qwen"):
+        entry = added({}, llm=llm).entries["synthesize"]["faq_synthetic"]
+        assert not entry["kinds"].keys() & entry["test_kinds"].keys()
 
 
 def test_real_test_queries_measure_a_model_tuned_on_synthetic_ones() -> None:

@@ -70,14 +70,17 @@ def test_stage_writes_the_audit_without_texts_and_the_samples_with_them(
     source, out = tmp_path / "words", tmp_path / "made"
     write_dataset(source, Dataset(numbered(40), {name: empty_split() for name in ("train", "dev", "test")}))
     write_origins(source, [Origin("data", "words", "MIT", "made for a test", "any")])
-    params = Synthesize.parse("synthesize.made", SYNTHESIZE | {"dev": 0.1, "test": 0.2})
+    params = Synthesize.parse("synthesize.made", SYNTHESIZE | {"dev": 0.1, "test": 0.2, "test_kinds": {"title": 1.0}})
     monkeypatch.setattr(synthesize.Synthesize, "read", lambda _: params)
     monkeypatch.setattr(synthesize.Compute, "read", lambda _: COMPUTE)
     monkeypatch.setattr(synthesize, "read_value", lambda _: 3)
     files = {name: tmp_path / f"{name}.json" for name in ("metrics", "lengths", "audit")}
     synthesize.main("made", dataset=source, model=tmp_path / "none", prompts=tmp_path / "none", out=out, **files)
     content = files["audit"].read_text()
-    assert json.loads(content)["kinds"]["sentence"]["kept"] == 40
+    assert {kind: counts["kept"] for kind, counts in json.loads(content)["kinds"].items()} == {
+        "sentence": 32,
+        "title": 8,
+    }
     assert "Document" not in content
     assert (out / "audit.json").read_text() == content
     assert "synthesis" not in json.loads(files["metrics"].read_text())

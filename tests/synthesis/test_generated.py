@@ -223,12 +223,27 @@ def test_judge_leaves_out_what_scores_low(start: Start, make: Callable[..., Synt
     assert result.audit["language_models"]["judge"]["requests"] == 6
 
 
+def test_writing_and_judging_share_a_budget(
+    start: Start, make: Callable[..., Synthetic], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
+    start(write)
+    texts = [ENGLISH.format(n) for n in range(4)]
+    taken = make(*texts, filters={"judge": 1}).audit["language_models"]
+    writing, judging = (
+        sum(taken[purpose][name] for name in ("input_tokens", "output_tokens")) for purpose in ("queries", "judge")
+    )
+    budget = {"tokens": writing + judging // 2}
+    result = make(*texts, filters={"judge": 1}, llm=LLM | {"model": "not asked before", "budget": budget})
+    assert result.statistics["dropped"] == {"not judged": 6}  # of 12
+
+
 def test_budget_of_nothing_is_said(start: Start, make: Callable[..., Synthetic]) -> None:
     server = start(write)
     with pytest.raises(
         InputError, match="expected queries for train, got none from 1 documents .no reply: over budget: 1"
     ):
-        make(ENGLISH.format(1), llm=LLM | {"budget": {"max_tokens": 0}})
+        make(ENGLISH.format(1), llm=LLM | {"budget": {"tokens": 0}})
     assert server.received == []
 
 

@@ -105,7 +105,11 @@ def test_corpus_without_a_usable_text_is_refused(source: Path) -> None:
         ({"filters": {"judge": 7}}, "llm: missing; add it, or add it to defaults.synthesize"),
         ({"dev": 0.5, "test": 0.5}, "dev and test: expected a sum below 1, got 1"),
         ({"test_kinds": {"title": 1.0}}, "test_kinds: expected test beside it, found none"),
-        (GENERATED | {"test": 0.3}, "test_kinds: expected kinds that no model is trained on, got keywords, question"),
+        ({"test": 0.3}, "test_kinds: missing; add kinds that are not in kinds, or remove test"),
+        (
+            {"test": 0.3, "test_kinds": {"sentence": 1.0, "title": 0.0}},
+            "test_kinds: expected kinds that no model is trained on, got sentence",
+        ),
         (
             GENERATED | {"test": 0.3, "test_kinds": {"question": 0.5, "title": 0.5}},
             "test_kinds: expected kinds that no model is trained on, got question",

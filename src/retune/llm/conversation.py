@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from retune.core.errors import InputError
 from retune.llm import replies
 from retune.llm.json_reply import ReplyError, parse
-from retune.llm.ledger import Spent, is_over_budget
-from retune.llm.replies import Answer, Request
+from retune.llm.ledger import Limit, Spent
+from retune.llm.replies import RawReply, Request
 from retune.llm.responses import FaultError
 from retune.llm.server import INSTRUCTION, Message, Server, with_schema
 from retune.params.llm import Llm
@@ -61,22 +61,22 @@ class UnansweredError(Exception):
 
 
 class Conversation:
-    """The requests of one call to one server, within its budget and its time."""
+    """The requests of one call to one server, within its limit."""
 
-    def __init__(self, server: Server, params: Llm, spent: Spent) -> None:
+    def __init__(self, server: Server, params: Llm, spent: Spent, limit: Limit) -> None:
         self._server = server
         self._params = params
         self._spent = spent
-        self._deadline = time.monotonic() + (params.total_timeout_s or float("inf"))
+        self._limit = limit
         self._answered = 0
         self._logged: set[str] = set()
         self._resume_at = 0.0  # the server asked not to be sent anything before
 
-    async def answer(self, request: Request) -> Answer:
-        """Return what the server answers, after one repair at most.
+    async def reply(self, request: Request) -> RawReply:
+        """Return what the server replies, after one repair at most.
 
         Raises:
-            UnansweredError: There is no answer in this call.
+            UnansweredError: There is no reply in this call.
             InputError: There is none until the user changes something.
         """
         messages = [
@@ -100,8 +100,8 @@ class Conversation:
             return replace(second, tokens=first.tokens + second.tokens)
         return first
 
-    async def _deliver(self, messages: Sequence[Message], request: Request) -> Answer:
-        """Send messages until an answer arrives.
+    async def _deliver(self, messages: Sequence[Message], request: Request) -> RawReply:
+        """Send messages until a reply arrives.
 
         A server that limits the rate turns away some of many requests, so a 429 counts as a failure only if nothing
         was answered since the last one.
@@ -110,7 +110,7 @@ class Conversation:
         answered = self._answered
         while True:
             try:
-                answer = await self._attempt(messages, request, is_retry=tries > 0)
+                reply = await self._attempt(messages, request, is_retry=tries > 0)
             except FaultError as fault:
                 is_limited = fault.problem == RATE_LIMITED and self._answered > answered
                 failures, answered = 0 if is_limited else failures + 1, self._answered
@@ -121,15 +121,15 @@ class Conversation:
                 tries += 1
             else:
                 self._answered += 1
-                self._spent.tokens += answer.tokens
-                return answer
+                self._spent.tokens += reply.tokens
+                return reply
 
-    async def _attempt(self, messages: Sequence[Message], request: Request, *, is_retry: bool) -> Answer:
+    async def _attempt(self, messages: Sequence[Message], request: Request, *, is_retry: bool) -> RawReply:
         while (wait_s := self._resume_at - time.monotonic()) > 0:
             await self._sleep(wait_s + PATIENCE.wait_s(0))
-        if is_over_budget(self._spent, self._params):
+        if self._limit.is_reached(self._spent):
             raise UnansweredError(replies.OVER_BUDGET)
-        left_s = self._deadline - time.monotonic()
+        left_s = self._limit.deadline - time.monotonic()
         if left_s <= 0:
             raise UnansweredError(replies.TIMED_OUT)
         self._spent.retries += is_retry
@@ -166,6 +166,6 @@ class Conversation:
 
     async def _sleep(self, wait_s: float) -> None:
         """Wait, unless the time of the call is over before."""
-        if time.monotonic() + wait_s > self._deadline:
+        if time.monotonic() + wait_s > self._limit.deadline:
             raise UnansweredError(replies.TIMED_OUT)
         await asyncio.sleep(wait_s)

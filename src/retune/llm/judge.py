@@ -12,7 +12,9 @@ from retune.params.llm import Llm
 SCHEMA = object_schema({"score": {"type": "integer", "minimum": 1, "maximum": 10}})
 
 
-def judge(pairs: Sequence[tuple[str, str]], llm: Llm, prompt: Prompt, *, seed: int) -> tuple[list[int | None], Ledger]:
+def judge(
+    pairs: Sequence[tuple[str, str]], llm: Llm, prompt: Prompt, *, seed: int, earlier: Sequence[Ledger] = ()
+) -> tuple[list[int | None], Ledger]:
     """Return the language model's score of each pair of a query and a document, and what was asked and spent.
 
     Args:
@@ -20,6 +22,7 @@ def judge(pairs: Sequence[tuple[str, str]], llm: Llm, prompt: Prompt, *, seed: i
         llm: Whom to ask.
         prompt: The prompt `judge` in the language of the documents.
         seed: Sent to the server.
+        earlier: What the stage has asked before, which counts towards budget and time.
 
     Returns:
         Scores from 1 to 10, higher is a better answer; None where there is none. And the ledger.
@@ -36,5 +39,5 @@ def judge(pairs: Sequence[tuple[str, str]], llm: Llm, prompt: Prompt, *, seed: i
         )
         for query, document in pairs
     ]
-    replies, ledger = ask_nearly_all(requests, llm, seed=seed, desc="judge")
+    replies, ledger = ask_nearly_all(requests, llm, seed=seed, desc="judge", earlier=earlier)
     return [None if reply.value is None else int(reply.value["score"]) for reply in replies], ledger

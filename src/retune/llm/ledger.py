@@ -1,6 +1,8 @@
 """Count requests, tokens and cost, and know when the budget is spent."""
 
-from collections.abc import Iterable
+import math
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retune.params.llm import Llm, Prices
@@ -52,6 +54,7 @@ class Spent:
         retries: Attempts that were made after another one had failed.
         repairs: Replies that were asked for once more, because they were no JSON of the schema.
         tokens: Of everything that arrived.
+        seconds: How long it took.
     """
 
     kept: int = 0
@@ -60,6 +63,7 @@ class Spent:
     retries: int = 0
     repairs: int = 0
     tokens: Tokens = Tokens()
+    seconds: float = 0.0
 
 
 @dataclass
@@ -113,11 +117,25 @@ class Ledger:
         )
 
 
-def is_over_budget(spent: Spent, params: Llm) -> bool:
-    """Return whether nothing more may be asked; requests in flight still finish."""
-    if params.budget is None:
-        return False
-    if params.budget.max_tokens is not None:
-        return spent.tokens.input + spent.tokens.output >= params.budget.max_tokens
-    cost, limit = spent.tokens.cost(params.prices), params.budget.max_cost
-    return cost is not None and limit is not None and cost >= limit
+class Limit:
+    """What a call may spend, and until when: what `llm` allows a stage, less what its earlier calls took.
+
+    Attributes:
+        deadline: When the time is over, on the clock of `time.monotonic`.
+    """
+
+    def __init__(self, params: Llm, earlier: Sequence[Ledger] = ()) -> None:
+        self._params = params
+        self._tokens = sum((ledger.spent.tokens for ledger in earlier), Tokens())
+        seconds = sum(ledger.spent.seconds for ledger in earlier)
+        self.deadline = time.monotonic() + (params.total_timeout_s or math.inf) - seconds
+
+    def is_reached(self, spent: Spent) -> bool:
+        """Return whether the budget is spent, so that nothing more may be asked; requests in flight still finish."""
+        budget, tokens = self._params.budget, self._tokens + spent.tokens
+        if budget is None:
+            return False
+        if budget.tokens is not None:
+            return tokens.input + tokens.output >= budget.tokens
+        cost = tokens.cost(self._params.prices)
+        return cost is not None and budget.cost is not None and cost >= budget.cost

@@ -66,7 +66,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawReply:
     """A reply as it arrived, which is what is kept.
 
     Attributes:
@@ -96,13 +96,13 @@ def request_key(request: Request, params: Llm, seed: int) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def read_answer(folder: Path, key: str) -> Answer | None:
-    """Return the kept answer to a request; None if there is none, or if its file is damaged."""
+def read_kept(folder: Path, key: str) -> RawReply | None:
+    """Return the kept reply to a request; None if there is none, or if its file is damaged."""
     path = _path(folder, key)
     try:
         record = json.loads(path.read_bytes())
         check = record.pop("check")
-        answer = Answer(
+        reply = RawReply(
             str(record["content"]),
             str(record["ending"]),
             Tokens(int(record["input_tokens"]), int(record["output_tokens"]), bool(record["is_estimated"])),
@@ -114,24 +114,24 @@ def read_answer(folder: Path, key: str) -> Answer | None:
     if not record or check != _check(key, record):
         LOG.warning("%s: expected a kept reply, found a damaged file; it is ignored and asked for again", path)
         return None
-    return answer
+    return reply
 
 
-def keep_answer(folder: Path, key: str, answer: Answer, about: Mapping[str, str]) -> None:
-    """Write an answer atomically.
+def keep(folder: Path, key: str, reply: RawReply, about: Mapping[str, str]) -> None:
+    """Write a reply atomically.
 
     Args:
         folder: The folder of kept replies.
         key: The request's `request_key`.
-        answer: What arrived.
+        reply: What arrived.
         about: What people may want to search for, such as the version of the prompt.
     """
     record = dict(about) | {
-        "content": answer.content,
-        "ending": answer.ending,
-        "input_tokens": answer.tokens.input,
-        "output_tokens": answer.tokens.output,
-        "is_estimated": answer.tokens.is_estimated,
+        "content": reply.content,
+        "ending": reply.ending,
+        "input_tokens": reply.tokens.input,
+        "output_tokens": reply.tokens.output,
+        "is_estimated": reply.tokens.is_estimated,
     }
     text = json.dumps(record | {"check": _check(key, record)}, indent=1, sort_keys=True)  # ASCII: any text can be kept
     path = _path(folder, key)

@@ -1,4 +1,4 @@
-"""What each kind of response means: an answer, a fault that may pass, or an error that only the user can fix."""
+"""What each kind of response means: a reply, a fault that may pass, or an error that only the user can fix."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from retune.core.errors import InputError
 from retune.llm import replies
 from retune.llm.address import Address
 from retune.llm.ledger import Tokens, estimate_tokens
-from retune.llm.replies import Answer
+from retune.llm.replies import RawReply
 
 if TYPE_CHECKING:
     import openai
@@ -64,8 +64,8 @@ class BadRequestError(Exception):
         self.message = message
 
 
-def answer_of_body(body: bytes, asked_tokens: int, address: Address) -> Answer:
-    """Return the answer in a chat completion.
+def reply_of_body(body: bytes, asked_tokens: int, address: Address) -> RawReply:
+    """Return the reply in a chat completion.
 
     Args:
         body: JSON of the server.
@@ -84,11 +84,11 @@ def answer_of_body(body: bytes, asked_tokens: int, address: Address) -> Answer:
         raise FaultError(replies.INVALID_RESPONSE, "no chat completion") from None
     text = address.redact(str(content or refusal or ""))
     tokens = _usage(usage) or Tokens(asked_tokens, estimate_tokens([text]), True)
-    return Answer(text, _ending(reason, refusal, text), tokens)
+    return RawReply(text, _ending(reason, refusal, text), tokens)
 
 
-def answer_of_status(error: "openai.APIStatusError", address: Address, model: str) -> Answer:
-    """Return the answer that a status above 299 amounts to; most are none.
+def reply_of_status(error: "openai.APIStatusError", address: Address, model: str) -> RawReply:
+    """Return the reply that a status above 299 amounts to; most are none.
 
     Raises:
         FaultError: Another attempt may succeed.
@@ -97,7 +97,7 @@ def answer_of_status(error: "openai.APIStatusError", address: Address, model: st
     """
     status, url, message = error.status_code, address.shown, _message(error, address)
     if status in BAD_REQUEST:
-        return _answer_of_bad_request(status, message, str(error.body))
+        return _reply_of_bad_request(status, message, str(error.body))
     is_without_credit = status == 402 or "insufficient_quota" in str(error.body)
     if (status in RETRIED or status >= 500) and not is_without_credit:
         wait_s = retry_after_s(error.response.headers.get("retry-after", ""))
@@ -126,11 +126,11 @@ def retry_after_s(value: str) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _answer_of_bad_request(status: int, message: str, body: str) -> Answer:
+def _reply_of_bad_request(status: int, message: str, body: str) -> RawReply:
     if status == 413 or LONG_PROMPT.search(message):
-        return Answer("", replies.PROMPT_TOO_LONG, Tokens())
+        return RawReply("", replies.PROMPT_TOO_LONG, Tokens())
     if FILTERED.search(body):
-        return Answer("", replies.REFUSED, Tokens())
+        return RawReply("", replies.REFUSED, Tokens())
     raise BadRequestError(status, message)
 
 

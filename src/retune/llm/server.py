@@ -11,8 +11,8 @@ from retune.core.errors import InputError
 from retune.llm import replies
 from retune.llm.address import Address, read_address
 from retune.llm.ledger import Spent, Tokens, estimate_tokens
-from retune.llm.replies import Answer
-from retune.llm.responses import BadRequestError, FaultError, answer_of_body, answer_of_status
+from retune.llm.replies import RawReply
+from retune.llm.responses import BadRequestError, FaultError, reply_of_body, reply_of_status
 from retune.params.llm import Llm
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Server:
         self._seed = seed
         self._spent = spent
 
-    async def send(self, messages: Sequence[Message], schema: object) -> Answer:
-        """Return the server's answer.
+    async def send(self, messages: Sequence[Message], schema: object) -> RawReply:
+        """Return the server's reply.
 
         Raises:
             FaultError: It sent none.
@@ -69,7 +69,7 @@ class Server:
         dialect = self._dialect
         while True:
             try:
-                answer = await self._post(messages, schema, dialect)
+                reply = await self._post(messages, schema, dialect)
             except BadRequestError as error:
                 simpler = dialect.simpler(error.message)
                 if simpler is None:
@@ -78,18 +78,18 @@ class Server:
                     raise FaultError(problem, error.message, is_final=True) from None
                 dialect = simpler
             else:
-                self._settle(dialect, answer)
-                return answer
+                self._settle(dialect, reply)
+                return reply
 
-    def _settle(self, dialect: Dialect, answer: Answer) -> None:
+    def _settle(self, dialect: Dialect, reply: RawReply) -> None:
         """Speak the dialect that led to a reply from now on."""
-        if dialect == self._dialect or answer.ending in (replies.REFUSED, replies.PROMPT_TOO_LONG):
+        if dialect == self._dialect or reply.ending in (replies.REFUSED, replies.PROMPT_TOO_LONG):
             return
         if self._dialect.has_schema and not dialect.has_schema:
             LOG.warning("%s: takes no JSON schema as response_format; it is in the prompt instead", self.address.shown)
         self._dialect = dialect
 
-    async def _post(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> Answer:
+    async def _post(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> RawReply:
         import httpx2
         import openai
 
@@ -105,7 +105,7 @@ class Server:
                 media = response.headers.get("content-type", "")
         except openai.APIStatusError as error:
             self.has_responded = True
-            return answer_of_status(error, self.address, self._params.model)
+            return reply_of_status(error, self.address, self._params.model)
         except openai.APITimeoutError:
             raise FaultError(replies.TIMED_OUT) from None
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
@@ -121,8 +121,8 @@ class Server:
         self.has_responded = True
         asked_tokens = estimate_tokens(message["content"] for message in messages)
         if body is None:
-            return Answer("", replies.TOO_LONG, Tokens(asked_tokens, self._params.max_tokens, True))
-        return answer_of_body(body, asked_tokens, self.address)
+            return RawReply("", replies.TOO_LONG, Tokens(asked_tokens, self._params.max_tokens, True))
+        return reply_of_body(body, asked_tokens, self.address)
 
     def _options(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> dict[str, Any]:
         params = self._params

@@ -19,6 +19,7 @@ from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import MiningInputs
 from retune.params.mine import Mine
 from retune.text.language import main_language
+from retune.text.words import count_words, first_words
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Relabelled:
         judge_scores: The judge's score of each of them, (answers,).
         asked: How many negatives the judge was to score.
         unanswered: How many of them it did not score; they stay negatives.
+        cut: How many documents were longer than the language model was shown.
         are_positives: Whether the answers become positives, instead of being left out.
         ledger: What the language model was asked; None if it was none.
     """
@@ -38,6 +40,7 @@ class Relabelled:
     judge_scores: np.ndarray
     asked: int
     unanswered: int
+    cut: int
     are_positives: bool
     ledger: Ledger | None
 
@@ -49,7 +52,9 @@ class Relabelled:
             "became_positive": len(self.answers) if self.are_positives else 0,
             "left_out": 0 if self.are_positives else len(self.answers),
         }
-        return counts if self.ledger is None else counts | {"judge": self.ledger.metrics()}
+        if self.ledger is None:
+            return counts
+        return counts | {"documents_cut": self.cut, "judge": self.ledger.metrics()}
 
 
 class Relabelling:
@@ -97,28 +102,34 @@ class Relabelling:
             InputError: The language model's server cannot be reached, or failed for many requests.
         """
         asked = negatives.take(np.lexsort((negatives.document, negatives.query, -negatives.score)))
-        ledger = None
+        ledger, cut = None, 0
         judge_scores = asked.score.astype(float)
         if self._params.by == "llm":
             asked = asked.take(asked.score >= self.threshold)
-            judge_scores, ledger = self._ask(asked)
+            judge_scores, ledger, cut = self._ask(asked)
         is_answer = judge_scores >= self._params.lowest
         return Relabelled(
             answers=asked.take(is_answer),
             judge_scores=judge_scores[is_answer],
             asked=len(asked),
             unanswered=int(np.isnan(judge_scores).sum()),
+            cut=cut,
             are_positives=self._params.becomes == "positive",
             ledger=ledger,
         )
 
-    def _ask(self, asked: NegativeCandidates) -> tuple[np.ndarray, Ledger]:
-        """Return the language model's scores, (pairs,), NaN where there is none, and what was asked."""
+    def _ask(self, asked: NegativeCandidates) -> tuple[np.ndarray, Ledger, int]:
+        """Return the language model's scores, (pairs,), NaN where there is none, what was asked, and documents cut."""
         assert self._params.llm is not None
+        assert self._params.document_words is not None
         queries, documents = self._inputs.query_texts, self._inputs.document_texts
+        most = self._params.document_words
+        shown = {position: documents[position] for position in asked.document.tolist()}
+        long = {position: first_words(text, most) for position, text in shown.items() if count_words(text) > most}
+        shown |= long
         pairs = [
-            (queries[row], documents[position])
+            (queries[row], shown[position])
             for row, position in zip(asked.query.tolist(), asked.document.tolist(), strict=True)
         ]
         scores, ledger = judge(pairs, self._params.llm, self._prompt, seed=self._seed)
-        return np.array(scores, dtype=float), ledger  # None becomes NaN
+        return np.array(scores, dtype=float), ledger, len(long)  # None becomes NaN

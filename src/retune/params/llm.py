@@ -17,13 +17,15 @@ class Prices(Section):
 class Budget(Section):
     """What one run of a stage may spend; kept replies cost nothing. One limit of the two."""
 
-    max_cost: NonNegativeFloat | None = None  # in the currency of `prices`
-    max_tokens: NonNegativeInt | None = None  # of prompts and replies together
+    RENAMED = {"max_cost": "write cost", "max_tokens": "write tokens"}
+
+    cost: NonNegativeFloat | None = None  # in the currency of `prices`
+    tokens: NonNegativeInt | None = None  # of prompts and replies together
 
     @model_validator(mode="after")
     def _has_one_limit(self) -> Self:
-        if (self.max_cost is None) == (self.max_tokens is None):
-            raise ValueError(f"expected max_cost or max_tokens, got {self.max_cost} and {self.max_tokens}")
+        if (self.cost is None) == (self.tokens is None):
+            raise ValueError(f"expected cost or tokens, got {self.cost} and {self.tokens}")
         return self
 
 
@@ -35,12 +37,12 @@ class Llm(Section):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     max_tokens: PositiveInt  # of one reply
     timeout_s: PositiveFloat  # of one attempt, from sending it to the last byte
-    total_timeout_s: PositiveFloat | None = None  # of all requests together
+    total_timeout_s: PositiveFloat | None = None  # of all requests of a stage together
     prices: Prices | None = None
     budget: Budget | None = None
 
     @model_validator(mode="after")
     def _cost_has_prices(self) -> Self:
-        if self.prices is None and self.budget is not None and self.budget.max_cost is not None:
-            raise ValueError("budget.max_cost: expected prices beside it, found none; add them or use max_tokens")
+        if self.prices is None and self.budget is not None and self.budget.cost is not None:
+            raise ValueError("budget.cost: expected prices beside it, found none; add them or use tokens")
         return self

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from retune.core.section import Name, Section
 from retune.params.llm import Llm
@@ -45,6 +45,7 @@ class Relabel(Section):
     above: float | None = None  # by llm: negatives whose score is at least this are asked about
     lowest: float  # judge's score of an answer: 1 to 10 of a language model, or the cross-encoder's score
     becomes: Literal["positive", "left_out"]
+    document_words: PositiveInt | None = None  # by llm: of a longer document, the beginning is shown
     llm: Llm | None = None
 
     @property
@@ -61,6 +62,11 @@ class Relabel(Section):
             raise ValueError(
                 "above: expected a score with by llm, and none with cross_encoder, whose score alone decides, "
                 f"got {self.above} with {self.by}"
+            )
+        if is_llm != (self.document_words is not None):
+            raise ValueError(
+                "document_words: expected a number of words with by llm, and none with cross_encoder, which cuts "
+                f"documents itself, got {self.document_words} with {self.by}"
             )
         if is_llm and not 1.0 <= self.lowest <= 10.0:
             raise ValueError(f"lowest: expected a score from 1 to 10 with by llm, got {self.lowest:g}")

@@ -69,7 +69,7 @@ class Synthesize(Section):
     filters: Filters | None = None
     dev: Share  # share of documents whose queries form the dev split
     test: Share = 0.0  # share of documents whose queries form the test split
-    test_kinds: Shares | None = None  # the kinds of test queries, if they are others
+    test_kinds: Shares | None = None  # the kinds of test queries, on none of which a model is trained
 
     @model_validator(mode="after")
     def _blocks_fit(self) -> Self:
@@ -89,12 +89,17 @@ class Synthesize(Section):
 
     @model_validator(mode="after")
     def _test_kinds_are_others(self) -> Self:
-        if self.test_kinds is not None and self.test == 0.0:
-            raise ValueError("test_kinds: expected test beside it, found none; add it or remove test_kinds")
-        if self.method == "llm" and self.test > 0.0:
-            trained_on = {kind for kind, share in self.kinds.items() if share > 0}
-            if shared := sorted(trained_on & set(self.test_kinds or self.kinds)):
-                raise ValueError(f"test_kinds: expected kinds that no model is trained on, got {', '.join(shared)}")
+        if self.test == 0.0:
+            if self.test_kinds is not None:
+                raise ValueError("test_kinds: expected test beside it, found none; add it or remove test_kinds")
+            return self
+        if self.test_kinds is None:
+            raise ValueError("test_kinds: missing; add kinds that are not in kinds, or remove test")
+        trained_on, tested_on = (
+            {kind for kind, share in kinds.items() if share > 0} for kinds in (self.kinds, self.test_kinds)
+        )
+        if shared := sorted(trained_on & tested_on):
+            raise ValueError(f"test_kinds: expected kinds that no model is trained on, got {', '.join(shared)}")
         return self
 
 

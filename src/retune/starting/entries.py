@@ -33,7 +33,8 @@ WRITTEN_UNSPACED: Mapping[str, Any] = {  # where lengths count characters
 }
 GENTLY = {"epochs": 1, "averaging": {"base_weight": 0.3}}  # what helps with synthetic queries: docs/synthesis.md
 IN_BATCH = {"negatives_from": "none", "negatives": 0}  # with sentences: docs/notes/synthesis_sympy.md
-WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # of kinds that no model is trained on
+WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # on which no model is trained
+TAKEN_TEST_KINDS = {"keyphrases": 1.0}
 SYNTHETIC_TEST = 0.3  # share of the documents, where no query is real
 
 Entry = dict[str, Any]
@@ -130,7 +131,7 @@ def synthesize_entry(wanted: Wanted, language: str, *, is_measured: bool) -> Ent
     entry["dev"] = SHARES["dev"]
     if is_measured:
         return entry
-    return entry | {"test": SYNTHETIC_TEST} | ({"test_kinds": WRITTEN_TEST_KINDS} if wanted.llm else {})
+    return entry | {"test": SYNTHETIC_TEST, "test_kinds": WRITTEN_TEST_KINDS if wanted.llm else TAKEN_TEST_KINDS}
 
 
 def _tune(

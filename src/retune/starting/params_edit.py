@@ -15,7 +15,8 @@ from retune.core.errors import InputError, ParameterError
 from retune.starting.entries import Additions
 
 INDENT = 2
-MOST_LINES = 20  # of a data set; more are shortened
+MOST_LINES = 20  # of a data set; if there are more, entries of these sections get one line each, in turn
+SHORTENED = ("mine", "finetune", "convert")
 LISTS = {"models", "datasets"}  # of eval
 WIDTH = 10_000  # no line is folded
 
@@ -54,7 +55,7 @@ def edited(text: str, added: Additions) -> str:
     lists = _children(sections["eval"][1]) if "eval" in sections else {}
     if missing := sorted({*added.entries, "eval"} - sections.keys() | {f"eval.{x}" for x in LISTS - lists.keys()}):
         raise ParameterError([f"{section}: missing; add it" for section in missing])
-    in_one_line = {"mine"} if _has_many_lines(added) else set()
+    in_one_line = _shortened(added)
     insertions = [
         insertion
         for section, entries in added.entries.items()
@@ -142,10 +143,18 @@ def _indented(block: str, column: int, line_end: str) -> str:
     return "".join(f"{line_end}{' ' * column}{line}" for line in block.splitlines())
 
 
-def _has_many_lines(added: Additions) -> bool:
-    """Return whether the data set would have more lines than is good, so that its recipe gets a single one."""
-    lines = sum(_dump(entries).count("\n") for entries in added.entries.values())
-    return "synthesize" not in added.entries and lines + len(added.models) + len(added.datasets) > MOST_LINES
+def _shortened(added: Additions) -> set[str]:
+    """Return the sections whose entries get one line each, so that a data set has few lines."""
+    lines = {
+        section: [_dump({name: entry}).count("\n") for name, entry in entries.items()]
+        for section, entries in added.entries.items()
+    }
+    names = len(added.models) + len(added.datasets)
+    for count in range(len(SHORTENED)):
+        if sum(map(sum, lines.values())) + names <= MOST_LINES:
+            return set(SHORTENED[:count])
+        lines[SHORTENED[count]] = [1] * len(lines.get(SHORTENED[count], []))
+    return set(SHORTENED)
 
 
 def _dump(content: dict[str, Any], *, flow_from: int = 2) -> str:

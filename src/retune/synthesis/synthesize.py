@@ -193,7 +193,8 @@ def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
         for doc_id in {doc_id for draft in drafts for doc_id in draft.doc_ids}:
             texts[doc_id] = part_shown(doc_id, texts[doc_id], generation.document_words, task.seed)
     pairs = [(draft.text, "\n\n".join(texts[doc_id] for doc_id in draft.doc_ids)) for draft in drafts]
-    scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed)
+    earlier = list(task.ledgers.values())
+    scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed, earlier=earlier)
     return scores
 
 
