@@ -13,11 +13,12 @@ import pytest
 
 from retune.core.errors import InputError
 from retune.llm import conversation
+from retune.llm.ask import ask
 from retune.llm.conversation import Patience
 from retune.llm.replies import Reply
 from tests.llm.conftest import KEY
 from tests.support.commands import inline
-from tests.support.llm_requests import ask_for
+from tests.support.llm_requests import ask_for, llm, request
 from tests.support.llm_server import Body, LlmServer, Response, completion, error, reply
 from tests.support.repository import succeed
 
@@ -134,8 +135,8 @@ def test_total_timeout_ends_waiting_and_asking(start: Start, monkeypatch: pytest
     began = time.monotonic()
     found, ledger = ask_for(*map(str, range(20)), total_timeout_s=0.5)
     assert time.monotonic() - began < 2.0
-    assert (ledger.answered, ledger.problems["timed out"]) == (4, 16)
-    assert [reply.problem for reply in found] == [""] * 4 + ["timed out"] * 16
+    assert (ledger.answered, ledger.problems) == (4, {"out of time": 16})
+    assert [reply.problem for reply in found] == [""] * 4 + ["out of time"] * 16
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_request_that_alone_is_rejected_is_a_problem(start: Start) -> None:
     ("response", "message"),
     [
         (error(401, f"Incorrect API key provided: {KEY}"), "OPENAI_API_KEY: expected a key that .* got status 401"),
-        (error(403, "no"), "OPENAI_API_KEY: expected a key that .* got status 403"),
+        (error(403, "no"), "OPENAI_API_KEY: expected a key that .* got status 403: no"),
         (error(402, "pay"), "OPENAI_API_KEY: expected an account with credit"),
         (Response({"error": {"message": "quota", "code": "insufficient_quota"}}, 429), "an account with credit"),
         (
@@ -279,6 +280,66 @@ def test_server_that_stops_leaves_problems(start: Start, monkeypatch: pytest.Mon
     assert ledger.spent.retries == 6
 
 
+def test_input_that_alone_is_forbidden_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
+    start(lambda body, before: error(403, "flagged") if body["messages"][1]["content"] == "bad" else FINE)
+    found, ledger = ask_for("a", "bad", "b")
+    assert [reply.problem for reply in found] == ["", "refused", ""]
+    assert ledger.unanswered == 0  # it is kept, as the next run would hear the same
+    assert "refused a request with status 403: flagged" in caplog.text
+
+
+def test_asking_ends_when_too_many_requests_failed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "2")
+    server = start(lambda body, before: FINE if int(body["messages"][1]["content"]) < 20 else error(500, "gone"))
+    with pytest.raises(InputError, match=r"queries: expected replies to nearly all .* none to 6 .*server error 500: 6"):
+        ask([request(str(number)) for number in range(100)], llm(), seed=13, desc="queries")
+    assert len(server.received) <= 20 + 4 * 8  # of the 80 that would fail, 6 or 7 are given up
+
+
+def test_end_of_the_time_is_no_failure(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
+    start(lambda body, before: Response(FINE.body, delay_s=0.2))
+    _, ledger = ask([request(str(number)) for number in range(9)], llm(total_timeout_s=0.5), seed=13, desc="queries")
+    assert (ledger.answered, ledger.problems) == (2, {"out of time": 7})
+
+
+def test_schema_is_left_out_for_a_single_request_that_cannot_have_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "2")
+
+    def odd(body: Body, before: int) -> Response:
+        is_odd = body["messages"][1]["content"] == "5" and "response_format" in body
+        return error(400, "no grammar") if is_odd else FINE
+
+    server = start(odd)
+    _, ledger = ask_for(*map(str, range(20)))
+    assert ledger.answered == 20
+    assert sum("response_format" not in received.body for received in server.received) == 1
+    assert "takes no JSON schema" not in caplog.text
+
+
+def test_server_that_takes_no_seed_gets_none(start: Start) -> None:
+    server = start(lambda body, before: error(422, "extra_forbidden: body.seed") if "seed" in body else FINE)
+    assert ask_for("a")[0] == [Reply({"query": "fine"}, "")]
+    assert "response_format" in server.received[-1].body
+
+
+def test_text_in_parts_is_joined(start: Start) -> None:
+    parts = [{"type": "text", "text": '{"query": '}, {"type": "text", "text": '"fine"}'}]
+    start(lambda body, before: Response(completion(parts)))
+    assert ask_for("a")[0] == [Reply({"query": "fine"}, "")]
+
+
+def test_strange_date_to_wait_for_is_ignored(start: Start) -> None:
+    headers = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 +99999999999999"}
+    start(first(error(429, "slow down", headers)))
+    assert ask_for("a")[0] == [Reply({"query": "fine"}, "")]
+
+
 @pytest.mark.parametrize(
     ("url", "key", "message"),
     [
@@ -291,6 +352,8 @@ def test_server_that_stops_leaves_problems(start: Start, monkeypatch: pytest.Mon
         ("http://", "", "OPENAI_BASE_URL: expected an address that begins with http"),
         ("http://[::1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
         ("http://localhost:80a/v1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
+        ("http://ü..x/v1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
+        ("http://local\thost/v1", "", "OPENAI_BASE_URL: expected an address that begins with http"),
         ("http://localhost:8080/v1", "schlüssel", "OPENAI_API_KEY: expected printable ASCII"),
     ],
 )

@@ -40,8 +40,8 @@ def test_text_around_an_object_is_dropped(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "none", '{"a": 1', '{"a": 1} {"a": 2}', '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": "\\ud800"}', "{'a': 1}",
-     "[" * 100_000, '{"a": ' + "9" * 5000 + "}"],
-    ids=["empty", "word", "cut", "two", "name twice", "NaN", "half a character", "Python", "nested", "long number"],
+     "[" * 100_000, '{"a": ' + "[" * 991 + "]" * 991 + "}", '{"a": ' + "9" * 5000 + "}"],
+    ids=["empty", "word", "cut", "two", "name twice", "NaN", "half a character", "Python", "nested", "deep", "long number"],
 )  # fmt: skip
 def test_other_text_is_not_json(text: str) -> None:
     with pytest.raises(ReplyError, match="^not JSON: this is not one JSON object"):

@@ -242,7 +242,9 @@ def test_negative_without_a_reply_stays_and_is_counted(start: Start) -> None:
 
 def test_server_that_fails_for_many_requests_stops_the_stage(start: Start) -> None:
     start(lambda body, before: error(500, "broken") if "red red" in colours_of(body) else reply({"score": 1}))
-    with pytest.raises(InputError, match="judge: expected replies to all of 2 requests, got none to 1 .server error"):
+    with pytest.raises(
+        InputError, match="judge: expected replies to nearly all requests, got none to 1 of the first . .server err"
+    ):
         run(recipe())
 
 

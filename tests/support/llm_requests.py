@@ -25,4 +25,4 @@ def request(user: str, **changed: Any) -> Request:
 
 
 def ask_for(*users: str, **changed: Any) -> tuple[list[Reply], Ledger]:
-    return ask([request(user) for user in users], llm(**changed), seed=13, desc="queries")
+    return ask([request(user) for user in users], llm(**changed), seed=13, desc="queries", most_failed=1.0)

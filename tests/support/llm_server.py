@@ -46,7 +46,7 @@ Behaviour = Callable[[Body, int], Response]
 """From a request, and how often a request with the same first user message was received before."""
 
 
-def completion(content: str | None, *, finish: str = "stop", refusal: str | None = None, usage: bool = True) -> Body:
+def completion(content: object, *, finish: str = "stop", refusal: str | None = None, usage: bool = True) -> Body:
     message = {"role": "assistant", "content": content, "refusal": refusal}
     body: Body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
     body["choices"] = [{"index": 0, "finish_reason": finish, "message": message}]

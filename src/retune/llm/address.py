@@ -4,13 +4,15 @@ The key is sent to the server and appears nowhere else: every text that comes ba
 """
 
 import os
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from retune.core.errors import InputError
 
 DEFAULT_URL = "https://api.openai.com/v1"
-SECRET_LENGTH = 8  # shorter keys, such as `none`, are placeholders
+SECRET_LENGTH = 20  # a shorter key without a digit, such as `none` or `anything`, is a placeholder
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,14 @@ class Address:
     key: str
 
     def redact(self, text: str) -> str:
-        """Remove the key from a text of the server."""
-        return text.replace(self.key, "***") if len(self.key) >= SECRET_LENGTH else text
+        """Remove the key from a text of the server, also if it is escaped as in JSON."""
+        is_secret = len(self.key) >= SECRET_LENGTH or re.search(r"\d", self.key)
+        return self._as_sent.sub("***", text) if is_secret else text
+
+    @cached_property
+    def _as_sent(self) -> re.Pattern[str]:
+        """A pattern of the key, each character as it is or escaped."""
+        return re.compile("".join(rf"(?:{re.escape(char)}|\\u(?i:{ord(char):04x}))" for char in self.key))
 
     @property
     def shown(self) -> str:
@@ -58,6 +66,7 @@ def read_address() -> Address:
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # a bad port raises
+        (parts.hostname or "").encode("idna")  # a bad name raises, and so does a bad port
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
     except ValueError:
         return False

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,33 @@ from retune.core.local_settings import read_local_settings
 from retune.llm.conversation import Conversation, UnansweredError
 from retune.llm.json_reply import check_schema
 from retune.llm.ledger import Ledger, Limit, Spent, Tokens
-from retune.llm.replies import OVER_BUDGET, RawReply, Reply, Request, keep, read_kept, request_key
-from retune.llm.server import connect
+from retune.llm.replies import OUT_OF_TIME, OVER_BUDGET, RawReply, Reply, Request, keep, read_kept, request_key
+from retune.llm.server import Server, connect
 from retune.params.llm import Llm
 
 LOG = logging.getLogger(__name__)
 
-MOST_FAILED = 0.05  # share of the requests
+MOST_FAILED = 0.05  # share of the requests that the server may leave without a reply
+STOPPED = {OVER_BUDGET, OUT_OF_TIME}  # problems that are no failure of the server
 
 Found = dict[str, RawReply | str]
 """By key of the request: a reply, or the problem why there is none."""
 
 
 def ask(
-    requests: Sequence[Request], params: Llm, *, seed: int, desc: str, earlier: Sequence[Ledger] = ()
+    requests: Sequence[Request],
+    params: Llm,
+    *,
+    seed: int,
+    desc: str,
+    earlier: Sequence[Ledger] = (),
+    most_failed: float = MOST_FAILED,
 ) -> tuple[list[Reply], Ledger]:
     """Return a reply to each request, in their order, and what was asked and spent.
 
     Replies are kept in the folder RETUNE_REPLIES, so another call with the same requests needs no server and returns
-    the same. Identical requests are asked once and share the reply.
+    the same. Identical requests are asked once and share the reply. A few requests may stay without a reply, and any
+    number of them when the budget or the time is over.
 
     Args:
         requests: What to ask.
@@ -43,10 +52,11 @@ def ask(
         seed: Sent to the server, and part of what a reply is kept under.
         desc: What the progress bar and the log call this.
         earlier: What the stage has asked before, which counts towards budget and time.
+        most_failed: The share of the requests that the server may leave without a reply.
 
     Raises:
         ValueError: A schema has keywords that are not checked.
-        InputError: No server is named or reached, or it rejects the key, the model or all requests.
+        InputError: No server is named or reached, it rejects the key, the model or all requests, or it fails for many.
     """
     for schema in {json.dumps(request.schema): request.schema for request in requests}.values():
         check_schema(schema)
@@ -61,7 +71,7 @@ def ask(
         found |= dict.fromkeys(missing, OVER_BUDGET)
     elif missing:
         _require_writable(local.replies)
-        call = _Call(params, seed, local.replies, found, ledger.spent, limit)
+        call = _Call(params, seed, local.replies, found, ledger.spent, limit, desc, most_failed * len(distinct))
         started = time.monotonic()
         with _progress_bar(desc, len(distinct), len(found)) as progress:
             asyncio.run(call.ask(missing, min(local.llm_concurrency, len(missing)), progress))
@@ -73,71 +83,78 @@ def ask(
     return replies, ledger
 
 
-def ask_nearly_all(
-    requests: Sequence[Request], params: Llm, *, seed: int, desc: str, earlier: Sequence[Ledger] = ()
-) -> tuple[list[Reply], Ledger]:
-    """Ask as `ask` does, and check that few requests got no reply; a budget may leave out any number of them.
-
-    Raises:
-        InputError: The server failed for many requests, or for a reason that `ask` names.
-    """
-    replies, ledger = ask(requests, params, seed=seed, desc=desc, earlier=earlier)
-    failed = ledger.unanswered - ledger.problems.get(OVER_BUDGET, 0)
-    if failed > MOST_FAILED * len(requests):
-        problems = ", ".join(f"{problem}: {count}" for problem, count in sorted(ledger.problems.items()))
-        raise InputError(
-            f"{desc}: expected replies to all of {len(requests)} requests, got none to {failed} ({problems}); replies "
-            "that came are kept, so run it again when the server is well, or raise llm.timeout_s"
-        )
-    return replies, ledger
-
-
+@dataclass
 class _Call:
     """The part of a call that the server answers."""
 
-    def __init__(self, params: Llm, seed: int, folder: Path, found: Found, spent: Spent, limit: Limit) -> None:
-        self._params = params
-        self._seed = seed
-        self._folder = folder
-        self._found = found
-        self._spent = spent
-        self._limit = limit
+    params: Llm
+    seed: int
+    folder: Path  # of kept replies
+    found: Found
+    spent: Spent
+    limit: Limit
+    desc: str
+    most_failures: float
+    failures: Counter[str] = field(default_factory=Counter)
 
     async def ask(self, missing: Mapping[str, Request], concurrency: int, progress: "tqdm[Any]") -> None:
         """Ask all requests, so many at the same time."""
-        async with connect(self._params, self._seed, self._spent, concurrency) as server:
-            conversation = Conversation(server, self._params, self._spent, self._limit)
+        async with connect(self.params, self.seed, self.spent, concurrency) as server:
+            conversation = Conversation(server, self.params, self.spent, self.limit)
             waiting = iter(missing.items())
             try:
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(concurrency):
-                        workers.create_task(self._work(waiting, conversation, progress))
+                        workers.create_task(self._work(waiting, conversation, server, progress))
             except BaseExceptionGroup as errors:
                 raise _input_error(errors) from None
-            if server.rejection and not any(isinstance(reply, RawReply) for reply in self._found.values()):
-                raise InputError(
-                    f"OPENAI_BASE_URL: expected chat completions of {server.address.shown}, got for every request "
-                    f"{server.rejection}; change the parameters in llm"
-                )
+            self._refuse_rejection(server)
 
     async def _work(
-        self, waiting: Iterator[tuple[str, Request]], conversation: Conversation, progress: "tqdm[Any]"
+        self,
+        waiting: Iterator[tuple[str, Request]],
+        conversation: Conversation,
+        server: Server,
+        progress: "tqdm[Any]",
     ) -> None:
         """Ask one request after the other until none waits."""
         for key, request in waiting:
             try:
                 reply = await conversation.reply(request)
             except UnansweredError as error:
-                self._found[key] = error.problem
+                self.found[key] = error.problem
+                self._count_failure(error.problem, server)
             else:
-                about = {"model": self._params.model, "prompt_version": request.prompt_version}
-                keep(self._folder, key, reply, about)
-                self._found[key] = reply
-                self._spent.replies += 1
-            cost = self._spent.tokens.cost(self._params.prices)
+                about = {"model": self.params.model, "prompt_version": request.prompt_version}
+                keep(self.folder, key, reply, about)
+                self.found[key] = reply
+                self.spent.replies += 1
+            cost = self.spent.tokens.cost(self.params.prices)
             if cost is not None:
                 progress.set_postfix_str(f"cost {cost:.2f}", refresh=False)
             progress.update()
+
+    def _count_failure(self, problem: str, server: Server) -> None:
+        """Stop the call if the server fails for too many requests, as the others would hardly fare better."""
+        if problem in STOPPED:
+            return
+        self.failures[problem] += 1
+        if self.failures.total() > self.most_failures:
+            self._refuse_rejection(server)
+            problems = ", ".join(f"{name}: {count}" for name, count in sorted(self.failures.items()))
+            raise InputError(
+                f"{self.desc}: expected replies to nearly all requests, got none to {self.failures.total()} of the "
+                f"first {len(self.found):,} ({problems}); replies that came are kept, so run it again when the server "
+                "is well, or raise llm.timeout_s"
+            )
+
+    def _refuse_rejection(self, server: Server) -> None:
+        """Name what the server says to every request, if it rejected one and answered none."""
+        if server.rejection and not any(isinstance(reply, RawReply) for reply in self.found.values()):
+            raise InputError(
+                f"OPENAI_BASE_URL: expected chat completions of {server.address.shown}, got for every request "
+                f"{server.rejection}; change the parameters in llm"
+            )
 
 
 def _input_error(errors: BaseExceptionGroup) -> BaseException:

@@ -131,12 +131,14 @@ class Conversation:
             raise UnansweredError(replies.OVER_BUDGET)
         left_s = self._limit.deadline - time.monotonic()
         if left_s <= 0:
-            raise UnansweredError(replies.TIMED_OUT)
+            raise UnansweredError(replies.OUT_OF_TIME)
         self._spent.retries += is_retry
         try:
             async with asyncio.timeout(min(self._params.timeout_s, left_s)):
                 return await self._server.send(messages, request.schema)
         except TimeoutError:
+            if left_s <= self._params.timeout_s:
+                raise UnansweredError(replies.OUT_OF_TIME) from None
             raise FaultError(replies.TIMED_OUT) from None
 
     def _is_last(self, failures: int, fault: FaultError) -> bool:
@@ -167,5 +169,5 @@ class Conversation:
     async def _sleep(self, wait_s: float) -> None:
         """Wait, unless the time of the call is over before."""
         if time.monotonic() + wait_s > self._limit.deadline:
-            raise UnansweredError(replies.TIMED_OUT)
+            raise UnansweredError(replies.OUT_OF_TIME)
         await asyncio.sleep(wait_s)

@@ -106,9 +106,9 @@ def _loads(text: str) -> Any:
     """Return the value of a JSON text; everything that is no such text is a ValueError."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeated_names)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a character is a ValueError
     except RecursionError:
         raise ValueError("too deeply nested") from None
-    json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a character is a ValueError
     return value
 
 

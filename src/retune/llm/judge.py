@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from retune.llm.ask import ask_nearly_all
+from retune.llm.ask import ask
 from retune.llm.json_reply import object_schema
 from retune.llm.ledger import Ledger
 from retune.llm.prompts import Prompt, without_tags
@@ -39,5 +39,5 @@ def judge(
         )
         for query, document in pairs
     ]
-    replies, ledger = ask_nearly_all(requests, llm, seed=seed, desc="judge", earlier=earlier)
+    replies, ledger = ask(requests, llm, seed=seed, desc="judge", earlier=earlier)
     return [None if reply.value is None else int(reply.value["score"]) for reply in replies], ledger

@@ -11,6 +11,9 @@ from ruamel.yaml.error import YAMLError
 
 from retune.core.errors import InputError
 
+UNSEEN = "[\\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"  # white space, and characters without width
+NAMES = "|".join(UNSEEN.join(name) for name in ("document", "query"))
+TAG = re.compile(f"[<\uff1c\ufe64\u2039\u3008](?={UNSEEN}[/\uff0f\u2215]?{UNSEEN}(?:{NAMES})\\b)", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 OF_QUERIES: dict[str, set[str]] = {
     "system": set(),
@@ -65,8 +68,8 @@ class Prompt:
 
 
 def without_tags(text: str) -> str:
-    """Keep a text from closing the tags that a prompt puts around it."""
-    return re.sub(r"<(?=\s*/?\s*(?:document|query)\b)", "&lt;", text, flags=re.IGNORECASE)
+    """Keep a text from closing the tags that a prompt puts around it, also with characters that look like theirs."""
+    return TAG.sub("&lt;", text)
 
 
 def _read(path: Path, content: bytes) -> dict[str, Any]:

@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 # problems of requests without a reply, which the next call asks again
 OVER_BUDGET = "over budget"
 TIMED_OUT = "timed out"
+OUT_OF_TIME = "out of time"  # of all requests together
 CONNECTION_LOST = "connection lost"
 INVALID_RESPONSE = "invalid response"
 SERVER_ERROR = "server error"  # followed by the status

@@ -16,6 +16,7 @@ from retune.llm.replies import RawReply
 if TYPE_CHECKING:
     import openai
 
+FORBIDDEN = 403
 RETRIED = {408, 409, 425, 429}  # and all from 500, except 501
 BAD_REQUEST = {400, 413, 422, 501}
 LONG_PROMPT = re.compile(r"context.?(length|size|window)|(prompt|input|request) .*too (long|large)", re.IGNORECASE)
@@ -82,7 +83,7 @@ def reply_of_body(body: bytes, asked_tokens: int, address: Address) -> RawReply:
         reason, usage = choice.get("finish_reason"), completion.get("usage")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise FaultError(replies.INVALID_RESPONSE, "no chat completion") from None
-    text = address.redact(str(content or refusal or ""))
+    text = address.redact(_text(content) or str(refusal or ""))
     tokens = _usage(usage) or Tokens(asked_tokens, estimate_tokens([text]), True)
     return RawReply(text, _ending(reason, refusal, text), tokens)
 
@@ -95,15 +96,17 @@ def reply_of_status(error: "openai.APIStatusError", address: Address, model: str
         BadRequestError: A request in another dialect may succeed.
         InputError: No request will succeed until the user changes something.
     """
-    status, url, message = error.status_code, address.shown, _message(error, address)
+    status, url, message = error.status_code, address.shown, message_of(error, address)
     if status in BAD_REQUEST:
         return _reply_of_bad_request(status, message, str(error.body))
     is_without_credit = status == 402 or "insufficient_quota" in str(error.body)
     if (status in RETRIED or status >= 500) and not is_without_credit:
         wait_s = retry_after_s(error.response.headers.get("retry-after", ""))
         raise FaultError(f"{replies.SERVER_ERROR} {status}", message, retry_after_s=wait_s)
-    if status in (401, 403):
-        raise InputError(f"OPENAI_API_KEY: expected a key that {url} accepts, got status {status}; set another one")
+    if status in (401, FORBIDDEN):
+        raise InputError(
+            f"OPENAI_API_KEY: expected a key that {url} accepts, got status {status}: {message}; set another one"
+        )
     if is_without_credit:
         raise InputError(f"OPENAI_API_KEY: expected an account with credit, got of {url} status {status}: {message}")
     if status in (404, 405):
@@ -120,10 +123,17 @@ def retry_after_s(value: str) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _text(content: object) -> str:
+    """Return the text of a message, which some servers send in parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return str(content or "")
 
 
 def _reply_of_bad_request(status: int, message: str, body: str) -> RawReply:
@@ -134,7 +144,7 @@ def _reply_of_bad_request(status: int, message: str, body: str) -> RawReply:
     raise BadRequestError(status, message)
 
 
-def _message(error: "openai.APIStatusError", address: Address) -> str:
+def message_of(error: "openai.APIStatusError", address: Address) -> str:
     """Return what the server says of an error, in a line."""
     body: Any = error.body
     for name in ("error", "message", "detail"):

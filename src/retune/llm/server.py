@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from retune.llm import replies
 from retune.llm.address import Address, read_address
 from retune.llm.ledger import Spent, Tokens, estimate_tokens
 from retune.llm.replies import RawReply
-from retune.llm.responses import BadRequestError, FaultError, reply_of_body, reply_of_status
+from retune.llm.responses import FORBIDDEN, BadRequestError, FaultError, message_of, reply_of_body, reply_of_status
 from retune.params.llm import Llm
 
 if TYPE_CHECKING:
@@ -33,16 +34,20 @@ class Dialect:
 
     Attributes:
         has_schema: Whether it takes a JSON schema as `response_format`.
+        has_seed: Whether it takes a seed.
         limit: What it calls the limit of tokens.
     """
 
     has_schema: bool = True
+    has_seed: bool = True
     limit: str = "max_tokens"
 
     def simpler(self, message: str) -> "Dialect | None":
         """Return what to try after a bad request; None if nothing is left."""
         if "max_completion_tokens" in message and self.limit == "max_tokens":
             return replace(self, limit="max_completion_tokens")
+        if self.has_seed and re.search(r"\bseed\b", message):
+            return replace(self, has_seed=False)
         return replace(self, has_schema=False) if self.has_schema else None
 
 
@@ -52,6 +57,7 @@ class Server:
     def __init__(self, client: "openai.AsyncOpenAI", address: Address, params: Llm, seed: int, spent: Spent) -> None:
         self.address = address
         self.has_responded = False
+        self._has_replied = False
         self.rejection = ""  # what the server said to a request that it accepts in no dialect
         self._dialect = Dialect()
         self._client = client
@@ -82,9 +88,10 @@ class Server:
                 return reply
 
     def _settle(self, dialect: Dialect, reply: RawReply) -> None:
-        """Speak the dialect that led to a reply from now on."""
-        if dialect == self._dialect or reply.ending in (replies.REFUSED, replies.PROMPT_TOO_LONG):
+        """Speak the dialect that led to the first reply from now on; a later exception concerns one request alone."""
+        if self._has_replied or reply.ending in (replies.REFUSED, replies.PROMPT_TOO_LONG):
             return
+        self._has_replied = True
         if self._dialect.has_schema and not dialect.has_schema:
             LOG.warning("%s: takes no JSON schema as response_format; it is in the prompt instead", self.address.shown)
         self._dialect = dialect
@@ -105,6 +112,10 @@ class Server:
                 media = response.headers.get("content-type", "")
         except openai.APIStatusError as error:
             self.has_responded = True
+            if error.status_code == FORBIDDEN and self._has_replied:  # this input, as the key is good
+                LOG.warning("%s: refused a request with status %d: %s", self.address.shown, FORBIDDEN,
+                            message_of(error, self.address))  # fmt: skip
+                return RawReply("", replies.REFUSED, Tokens())
             return reply_of_status(error, self.address, self._params.model)
         except openai.APITimeoutError:
             raise FaultError(replies.TIMED_OUT) from None
@@ -130,9 +141,10 @@ class Server:
             "model": params.model,
             "messages": list(messages),
             "temperature": params.temperature,
-            "seed": self._seed,
             dialect.limit: params.max_tokens,
         }
+        if dialect.has_seed:
+            options["seed"] = self._seed
         if params.top_p is not None:
             options["top_p"] = params.top_p
         if dialect.has_schema:

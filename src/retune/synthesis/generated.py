@@ -9,7 +9,7 @@ import pandas as pd
 
 from retune.core.records import document_texts
 from retune.core.seeds import generator
-from retune.llm.ask import ask_nearly_all
+from retune.llm.ask import ask
 from retune.llm.json_reply import object_schema
 from retune.llm.ledger import Ledger
 from retune.llm.prompts import Prompt, without_tags
@@ -94,9 +94,12 @@ def draft(corpus: pd.DataFrame, params: Synthesize, wanted: Wanted, *, seed: int
                 shown = [parts[each] for each in doc_ids]
                 request = _request(shown, keys, prompt, examples, has_answers=params.generation.answers)
                 asked.append(_Asked(doc_ids, keys, request))
-    replies, ledger = ask_nearly_all([item.request for item in asked], params.llm, seed=seed, desc="queries")
+    order = generator(seed, "order of the requests").permutation(len(asked))  # a budget that ends cuts no part off
+    shuffled, ledger = ask([asked[place].request for place in order], params.llm, seed=seed, desc="queries")
+    replies = dict(zip(order.tolist(), shuffled, strict=True))
     queries: list[Draft] = []
-    for item, reply in zip(asked, replies, strict=True):
+    for place, item in enumerate(asked):
+        reply = replies[place]
         for entry in _read(item, reply):
             (queries if isinstance(entry, Draft) else rejected).append(entry)  # type: ignore[arg-type]
     return Generated(Drafts(queries, rejected, corpus), ledger, cut)
@@ -115,11 +118,8 @@ def _request(
     wanted = {key: prompt.kinds[kind] for key, kind in keys.items()}
     if has_answers:
         wanted |= {f"{key}_answer": prompt.fill("answer", key=key) for key in keys}
-    shown = (
-        prompt.fill("examples", queries="\n".join(f"- {without_tags(query)}" for query in examples)) + "\n"
-        if examples
-        else ""
-    )
+    lines = "\n".join(f"- {' '.join(without_tags(query).split())}" for query in examples)
+    shown = f"{prompt.fill('examples', queries=lines)}\n" if examples else ""
     requests = "\n".join(f'- "{key}": {meaning}' for key, meaning in wanted.items())
     document = BETWEEN_DOCUMENTS.join(without_tags(text) for text in texts)
     user = prompt.fill("user", examples=shown, document=document, requests=requests)
