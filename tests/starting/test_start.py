@@ -180,19 +180,71 @@ def test_data_with_train_queries_gets_a_model_and_a_verdict(
 
 
 @pytest.mark.parametrize("llm", ["", "qwen"])
-def test_documents_alone_get_synthetic_queries(tmp_path: Path, project: Project, llm: str) -> None:
+def test_documents_alone_get_synthetic_queries(
+    tmp_path: Path, project: Project, llm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:8080/v1")
     text = "\n\n".join(f"# {name}\n{rule} {rule}" for name, rule in RULES.items())
     said = project.start(write(tmp_path / "handbook", {"rules.md": text, "sub/more.txt": text}), llm=llm)
     params = project.params()
     assert params["convert"]["handbook"] | {"origin": ""} == {
         "format": "documents", "raw": "data/raw/handbook", "licence": "unknown", "origin": "",
-        "chunk_words": 80, "overlap_words": 16, "min_words": 8,
+        "chunk_words": 80, "overlap_words": 0, "min_words": 8,
     }  # fmt: skip
     assert params["synthesize"]["handbook_synthetic"]["dataset"] == "handbook"
     assert params["finetune"]["minilm_handbook_synthetic"]["data"] == "handbook_synthetic"
     assert project.converted("handbook") == {"train": 0, "dev": 0, "test": 0}
     assert project.added_lines() <= MOST_LINES
     assert re.search(r"^handbook: \d+ documents, no queries$", said, flags=re.MULTILINE)
+    assert re.search(r"^few test queries: about \d+, and with fewer than 30 compare gives no", said, flags=re.MULTILINE)
+    assert ("language model: qwen at http://localhost:8080/v1 is asked about" in said) == bool(llm)
+
+
+def test_language_model_without_a_server_is_refused(
+    tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="OPENAI_BASE_URL: expected the address of a server"):
+        project.start(
+            write(tmp_path / "handbook", {"rules.md": "Some text about the rules of a house that has many."}),
+            llm="qwen",
+        )
+    assert project.added_lines() == 0
+
+
+@pytest.mark.parametrize("name", ["2024", "null", "1e5"])
+def test_name_that_yaml_takes_for_no_text(tmp_path: Path, project: Project, name: str) -> None:
+    data = write(tmp_path / name, {"train.csv": csv("question", "answer")})
+    project.start(data)
+    assert f"data_{name}" in project.params()["convert"]
+    with pytest.raises(InputError, match="NAME: expected a name of a-z, 0-9 and _ that YAML takes for a text"):
+        project.start(data, name=name)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"a.jsonl": '{"query": "q", "positive": "p", "label": 1}\n{"query": "r", "positive": "s"}\n'},
+            "expected labels",
+        ),
+        ({"a.jsonl": "{}\n"}, "a.jsonl with the columns of an empty object"),
+        ({"a.json": '{"query": "q", "positive": "p"}\n{"query": "r", "positive": "s"}\n'}, "rename the file to .jsonl"),
+        ({"a.rst": "Title\n=====\nText."}, "convert others to Markdown, for example with pandoc"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, project: Project, files: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        project.start(write(tmp_path / "data", files))
+
+
+def test_page_about_qrels_is_a_document(tmp_path: Path, project: Project) -> None:
+    files = {
+        "qrels.md": "Some text about the judgments of people in a village.",
+        "other.md": "And another text about them that has enough words too.",
+    }
+    assert "format documents" in project.start(write(tmp_path / "handbook", files))
 
 
 def test_test_queries_without_train_queries_measure_a_model_of_synthetic_ones(tmp_path: Path, project: Project) -> None:

@@ -27,6 +27,8 @@ def of_rows(rows: Sequence[dict[str, Any]], where: str, *, is_json_lines: bool) 
         InputError: Several columns may be the query or the document, or the labels leave open what is relevant.
     """
     first = rows[0]
+    if not first:
+        return None
     if first.keys() >= INFGRAD:
         return Found("infgrad", "its rows have Query, Positive Document and Hard Negative Document")
     if {"query", "positive_passages"} <= first.keys():
@@ -105,7 +107,7 @@ def _labels(rows: Sequence[dict[str, Any]], where: str) -> str:
     names = [name for name in rows[0] if role_of(name) == "label"]
     if not names or isinstance(rows[0][names[0]], list):
         return ""
-    values = {str(row[names[0]]) for row in rows}
+    values = {str(row.get(names[0])) for row in rows}
     if not values <= BINARY:
         raise InputError(
             f"{where}: expected labels 0 and 1 in {names[0]}, got {min(values - BINARY)!r:.40}; {BY_HAND} and set "

@@ -8,6 +8,7 @@ from retune.starting import columns, documents, layouts, rows
 from retune.starting.found import BY_HAND, Found
 from retune.starting.source import Source
 
+MARKED_UP = (".markdown", ".mdx", ".rst", ".adoc", ".org", ".tex")
 CONVERTIBLE = (".pdf", ".docx", ".doc", ".odt", ".pptx", ".epub", ".rtf")
 
 
@@ -53,6 +54,11 @@ def _unknown(source: Source) -> str:
         return (
             f"expected text, found {_some(others)}; convert to Markdown first, for example with pymupdf4llm or "
             "docling, and start with the folder of .md files"
+        )
+    if others := source.ending(*MARKED_UP):
+        return (
+            f"expected text in files called .md, .txt or .html, found {_some(others)}; rename .markdown and .mdx to "
+            ".md, and convert others to Markdown, for example with pandoc"
         )
     return f"expected one of the formats on docs/convert.md, found {_some(source.files)}; {BY_HAND}"
 

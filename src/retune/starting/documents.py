@@ -14,7 +14,6 @@ NOTES = {"readme", "license", "licence", "notice", "changelog", "citation", "con
 MAX_FILES = 40  # of a folder, are looked into
 TOKENS_PER_WORD = 1.6  # of 100 English words with markup, and the headings above them
 LONG_WORD = 12  # mean characters between spaces; above, the script has no spaces between words
-OVERLAP = 0.2  # of a chunk
 MIN_WORDS = 8  # of a chunk; shorter sections are headings or menus
 READ_BYTES = 20_000  # of a file
 
@@ -33,8 +32,9 @@ def only_notes(names: dict[str, Path]) -> bool:
 def detect(source: Source, found: dict[str, Path]) -> Found:
     """Return the format of data that is documents alone."""
     suffixes = sorted({Path(name).suffix.lower() for name in found})
-    others = len(source.files) - len(found)
-    left_out = f" (other files, which are left out: {others})" if others else ""
+    others = [name for name in source.names if name not in found]
+    kinds = ", ".join(sorted({Path(name).suffix.lower() or Path(name).name for name in others}))
+    left_out = f" (other files, which are left out: {len(others)}, {kinds:.60})" if others else ""
     if not source.is_folder:
         return Found("documents", f"it is a text ({suffixes[0]}) without queries")
     files = f"{len(found)} files of text ({', '.join(suffixes)})" if len(found) > 1 else next(iter(found))
@@ -45,7 +45,8 @@ def chunking(source: Source, window: int) -> dict[str, Any]:
     """Return the size of chunks that fit a model's window of tokens.
 
     Words are what is between spaces. In a script without spaces they are as long as a sentence or a paragraph, so a
-    chunk has few of them. The records of JSON lines are documents of their own, however short.
+    chunk has few of them. The records of JSON lines are documents of their own, however short. Chunks do not overlap:
+    a synthetic query would answer to two of them, and the splits would share texts.
     """
     found = texts(source)
     words = [word for name, file in islice(found.items(), MAX_FILES) for word in _start(name, file).split()]
@@ -54,7 +55,7 @@ def chunking(source: Source, window: int) -> dict[str, Any]:
         return {"chunk_words": max(1, int(window / length)), "overlap_words": 0, "min_words": 1}
     chunk = round(window / TOKENS_PER_WORD / 10) * 10
     least = MIN_WORDS if all(name.lower().endswith(PLAIN) for name in found) else 1
-    return {"chunk_words": chunk, "overlap_words": int(OVERLAP * chunk), "min_words": least}
+    return {"chunk_words": chunk, "overlap_words": 0, "min_words": least}
 
 
 def _start(name: str, file: Path) -> str:

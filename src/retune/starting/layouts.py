@@ -131,7 +131,7 @@ def _trec(source: Source) -> Found | None:
 
 def _incomplete(source: Source) -> Found | None:
     """Refuse parts of a layout: without the other files, a reader would take queries for documents."""
-    judged = any(re.search("qrel", name.lower()) for name in source.names)
+    judged = any(re.search(r"qrel(?!.*\.(md|html?)$)", name.lower()) for name in source.names)
     if judged or {"corpus.jsonl", "queries.jsonl"} <= source.names.keys():
         raise InputError(
             f"{source.path}: expected documents, queries and judgments, as in formats beir, mteb and trec, found "

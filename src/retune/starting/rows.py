@@ -25,7 +25,8 @@ ID_MAPS = {"queries", "corpus", "relevant_docs"}
 def tables(source: Source) -> dict[str, Found]:
     """Return the format of each file that has queries with their documents."""
     candidates = islice(source.ending(*TABLES).items(), MAX_FILES)
-    return {name: found for name, file in candidates if (found := _of_file(file, name, is_alone=not source.is_folder))}
+    is_alone = len(source.files) == 1
+    return {name: found for name, file in candidates if (found := _of_file(file, name, is_alone=is_alone))}
 
 
 def detect(source: Source, found: dict[str, Found]) -> Found:
@@ -62,7 +63,7 @@ def unknown(source: Source) -> Iterator[str]:
         if _is_json(name):
             _json(file)
         if rows := _first(file, name):
-            yield f"{name} with the columns {', '.join(map(str, rows[0]))}"
+            yield f"{name} with the columns {', '.join(map(str, rows[0])) or 'of an empty object'}"
 
 
 def _of_file(file: Path, name: str, *, is_alone: bool) -> Found | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from retune.core.errors import InputError
 from retune.core.section import NAME
 
@@ -75,14 +77,19 @@ def name_of(source: Source, wanted: str) -> str:
     Raises:
         InputError: The wanted name is not allowed, or the file's name has no character that is.
     """
-    if wanted and not re.fullmatch(NAME, wanted):
-        raise InputError(f"NAME: expected a name of a-z, 0-9 and _, got {wanted!r}")
+    if wanted and not (re.fullmatch(NAME, wanted) and _is_text(wanted)):
+        raise InputError(f"NAME: expected a name of a-z, 0-9 and _ that YAML takes for a text, got {wanted!r}")
     path = source.path.resolve()
     stem = path.name if source.is_folder else path.name.partition(".")[0]
     name = wanted or re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
     if not name:
         raise InputError(f"NAME: expected a name of a-z, 0-9 and _, as {path.name!r} gives none; add NAME=name")
-    return name
+    return name if _is_text(name) else f"data_{name}"
+
+
+def _is_text(name: str) -> bool:
+    """Return whether YAML takes a plain name for a text, unlike 2024 or null."""
+    return isinstance(YAML(typ="safe").load(name), str)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from retune.core.errors import InputError, ParameterError
 from retune.core.files import write_text
 from retune.core.params_file import read_params
 from retune.core.section import defaults_of
+from retune.llm.address import read_address
 from retune.params.fetch import Fetch, Lexical
 from retune.starting import documents, params_edit, raw_data
 from retune.starting.cost import DOCUMENT_TOKENS, rate_of
@@ -75,6 +76,8 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     defaults = defaults_of(params, "convert")
     counted = survey(source, entry | found.shared, defaults, f"convert.{wanted.name}")
     added = additions(wanted, entry, counted, defaults)
+    if llm and "synthesize" in added.entries:
+        read_address()  # an error now is better than one in `make repro`
     if base not in before.eval.models:
         added.models.insert(0, base)  # a tuned model is compared with its base
     params_edit.refuse_existing(params, added)
@@ -135,12 +138,20 @@ def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions)
     if wanted.llm and "synthesize" not in added.entries:
         yield f"LLM is not used: {name} has train queries"
     test = counted.cut(project.convert[name])["test"]
-    if name in added.datasets and counted.is_whole and test < FEWEST:
+    if wanted.synthetic in added.datasets:
+        test = counted.documents * project.synthesize[wanted.synthetic].test
+    if {name, wanted.synthetic} & {*added.datasets} and counted.is_whole and test < FEWEST:
         yield f"few test queries: about {test:.0f}, and with fewer than {FEWEST} compare gives no verdict"
     if wanted.synthetic in added.datasets:
         yield (
             f"synthetic test queries: {name} has no queries, so the verdict is on those of {wanted.synthetic}; "
             "add real ones as soon as you can"
+        )
+    if wanted.llm and "synthesize" in added.entries:
+        yield (
+            f"language model: {wanted.llm} at {read_address().shown} is asked about {counted.documents:,} documents, "
+            "one request each; its time is not in the estimate. To ask about fewer, add documents to "
+            f"synthesize.{wanted.synthetic}; to limit the cost, llm.budget"
         )
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 SCRIPTS = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1780-\u17ff"  # Khmer
-    "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U000323af"  # Japanese, Chinese, Korean
+    "\u3040-\u30ff\u3400-\u9fff\U00020000-\U000323af"  # Japanese, Chinese; Korean has spaces
 )
 """Scripts without spaces between words: each character counts as a word."""
 
