@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from retune.core.records import read_split
+from tests.llm.conftest import KEY
 from tests.support import fork_server
 from tests.support.commands import blocks, in_blocks, inline, lines
+from tests.support.llm_server import Body, Response, reply, running
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
 
@@ -312,6 +316,34 @@ def test_model_is_judged_by_synthetic_test_queries_if_there_are_no_others(reposi
     assert {row["dataset"] for row in measurements if row["is_home"]} == {"made"}
     assert "synthetic dev queries" not in (repository / "models/tuned/model-card.md").read_text()  # dev is real
     assert "`made` are synthetic test queries" in (repository / "models/tuned/model-card.md").read_text()
+
+
+def test_key_of_a_language_model_is_nowhere_in_the_project(repository: Path, tmp_path: Path) -> None:
+    def repeat_the_key(body: Body, before: int) -> Response:
+        properties = body["response_format"]["json_schema"]["schema"]["properties"]
+        number = zlib.crc32(body["messages"][1]["content"].encode())
+        return reply({key: f"which {key} has the number {number} and {KEY}" for key in properties})
+
+    model = {"model": "small", "temperature": 0.5, "max_tokens": 100, "timeout_s": 30.0}
+    change(
+        repository,
+        {
+            "synthesize.made.method": "llm",
+            "synthesize.made.kinds": {"question": 0.5, "keywords": 0.5},
+            "synthesize.made.generation": {"document_words": 50},
+            "synthesize.made.llm": model,
+        },
+    )
+    with running(repeat_the_key) as (server, url):
+        command = "dvc repro --no-run-cache mine@made"
+        said = succeed(command, repository, OPENAI_BASE_URL=url, OPENAI_API_KEY=KEY, RETUNE_REPLIES="data/replies")
+        assert len(server.received) == 40
+    assert KEY not in said
+    files = [path for path in repository.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert any(path.is_relative_to(repository / "data/replies") for path in files)
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    queries = read_split(repository / "data/datasets/made", "train").queries
+    assert queries["text"].str.contains("***", regex=False).all()
 
 
 def test_killed_stage_leaves_no_trace_in_the_next_run(repository: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from retune.params.synthesize import Synthesize
 from retune.synthesis.drafts import Drafts
-from retune.synthesis.extractive import draft
+from retune.synthesis.extractive import draft, without_queries
 from tests.support.parameters import EXTRACTION, SYNTHESIZE
 
 SENTENCES = {"sentence": 1.0}
@@ -45,7 +45,7 @@ def test_sentence_stays_at_removal_rate_zero() -> None:
 
 
 def test_removal_rate_is_the_share_of_queries() -> None:
-    many = [f"{TEXT} Number {n} is here too." for n in range(400)]
+    many = [" ".join(f"Sentence {m} of document {n} stands here." for m in range(3)) for n in range(400)]
     removed = (drafts(corpus(*many), removal_rate=0.75).corpus["text"] != pd.Series(many)).mean()
     assert removed == pytest.approx(0.75, abs=0.07)  # three standard deviations of 400 draws
 
@@ -58,8 +58,25 @@ def test_document_is_never_emptied() -> None:
 
 def test_sentences_do_not_depend_on_the_other_documents() -> None:
     alone = drafts(corpus(TEXT), seed=5)
-    among = drafts(corpus(TEXT, TEXT + " More to come later.", "Short."), seed=5)
+    among = drafts(corpus(TEXT, "Some other words stand here. And there are more to come later.", "Short."), seed=5)
     assert texts(alone)[0] == texts(among)[0]
+
+
+def test_sentence_of_several_documents_has_no_one_answer() -> None:
+    result = drafts(corpus("We are all here. This one is alone.", "We are all here. And so is this one."), count=3)
+    assert texts(result) == ["This one is alone.", "And so is this one."]
+    assert {item.reason for item in result.rejected} == {"sentence of several documents"}
+    assert result.corpus["text"].tolist() == ["We are all here.", "We are all here."]
+
+
+def test_words_of_rejected_queries_stay_in_their_documents() -> None:
+    documents = corpus(TEXT, "Another text has this one. And it has that one too.", title="Its heading")
+    result = drafts(documents, kinds={"sentence": 0.5, "heading": 0.5}, count=2, removal_rate=1.0)
+    assert without_queries(documents, []).equals(documents)
+    assert all(query.is_removed for query in result.queries)
+    kept = without_queries(documents, [query for query in result.queries if query.doc_id == "d0"])
+    assert kept["text"].iloc[1] == documents["text"].iloc[1]
+    assert kept["text"].iloc[0] == result.corpus["text"].iloc[0] != documents["text"].iloc[0]
 
 
 def test_texts_that_cannot_be_queries_are_kept_with_reasons() -> None:
@@ -117,7 +134,7 @@ def test_key_phrases_are_runs_of_rare_words_in_the_order_of_the_text() -> None:
 
 
 def test_kinds_are_drawn_by_their_shares() -> None:
-    many = [f"{TEXT} Number {n} is here too." for n in range(400)]
+    many = [" ".join(f"Sentence {m} of document {n} stands here." for m in range(3)) for n in range(400)]
     result = drafts(corpus(*many, title="A title"), kinds={"sentence": 0.25, "heading": 0.75})
     counts = Counter(query.kind for query in result.queries)
     assert counts["heading"] / 400 == pytest.approx(0.75, abs=0.07)

@@ -259,7 +259,8 @@ def test_server_may_fail_for_few_requests(
     texts = [ENGLISH.format(n) for n in range(24)]
     if is_error:
         with pytest.raises(
-            InputError, match="queries: expected replies to all of 24 requests, got none to 2 .server er"
+            InputError,
+            match="queries: expected replies to nearly all requests, got none to 2 of the first .* .server er",
         ):
             make(*texts)
     else:

@@ -52,15 +52,17 @@ def test_splits_are_cut_by_document_and_test_queries_may_be_of_other_kinds(sourc
 
 
 def test_rejects_are_counted_by_reason_and_kinds_are_audited(source: Path) -> None:
-    documents = corpus(TEXT, TEXT, TEXT.replace("sentence", "clause"))
-    result = made(source, documents, queries_per_document=3, extraction=EXTRACTION | {"removal_rate": 0.0})
+    documents = corpus(TEXT, TEXT, TEXT.replace("sentence", "clause"), "Short. Short too.", title="The same title")
+    kinds = {"sentence": 0.5, "heading": 0.5}
+    result = made(source, documents, queries_per_document=3, kinds=kinds, extraction=EXTRACTION | {"removal_rate": 0.0})
     reasons = dict(result.rejected["reason"].value_counts())
     assert result.statistics["dropped"] == result.audit["rejected"] == reasons
     audit = result.audit
-    assert audit["kinds"]["sentence"]["drafted"] == 6
-    assert audit["kinds"]["sentence"]["kept"] + reasons["query of several documents"] == 6
+    assert reasons["sentence of several documents"] >= 6
+    assert reasons["query of several documents"] == audit["kinds"]["heading"]["drafted"] == 4
+    assert audit["kinds"]["sentence"]["kept"] == audit["kinds"]["sentence"]["drafted"] == 2  # of the third document
     assert audit["documents_with_queries"] == result.dataset.splits["train"].qrels["doc_id"].nunique()
-    assert audit["documents"] == 3
+    assert audit["documents"] == 4
 
 
 def test_documents_are_chosen_from_every_cluster_and_all_stay_in_the_corpus(
@@ -102,7 +104,8 @@ def test_corpus_without_a_usable_text_is_refused(source: Path) -> None:
         ({"extraction": EXTRACTION | {"min_words": 11}}, r"max_words: expected at least min_words \(11\), got 10"),
         ({"extraction": None}, "extraction: missing; add it, or add it to defaults.synthesize"),
         ({"method": "llm"}, "generation: missing; add it, or add it to defaults.synthesize"),
-        ({"filters": {"judge": 7}}, "llm: missing; add it, or add it to defaults.synthesize"),
+        ({"filters": {"judge": 7}}, "generation: missing; add it, or add it to defaults.synthesize"),
+        ({"filters": {"judge": 7}, "generation": GENERATED["generation"]}, "llm: missing; add it, or add it to def"),
         ({"dev": 0.5, "test": 0.5}, "dev and test: expected a sum below 1, got 1"),
         ({"test_kinds": {"title": 1.0}}, "test_kinds: expected test beside it, found none"),
         ({"test": 0.3}, "test_kinds: missing; add kinds that are not in kinds, or remove test"),

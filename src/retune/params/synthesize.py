@@ -18,6 +18,7 @@ Shares = dict[str, float]
 class Filters(Section):
     """Which synthetic queries are left out, besides equal ones; each is off if absent."""
 
+    min_words: PositiveInt | None = None  # shorter queries
     max_words: PositiveInt | None = None  # longer queries
     language: bool = False  # queries in another language than most documents
     copied_words: PositiveInt | None = None  # queries with so many words in a row from their document
@@ -45,7 +46,7 @@ class Extraction(Section):
 
 
 class Generation(Section):
-    """How a language model is asked for queries."""
+    """How a language model is asked for queries, and to judge them."""
 
     document_words: PositiveInt  # a longer document is shown in part
     examples: bool = False  # whether real dev queries are shown as examples
@@ -75,8 +76,8 @@ class Synthesize(Section):
     def _blocks_fit(self) -> Self:
         needed = ["extraction"] if self.method == "extractive" else ["generation", "llm"]
         if self.filters is not None and self.filters.judge is not None:
-            needed.append("llm")
-        for block in needed:
+            needed += ["generation", "llm"]
+        for block in dict.fromkeys(needed):
             if getattr(self, block) is None:
                 raise ValueError(f"{block}: missing; add it, or add it to defaults.synthesize")
         if self.dev + self.test >= 1.0:

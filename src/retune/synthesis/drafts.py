@@ -15,6 +15,7 @@ class Draft(NamedTuple):
         kind: Which kind of query it is, a key of `kinds` in params.yaml.
         answer: An answer written along with the query, if there is one.
         second_doc_id: The other document, if the query needs two.
+        is_removed: Whether the query's words were removed from its document.
     """
 
     doc_id: str
@@ -22,6 +23,7 @@ class Draft(NamedTuple):
     text: str
     answer: str | None = None
     second_doc_id: str | None = None
+    is_removed: bool = False
 
     @property
     def doc_ids(self) -> list[str]:
@@ -44,7 +46,7 @@ class Drafts(NamedTuple):
     Attributes:
         queries: The drafts, in the order of their documents.
         rejected: Texts that the method itself left out.
-        corpus: The documents as training shall see them; they may lack what became a query.
+        corpus: The documents, which may lack what became a query.
     """
 
     queries: Sequence[Draft]

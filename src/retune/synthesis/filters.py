@@ -49,8 +49,9 @@ def keep(drafts: Drafts, filters: Filters, aids: Aids) -> tuple[list[Draft], lis
     kept, rejected = list(drafts.queries), list[Rejected]()
     for find_reasons, value in _available(filters, drafts.corpus, aids):
         reasons = list(find_reasons(kept, value)) if kept and value else [""] * len(kept)
-        rejected += [Rejected(*draft[:3], reason) for draft, reason in zip(kept, reasons, strict=True) if reason]
-        kept = [draft for draft, reason in zip(kept, reasons, strict=True) if not reason]
+        judged = list(zip(kept, reasons, strict=True))
+        rejected += [Rejected(draft.doc_id, draft.kind, draft.text, reason) for draft, reason in judged if reason]
+        kept = [draft for draft, reason in judged if not reason]
     return kept, rejected
 
 
@@ -58,6 +59,7 @@ def _available(filters: Filters, corpus: pd.DataFrame, aids: Aids) -> list[tuple
     """Return each filter and its parameter; the filter for equal queries is always on, and one without value is off."""
     return [
         (lambda drafts, _: _equal(drafts), True),
+        (_too_short, filters.min_words),
         (_too_long, filters.max_words),
         (lambda drafts, _: _of_other_language(drafts, aids.language()), filters.language),
         (lambda drafts, count: _copied(drafts, corpus, count), filters.copied_words),
@@ -67,6 +69,11 @@ def _available(filters: Filters, corpus: pd.DataFrame, aids: Aids) -> list[tuple
         (lambda drafts, rank: _lost(drafts, corpus, aids.load(), rank), filters.round_trip),
         (lambda drafts, lowest: _below(aids.judge(drafts), lowest), filters.judge),
     ]
+
+
+def _too_short(drafts: list[Draft], least: int) -> Reasons:
+    for draft in drafts:
+        yield f"shorter than {least} words" if count_words(draft.text) < least else ""
 
 
 def _too_long(drafts: list[Draft], most: int) -> Reasons:

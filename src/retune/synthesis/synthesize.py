@@ -102,19 +102,23 @@ def synthesize(task: Task) -> Synthetic:
     split_of = _assign(documents["doc_id"], params, task.seed)
     drafts, cut = _draft(task, documents, split_of)
     aids = filters.Aids(
-        task.queries("dev", "test"), lambda: task.language, lambda: task.encoder, lambda items: _judge(task, items)
+        task.queries("dev", "test"),
+        lambda: task.language,
+        lambda: task.encoder,
+        lambda items: _judge(task, items, drafts.corpus),
     )
     kept, rejected = filters.keep(drafts, params.filters or Filters(), aids)
     everything = [*drafts.rejected, *rejected]
     splits = _split(kept, split_of, params, everything)
     rejects = pd.DataFrame(everything, columns=REJECTED_COLUMNS).astype(str)
-    texts = drafts.corpus["text"].tolist()
+    corpus = extractive.without_queries(task.corpus, kept)
+    texts = corpus["text"].tolist()
     sizes = measure(texts)
     outcome = Outcome(drafts.queries, kept, everything, len(documents), cut)
     return Synthetic(
-        Dataset(drafts.corpus, splits),
+        Dataset(corpus, splits),
         rejects,
-        samples(outcome, drafts.corpus, split_of),
+        samples(outcome, corpus, split_of),
         describe(splits, *sizes, texts, Counter(rejects["reason"])),
         lengths(splits, *sizes),
         audit(outcome, task.ledgers),
@@ -146,13 +150,7 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
     test_kinds = params.test_kinds or params.kinds
     kinds_of = {doc_id: test_kinds if split == "test" else params.kinds for doc_id, split in split_of.items()}
     if params.method == "extractive":
-        made = extractive.draft(documents, params, kinds_of=kinds_of, seed=seed)
-        changed = dict(zip(made.corpus["doc_id"], made.corpus[["title", "text"]].to_numpy().tolist(), strict=True))
-        rows = [
-            (doc_id, *changed.get(doc_id, (title, text)))
-            for doc_id, title, text in task.corpus[["doc_id", "title", "text"]].itertuples(index=False)
-        ]
-        return made._replace(corpus=pd.DataFrame(rows, columns=["doc_id", "title", "text"])), 0
+        return extractive.draft(task.corpus, params, kinds_of=kinds_of, seed=seed), 0
     from retune.synthesis import generated
 
     assert params.generation is not None
@@ -174,7 +172,7 @@ def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> 
 
 def _second_documents(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> dict[str, str]:
     """Return a second document for each, of the same split, if a kind of query needs it."""
-    if not any(TWO_DOCUMENTS in (kinds or {}) for kinds in (task.params.kinds, task.params.test_kinds)):
+    if not any((kinds or {}).get(TWO_DOCUMENTS) for kinds in (task.params.kinds, task.params.test_kinds)):
         return {}
     from retune.synthesis.coverage import pair_up
 
@@ -182,19 +180,21 @@ def _second_documents(task: Task, documents: pd.DataFrame, split_of: Mapping[str
     return pair_up(doc_ids, split_of, task.encoder.encode_documents(document_texts(documents), ids=doc_ids))
 
 
-def _judge(task: Task, drafts: Sequence[Draft]) -> Sequence[int | None]:
+def _judge(task: Task, drafts: Sequence[Draft], corpus: pd.DataFrame) -> Sequence[int | None]:
+    """Return the score of each query for its document, of which the judge sees the part that the writer saw."""
     from retune.llm.judge import judge
     from retune.synthesis.generated import part_shown
 
-    assert task.params.llm is not None
-    texts = dict(zip(task.corpus["doc_id"], document_texts(task.corpus), strict=True))
+    llm, generation = task.params.llm, task.params.generation
+    assert llm is not None
+    assert generation is not None
+    texts = dict(zip(corpus["doc_id"], document_texts(corpus), strict=True))
     prompt = Prompt(task.prompts, "judge", task.language)
-    if (generation := task.params.generation) is not None:  # the judge sees what the writer saw
-        for doc_id in {doc_id for draft in drafts for doc_id in draft.doc_ids}:
-            texts[doc_id] = part_shown(doc_id, texts[doc_id], generation.document_words, task.seed)
+    for doc_id in {doc_id for draft in drafts for doc_id in draft.doc_ids}:
+        texts[doc_id] = part_shown(doc_id, texts[doc_id], generation.document_words, task.seed)
     pairs = [(draft.text, "\n\n".join(texts[doc_id] for doc_id in draft.doc_ids)) for draft in drafts]
     earlier = list(task.ledgers.values())
-    scores, task.ledgers["judge"] = judge(pairs, task.params.llm, prompt, seed=task.seed, earlier=earlier)
+    scores, task.ledgers["judge"] = judge(pairs, llm, prompt, seed=task.seed, earlier=earlier)
     return scores
 
 
