@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 import stages  # noqa: F401  puts src/ on the path
+from retune.core.errors import InputError
 from retune.core.params_file import read_params
 from retune.core.records import Dataset, Split, read_corpus, read_split, write_dataset, write_mined
 from retune.core.section import read_value
@@ -39,11 +40,11 @@ K = 10
 
 
 class Variant(NamedTuple):
-    """A row: the parameters of the queries, and the kinds to keep, all if there are none."""
+    """A row: the parameters of the queries, and the kind to keep, all if it is empty."""
 
     name: str
     params: Synthesize
-    kinds: frozenset[str] = frozenset()
+    kind: str = ""
 
 
 def variants(params: Synthesize) -> Iterator[Variant]:
@@ -56,21 +57,19 @@ def variants(params: Synthesize) -> Iterator[Variant]:
                 off = filters.model_copy(update={name: False if name == "language" else None})
                 yield Variant(f"without {name}", params.model_copy(update={"filters": off}))
         yield Variant("without any", params.model_copy(update={"filters": None}))
-    for kind in sorted(params.kinds):
-        yield Variant(f"{kind} alone", params, frozenset([kind]))
+    for kind in sorted(kind for kind, share in params.kinds.items() if share):
+        yield Variant(f"{kind} alone", params, kind)
 
 
-def made(variant: Variant, seed: int, compute: Compute) -> Dataset:
-    """Return the data set of a variant."""
-    params = variant.params
+def made(params: Synthesize, seed: int, compute: Compute) -> Dataset:
+    """Return a synthetic data set."""
     task = synthesize.Task(DATASETS / params.dataset, MODELS / params.model, PROMPTS, params, compute, seed)
-    dataset = synthesize.synthesize(task).dataset
-    return replace(dataset, splits={name: of_kinds(split, variant.kinds) for name, split in dataset.splits.items()})
+    return synthesize.synthesize(task).dataset
 
 
-def of_kinds(split: Split, kinds: frozenset[str]) -> Split:
-    """Return the queries of some kinds; the stage does not write the kinds, but the frame has them."""
-    queries = split.queries[split.queries["kind"].isin(kinds)] if kinds else split.queries
+def of_kind(split: Split, kind: str) -> Split:
+    """Return the queries of one kind; the stage does not write the kinds, but the frame has them."""
+    queries = split.queries[split.queries["kind"] == kind]
     qrels = split.qrels[split.qrels["query_id"].isin(queries["query_id"])]
     return Split(queries.reset_index(drop=True), qrels.reset_index(drop=True))
 
@@ -101,20 +100,35 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--seeds", type=int, nargs="+", default=[13])
     options = parser.parse_args()
-    params, compute = Synthesize.read(f"synthesize.{options.name}"), Compute.read("compute")
-    tuned = [name for name, entry in read_params()["finetune"].items() if entry["data"] == options.name]
+    try:
+        measure(options.name, options.seeds)
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def measure(name: str, seeds: Sequence[int]) -> None:
+    """Measure and print the table of a synthetic data set.
+
+    Raises:
+        InputError: There is no such entry, no model tuned on it, or an output of the chain is missing.
+    """
+    params, compute = Synthesize.read(f"synthesize.{name}"), Compute.read("compute")
+    tuned = [model for model, entry in read_params()["finetune"].items() if entry["data"] == name]
     if not tuned:
-        raise SystemExit(
-            f"error: params.yaml: finetune: expected a model with data: {options.name}, found none; add it"
-        )
+        raise InputError(f"params.yaml: finetune: expected a model with data: {name}, found none; add it")
     model = Finetune.read(f"finetune.{tuned[0]}")
     base = scores(MODELS / model.base, params.dataset, compute)
     print(f"base {base.mean():.4f}, {len(base):,} test queries\n")
-    print(f"| row | train queries |{' change | standard error |' * len(options.seeds)}")
-    print(f"|---|---:|{'---:|---:|' * len(options.seeds)}")
+    print(f"| row | train queries |{' change | standard error |' * len(seeds)}")
+    print(f"|---|---:|{'---:|---:|' * len(seeds)}")
+    whole = made(params, read_value("seed"), compute)
     for variant in variants(params):
-        dataset = made(variant, read_value("seed"), compute)
-        cells = _cells(dataset, options.name, model, options.seeds, compute, base)
+        if variant.kind:
+            splits = {split: of_kind(queries, variant.kind) for split, queries in whole.splits.items()}
+            dataset = replace(whole, splits=splits)
+        else:
+            dataset = whole if variant.params is params else made(variant.params, read_value("seed"), compute)
+        cells = _cells(dataset, name, model, seeds, compute, base)
         print(f"| {variant.name} | {len(dataset.splits['train'].queries):,} |{cells}", flush=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 import pytrec_eval
 
 from benchmarks import asking, evaluating, mining, mining_sets, peers, synthesis, training
+from retune.core.errors import InputError
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
 from retune.mining.inputs import read_inputs
@@ -150,13 +151,17 @@ def test_each_filter_and_each_kind_of_synthetic_queries_is_a_row() -> None:
     assert without is not None
     assert (without.language, without.copied_words, without.round_trip) == (True, None, 50)
     assert rows["without language"].params.filters == Filters(copied_words=8, round_trip=50)
-    assert rows["keywords alone"] == ("keywords alone", params, {"keywords"})
+    assert rows["keywords alone"] == ("keywords alone", params, "keywords")
 
 
 def test_queries_of_one_kind_keep_their_judgments() -> None:
     queries = pd.DataFrame({"query_id": ["a", "b"], "kind": ["title", "claim"], "text": ["x", "y"]})
     qrels = pd.DataFrame({"query_id": ["a", "b", "b"], "doc_id": ["1", "1", "2"], "relevance": 1})
-    kept = synthesis.of_kinds(Split(queries, qrels), frozenset(["claim"]))
+    kept = synthesis.of_kind(Split(queries, qrels), "claim")
     assert kept.queries["text"].tolist() == ["y"]
     assert kept.qrels["doc_id"].tolist() == ["1", "2"]
-    assert len(synthesis.of_kinds(Split(queries, qrels), frozenset()).qrels) == 3
+
+
+def test_unknown_synthetic_data_set_is_named() -> None:
+    with pytest.raises(InputError, match="synthesize.nothing: expected an entry, found none"):
+        synthesis.measure("nothing", [13])
