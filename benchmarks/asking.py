@@ -15,17 +15,13 @@ from pathlib import Path
 
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import case, measure, write_results
+from retune.llm.json_reply import object_schema
 from retune.llm.replies import Request
 
 REQUESTS, IN_FLIGHT, DELAY_S = 2000, 64, 0.5
 IDEAL_S = REQUESTS / IN_FLIGHT * DELAY_S
 TEXT = "A matrix has an inverse if and only if its determinant is not zero. " * 10
-SCHEMA = {
-    "type": "object",
-    "properties": {"queries": {"type": "array", "items": {"type": "string"}}},
-    "required": ["queries"],
-    "additionalProperties": False,
-}
+SCHEMA = object_schema({"question": {"type": "string"}, "keywords": {"type": "string"}})
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-QUERIES = '{"queries": ["what is it", "which one is it"]}'  # of the server that a benchmark starts
+QUERIES = '{"question": "what is it", "keywords": "it"}'  # of the server that a benchmark starts
 
 Body = dict[str, Any]
 
