@@ -139,7 +139,8 @@ def _advice(wanted: Wanted, counted: Survey, project: Project, added: Additions)
         yield f"LLM is not used: {name} has train queries"
     test = counted.cut(project.convert[name])["test"]
     if wanted.synthetic in added.datasets:
-        test = counted.documents * project.synthesize[wanted.synthetic].test
+        synthetic = project.synthesize[wanted.synthetic]
+        test = counted.documents * synthetic.test * synthetic.queries_per_document  # at most
     if {name, wanted.synthetic} & {*added.datasets} and counted.is_whole and test < FEWEST:
         yield f"few test queries: about {test:.0f}, and with fewer than {FEWEST} compare gives no verdict"
     if wanted.synthetic in added.datasets:
