@@ -69,6 +69,7 @@ def test_missing_and_foreign_tables_are_named(tmp_path: Path) -> None:
         records.read_corpus(tmp_path)
 
 
+@pytest.mark.slow
 def test_command_line_without_arguments_explains_itself(forks: None) -> None:
     result = run("python -m stages.mine", REPOSITORY)
     assert result.returncode == 2

@@ -299,6 +299,7 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_killed_writer_loses_nothing_stored(tmp_path: Path, forks: None) -> None:
     with python(WRITER, str(tmp_path)) as process:
         while int(process.stdout.readline()) < 200:

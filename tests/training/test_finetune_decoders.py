@@ -23,6 +23,8 @@ from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, mined, params, task
 from tests.support.trainings import dev_score, same_bytes, train
 
+pytestmark = pytest.mark.slow
+
 INSTRUCTION = "solve the graph: "
 LORA = {
     "method": "lora",

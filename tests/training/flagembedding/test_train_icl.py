@@ -32,6 +32,8 @@ from tests.support.repository import REPOSITORY
 from tests.support.training_task import corpus, mined, params, split, task
 from tests.support.trainings import same_bytes
 
+pytestmark = pytest.mark.slow
+
 PROMPT, SUFFIX = "<instruct>Find the text that begins so.", "\n<response>"
 ICL = {
     "engine": "flagembedding",

@@ -12,6 +12,8 @@ from retune.training.keeping.checkpoints import CHECKPOINTS
 from tests.support.training_task import first_weights, params
 from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_weights_are_interpolated_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
     tuned_history = train(tiny_model, tmp_path, "tuned", checkpoint="last")

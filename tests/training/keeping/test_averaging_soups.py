@@ -12,6 +12,8 @@ from retune.training.keeping.averaging import epoch_of_model
 from tests.support.training_task import first_weights, params
 from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
+pytestmark = pytest.mark.slow
+
 SOUP: dict[str, object] = {"averaging": {"models": 2, "from_epoch": 2}, "checkpoint": "last"}
 
 
