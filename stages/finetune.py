@@ -14,15 +14,9 @@ from retune.training.spec import Task
 
 
 def main(name: str, *, base: Path, mined: Path, dev: Path, guide: Path, out: Path, history: Path) -> None:
-    task = Task(
-        base=base,
-        mined=mined,
-        dev=dev,
-        params=Finetune.read(f"finetune.{name}"),
-        compute=Compute.read("compute"),
-        seed=read_value("seed"),
-        guide=guide,
-    )
+    params, compute = Finetune.read(f"finetune.{name}"), Compute.read("compute")
+    seed = read_value("seed") if params.seed is None else params.seed
+    task = Task(base=base, mined=mined, dev=dev, params=params, compute=compute, seed=seed, guide=guide)
     finetune.finetune(task, out, history)
 
 

@@ -23,6 +23,7 @@ from retune.params.eval import Eval
 from retune.params.fetch import Fetch
 from retune.params.finetune import Averaging, Finetune, Icl, Lora
 from retune.params.llm import Budget, Llm, Prices
+from retune.params.merge import Merge
 from retune.params.mine import Limits, Mine, RangeShare, Relabel
 from retune.params.mix import Mix
 from retune.params.predict import Predict
@@ -77,7 +78,7 @@ def test_readme_shows_matrix_and_verdict_of_the_committed_run() -> None:
 
 
 def test_every_stage_and_preset_has_a_page() -> None:
-    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "eval", "compare", "predict"}
+    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "merge", "eval", "compare", "predict"}
     presets = {path.stem for path in (REPOSITORY / "presets").glob("*.yaml")}
     assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
 
@@ -99,6 +100,7 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("finetune", "", Finetune),
     ("finetune", "lora.", Lora),
     ("finetune", "averaging.", Averaging),
+    ("merge", "", Merge),
     ("flagembedding", "icl.", Icl),
     ("eval", "", Eval),
     ("compare", "", Compare),

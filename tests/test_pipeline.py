@@ -76,12 +76,14 @@ def tiny_params(fetch_values: dict) -> dict:
     synthesize = {"method": "extractive", "queries_per_document": 3, "dev": 0.1}
     extraction = {"removal_rate": 0.5, "min_words": 2, "max_words": 20}
     of_entries = ("base", "data", "dev", "guide")
+    merge = {"metric": "ndcg_at_10", "margin": 0.01, "rule": "point", "confidence": 0.95}
     defaults = {
         "fetch": {},
         "convert": {name: value for name, value in CONVERT.items() if name != "raw"} | {"merge_queries": True},
         "synthesize": synthesize | {"extraction": extraction},
         "mine": MINE | {"range": [1, 20]},
         "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
+        "merge": merge,
     }
     return {
         "seed": 13,
@@ -95,6 +97,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "finetune": {
             "tuned": {"base": "tiny", "data": "made", "dev": "second", "guide": "tiny", "learning_rate": 1e-3}
         },
+        "merge": {},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",
@@ -122,6 +125,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     folder = tmp_path_factory.mktemp("pipeline") / "repository"
     clone(folder)
     shutil.rmtree(folder / "metrics", ignore_errors=True)
+    (folder / "metrics/merge").mkdir(parents=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.copytree(tiny_transformer, folder / "tiny_transformer")
     (folder / "data/raw").mkdir(parents=True, exist_ok=True)
@@ -294,6 +298,28 @@ def test_bm25_is_a_model_and_unlabelled_queries_are_answered(repository: Path) -
     assert "`bm25`" in (repository / "reports/compare.md").read_text()
     assert json.loads((repository / "metrics/pair_scores/bm25/first.json").read_text()) == {}
     assert "positives" in json.loads((repository / "metrics/pair_scores/tiny/first.json").read_text())
+    assert "Running stage" not in succeed("dvc repro", repository)
+
+
+def test_added_merge_runs_only_its_own_cells(repository: Path) -> None:
+    entry = {
+        "base": "tiny",
+        "tuned": "tuned",
+        "tuned_2": "tuned",
+        "dev": "first",
+        "guard": "second",
+        "guard_2": "second",
+    }
+    change(repository, {"merge.between": entry | {"weight": "search"}, "eval.models": ["tiny", "tuned", "between"]})
+    succeed("python -m stages.check", repository)
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"merge@between", "eval@between-first", "eval@between-second", "compare"}
+    curve = json.loads((repository / "metrics/merge/between.json").read_text())
+    assert [row["weight"] for row in curve["curve"]] == [step / 10 for step in range(11)]
+    assert "| `between` | point | 0.01 |" in (repository / "reports/compare.md").read_text()
+    assert "between" in json.loads((repository / "metrics/summary.json").read_text())["gain"]
+    assert "failed to load" not in succeed("dvc plots show", repository)
     assert "Running stage" not in succeed("dvc repro", repository)
 
 

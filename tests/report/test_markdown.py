@@ -142,7 +142,11 @@ def test_verdict_file_holds_the_parameters_that_led_to_it(tmp_path: Path) -> Non
     assert content["tuned_models"][0]["parameters"] == {"epochs": 2}
     assert content["parameters"]["seed"] == 13
     assert content["parameters"]["eval"]["datasets"] == ["home", "far", "farther"]
-    assert content["parameters"]["compare"] == PARAMS | {"margin": 0.03}
+    assert content["parameters"]["compare"] == PARAMS | {
+        "margin": 0.03,
+        "seeds": {},
+        "gate": PARAMS["gate"] | {"seed_spreads": None},
+    }
 
 
 def test_smallest_change_elsewhere_is_called_a_loss_only_if_it_is_one(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_every_section_is_there_and_linked(rendered: str) -> None:
     links = [attributes["href"] for tag, attributes in tags if tag == "a"]
     assert links == [f"#{name}" for name in sections]
     assert set(sections) == {
-        "verdict", "matrix", "findings", "intervals", "frontier", "changes", "slices",
+        "verdict", "matrix", "findings", "intervals", "frontier", "merges", "changes", "slices",
         "scores", "references", "pairs", "histories", "synthetic", "mining", "lengths",
     }  # fmt: skip
     assert "nothing to show" not in rendered

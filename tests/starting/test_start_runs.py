@@ -23,7 +23,7 @@ def repository(tmp_path: Path, server: Path, tiny_transformer: Path, fetch_value
     params = tiny_params(fetch_values)
     params["fetch"] = {"minilm": params["fetch"]["tiny"]}
     params["convert"].pop("second")
-    params |= {"synthesize": {}, "mine": {}, "finetune": {}}
+    params |= {"synthesize": {}, "mine": {}, "finetune": {}, "merge": {}}
     params["eval"] |= {"models": ["minilm"], "datasets": ["first"]}
     write_params(folder, params)
     link_environment(folder, server)

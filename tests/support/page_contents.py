@@ -57,6 +57,18 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
                 "advice": "Set leaks: {policy: drop}.",
             }
         ],
+        "merges": [
+            {
+                "model": "small_both",
+                "margin": 0.005,
+                "chosen": 0.5,
+                "weight": weight,
+                "gain": 0.1 * weight,
+                "worst": -0.01 * weight,
+                "is_allowed": weight <= 0.5,
+            }
+            for weight in (0.0, 0.5, 1.0)
+        ],
         "histories": [
             {
                 "model": model,
@@ -136,7 +148,18 @@ def sample(num_changes: int = 300) -> dict[str, Any]:
 def tiny() -> dict[str, Any]:
     """Return the content for one model on one data set: it is not tuned, so all other sections are empty."""
     empty = dict.fromkeys(
-        ["tuned_models", "findings", "histories", "lengths", "mining", "audit", "pair_scores", "slices", "references"]
+        [
+            "tuned_models",
+            "findings",
+            "merges",
+            "histories",
+            "lengths",
+            "mining",
+            "audit",
+            "pair_scores",
+            "slices",
+            "references",
+        ]
     )
     return {
         "title": "One model",

@@ -31,7 +31,7 @@ def check(params: Mapping[str, Any]) -> Project:
                 findings += error.findings
     findings = list(dict.fromkeys(findings))  # a wrong default is found once for every entry
     if not findings:
-        project = Project(**entries, eval=sections.eval, compare=sections.compare)
+        project = Project(sections.seed, **entries, eval=sections.eval, compare=sections.compare)
         findings = [*missing_paths(project), *unknown_names(project), *wrong_mixtures(project)]
         findings += unknown_in_comparison(project)
         findings = findings or list(broken_rules(project))

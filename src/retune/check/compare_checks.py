@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from retune.comparison.lineage import TunedModel
 from retune.params.compare import Compare
 from retune.params.eval import Eval
+from retune.params.finetune import Finetune
 
 
 def compared_metrics(params: Compare, listed: Eval) -> list[tuple[str, str, list[str]]]:
@@ -37,6 +38,40 @@ def unguarded_models(params: Compare, evaluated: Mapping[str, TunedModel], liste
                 f"compare.gate.max_forgetting: expected a data set besides {model.home!r} under eval.datasets, on "
                 f"which {name!r} may forget, got none; add one, or write null"
             )
+
+
+def wrong_seeds(params: Compare, project_seed: int, models: Mapping[str, Finetune], listed: Eval) -> Iterator[str]:
+    """Yield groups of seeds with unknown models, with a seed twice, or with another difference than the seed."""
+    yield from _wrong_groups(params, models, listed)
+    for first, others in params.seeds.items():
+        seeds: set[int] = set()
+        for name in (first, *others):
+            where = f"compare.seeds.{first}"
+            if name not in models or name not in listed.models:
+                yield f"{where}: expected tuned models that eval.models lists, got {name!r}"
+                continue
+            differing = {
+                field
+                for field in Finetune.model_fields
+                if field != "seed" and getattr(models[name], field) != getattr(models.get(first, models[name]), field)
+            }
+            if differing:
+                yield f"{where}: expected models that differ in their seed alone, {name!r} differs in {min(differing)}"
+            seed = models[name].seed
+            seed = project_seed if seed is None else seed
+            if seed in seeds:
+                yield f"{where}: expected another seed for each model, got {seed} twice"
+            seeds.add(seed)
+
+
+def _wrong_groups(params: Compare, models: Mapping[str, Finetune], listed: Eval) -> Iterator[str]:
+    """Yield models in two groups of seeds, and models without one although the gate asks for several seeds."""
+    grouped = [name for first, others in params.seeds.items() for name in (first, *others)]
+    for name in sorted({name for name in grouped if grouped.count(name) > 1}):
+        yield f"compare.seeds: expected each model in one group, got {name!r} twice"
+    if params.gate is not None and params.gate.seed_spreads is not None:
+        for name in sorted({*models} & {*listed.models} - {*grouped}):
+            yield f"compare.gate.seed_spreads: expected a group of {name!r} in compare.seeds, found none; add one"
 
 
 def too_few_resamples(params: Compare, num_evaluated: int, listed: Eval) -> Iterator[str]:

@@ -7,6 +7,7 @@ from retune.params.convert import Convert
 from retune.params.eval import Eval
 from retune.params.fetch import Fetch, Lexical
 from retune.params.finetune import Finetune
+from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.predict import Predict
@@ -17,12 +18,24 @@ from retune.params.synthesize import Synthesize
 class Project:
     """The checked sections of params.yaml."""
 
+    seed: int
     fetch: dict[str, Fetch | Lexical]
     convert: dict[str, Convert]
     synthesize: dict[str, Synthesize]
     mine: dict[str, Mine]
     mix: dict[str, Mix]
     finetune: dict[str, Finetune]
+    merge: dict[str, Merge]
     eval: Eval
     compare: Compare
     predict: dict[str, Predict]
+
+    @property
+    def made_models(self) -> list[str]:
+        """The models that are made in the project, from fetched ones."""
+        return [*self.finetune, *self.merge]
+
+    @property
+    def models(self) -> list[str]:
+        """All models."""
+        return [*self.fetch, *self.made_models]

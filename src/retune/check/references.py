@@ -11,12 +11,8 @@ MISSING_PATH = "write the model folder, or requirements.txt if source is not pat
 
 def unknown_names(project: Project) -> Iterator[str]:
     """Yield names that no section defines, and names that two sections define."""
-    models = [*project.fetch, *project.finetune]
     datasets = [*project.convert, *project.synthesize]
-    for name in sorted({*project.fetch} & {*project.finetune}):
-        yield f"finetune.{name}: fetch has a model of this name; rename one"
-    for name in sorted({*project.convert} & {*project.synthesize}):
-        yield f"synthesize.{name}: convert has a data set of this name; rename one"
+    yield from _names_of_two(project)
     for name, synthetic in project.synthesize.items():
         yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
         yield from _no_encoder(f"synthesize.{name}.model", synthetic.model, project)
@@ -33,12 +29,33 @@ def unknown_names(project: Project) -> Iterator[str]:
         if model.home is not None and model.home not in project.eval.datasets:
             known = ", ".join(project.eval.datasets)
             yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
-    yield from _unknown("eval.models", project.eval.models, models)
+    yield from _unknown_to_merges(project, datasets)
+    yield from _unknown("eval.models", project.eval.models, project.models)
     yield from _unknown("eval.datasets", project.eval.datasets, datasets)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
     for name, prediction in project.predict.items():
-        yield from _unknown(f"predict.{name}.model", [prediction.model], models)
+        yield from _unknown(f"predict.{name}.model", [prediction.model], project.models)
         yield from _unknown(f"predict.{name}.dataset", [prediction.dataset], datasets)
+
+
+def _names_of_two(project: Project) -> Iterator[str]:
+    """Yield names that two sections define."""
+    for name in sorted({*project.fetch} & {*project.finetune}):
+        yield f"finetune.{name}: fetch has a model of this name; rename one"
+    for name in sorted({*project.fetch, *project.finetune} & {*project.merge}):
+        yield f"merge.{name}: fetch or finetune has a model of this name; rename one"
+    for name in sorted({*project.convert} & {*project.synthesize}):
+        yield f"synthesize.{name}: convert has a data set of this name; rename one"
+
+
+def _unknown_to_merges(project: Project, datasets: Iterable[str]) -> Iterator[str]:
+    """Yield names in `merge` that no section defines."""
+    for name, merge in project.merge.items():
+        yield from _no_encoder(f"merge.{name}.base", merge.base, project)
+        for field in ("tuned", "tuned_2"):
+            yield from _unknown(f"merge.{name}.{field}", [getattr(merge, field)], project.made_models)
+        for field in ("dev", "guard", "guard_2"):
+            yield from _unknown(f"merge.{name}.{field}", [getattr(merge, field)], datasets)
 
 
 def missing_paths(project: Project) -> Iterator[str]:
@@ -67,8 +84,8 @@ def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
             "predict can use it"
         )
         return
-    models = [*project.fetch, *project.finetune]
-    yield from _unknown(where, [name], [known for known in models if not isinstance(project.fetch.get(known), Lexical)])
+    encoders = [known for known in project.models if not isinstance(project.fetch.get(known), Lexical)]
+    yield from _unknown(where, [name], encoders)
 
 
 def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from retune.check.compare_checks import compared_metrics, too_few_resamples, unguarded_models, unknown_datasets
+from retune.check.compare_checks import (
+    compared_metrics,
+    too_few_resamples,
+    unguarded_models,
+    unknown_datasets,
+    wrong_seeds,
+)
 from retune.check.project import Project
 from retune.comparison import lineage
 from retune.core.errors import InputError
@@ -14,6 +20,8 @@ def unknown_in_comparison(project: Project) -> Iterator[str]:
     """Yield unknown metrics, and references to data sets that are not evaluated."""
     for name, model in project.finetune.items():
         yield from _wrong_metric(f"finetune.{name}.dev_metric", model.dev_metric)
+    for name, merge in project.merge.items():
+        yield from _wrong_metric(f"merge.{name}.metric", merge.metric)
     for where, metric, datasets in compared_metrics(project.compare, project.eval):
         if metric not in UNCUT:
             yield from _wrong_metric(where, metric, project.eval.ks)
@@ -23,6 +31,7 @@ def unknown_in_comparison(project: Project) -> Iterator[str]:
                 f"or list {', '.join(whole)} in eval.judged_only"
             )
     yield from unknown_datasets(project.compare, project.eval.datasets)
+    yield from wrong_seeds(project.compare, project.seed, project.finetune, project.eval)
 
 
 def broken_rules(project: Project) -> Iterator[str]:
@@ -31,6 +40,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _breached_licences(project)
     yield from _wrong_comparison(project)
     yield from _untrainable(project)
+    yield from _unfit_merges(project)
     yield from _circles(project)
 
 
@@ -61,6 +71,16 @@ def _missing_splits(project: Project) -> Iterator[str]:
         dev = project.convert.get(model.dev) or project.synthesize[model.dev]
         if dev.dev == 0.0 and model.method != "none":
             yield f"finetune.{name}.dev: expected a data set with a dev split, got {model.dev!r} whose dev is 0.0"
+    yield from _undivided_dev_sets(project)
+
+
+def _undivided_dev_sets(project: Project) -> Iterator[str]:
+    """Yield data sets that a merge measures on and that have no dev split."""
+    for name, merge in project.merge.items():
+        for field in ("dev", "guard", "guard_2"):
+            dataset = getattr(merge, field)
+            if (project.convert.get(dataset) or project.synthesize[dataset]).dev == 0.0:
+                yield f"merge.{name}.{field}: expected a data set with a dev split, got {dataset!r} whose dev is 0.0"
 
 
 def _breached_licences(project: Project) -> Iterator[str]:
@@ -81,6 +101,7 @@ def _wrong_comparison(project: Project) -> Iterator[str]:
     tuned_models = lineage.trace(
         project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets
     )
+    tuned_models |= lineage.trace_merges(project.merge, tuned_models)
     evaluated = {name: model for name, model in tuned_models.items() if name in project.eval.models}
     yield from lineage.unlisted(evaluated, project.eval)
     yield from unguarded_models(project.compare, evaluated, project.eval)
@@ -106,15 +127,47 @@ def _wrong_trainer_arguments(name: str, model: Finetune) -> Iterator[str]:
         yield f"finetune.{name}: {reason}"
 
 
+def _unfit_merges(project: Project) -> Iterator[str]:
+    """Yield merges of models that were not tuned from their base, or that measure their gain elsewhere than at home."""
+    tuned_models = lineage.trace(
+        project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets
+    )
+    tuned_models |= lineage.trace_merges(project.merge, tuned_models)
+    for name, merge in project.merge.items():
+        for tuned in merge.tuned_models:
+            bases = [base for base in _bases(tuned, project) if base != tuned]
+            if merge.base not in bases:
+                known = ", ".join(bases)
+                yield f"merge.{name}.base: expected what {tuned!r} was tuned from ({known}), got {merge.base!r}"
+        if name in tuned_models:
+            home = dict.fromkeys([tuned_models[name].home, *tuned_models[name].trained_on])
+            if merge.dev not in home:
+                known = ", ".join(home)
+                yield f"merge.{name}.dev: expected what the models are tuned for ({known}), got {merge.dev!r}"
+
+
+def _bases(model: str, project: Project) -> Iterator[str]:
+    """Yield a model, the model it was tuned from, and so on."""
+    seen: set[str] = set()
+    while model not in seen:
+        seen.add(model)
+        yield model
+        entry = project.merge.get(model) or project.finetune.get(model)
+        model = model if entry is None else entry.base
+
+
 def _circles(project: Project) -> Iterator[str]:
     """Yield tuned models that are made from themselves."""
-    for name in project.finetune:
+    for name in project.made_models:
         if name in lineage.reached(name, lambda model: _parents(model, project)):
-            yield f"finetune.{name}: expected a chain of models that ends at a fetched one, got a circle"
+            section = "merge" if name in project.merge else "finetune"
+            yield f"{section}.{name}: expected a chain of models that ends at a fetched one, got a circle"
 
 
 def _parents(name: str, project: Project) -> set[str]:
     """Return the models that a tuned model is made from: base, guide, and those behind its training data."""
+    if merge := project.merge.get(name):
+        return {merge.base, *merge.tuned_models}
     if name not in project.finetune:
         return set()
     model = project.finetune[name]

@@ -15,6 +15,7 @@ from retune.params.convert import Convert
 from retune.params.eval import Eval
 from retune.params.fetch import Fetch, parse_entry
 from retune.params.finetune import Finetune
+from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.predict import Predict
@@ -29,6 +30,7 @@ class Defaults(Section):
     synthesize: dict[str, Any]
     mine: dict[str, Any]
     finetune: dict[str, Any]
+    merge: dict[str, Any]
 
 
 class Sections(Section):
@@ -43,6 +45,7 @@ class Sections(Section):
     mine: dict[str, Any]
     mix: dict[str, Any]
     finetune: dict[str, Any]
+    merge: dict[str, Any]
     eval: Eval
     compare: Compare
     predict: dict[str, Any]
@@ -55,10 +58,12 @@ PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "mine": Mine.parse,
     "mix": Mix.parse,
     "finetune": Finetune.parse,
+    "merge": Merge.parse,
     "predict": Predict.parse,
 }
 WITH_DEFAULTS: dict[str, type[Section]] = {
-    "fetch": Fetch, "convert": Convert, "synthesize": Synthesize, "mine": Mine, "finetune": Finetune
+    "fetch": Fetch, "convert": Convert, "synthesize": Synthesize, "mine": Mine, "finetune": Finetune,
+    "merge": Merge,
 }  # fmt: skip
 
 

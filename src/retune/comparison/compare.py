@@ -7,6 +7,7 @@ import numpy as np
 
 from retune.comparison.lineage import TunedModel
 from retune.comparison.score_tables import ScoreTable
+from retune.comparison.seeds import add_spreads
 from retune.comparison.significance import bootstrap_sums, interval, minimum_detectable_effect, p_values
 from retune.comparison.verdict import FEWEST, Measurement, judge, printed
 from retune.core.seeds import generator
@@ -56,7 +57,7 @@ def compare(
         for measurement in _measure(table, tuned_models, params, seed)
     }
     ordered = [measured[model, table.dataset] for model in tables[0].models for table in tables]
-    return Comparison(params, tuned_models, judge(ordered, params))
+    return Comparison(params, tuned_models, add_spreads(judge(ordered, params), params.seeds))
 
 
 def summarise(comparison: Comparison) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from retune.comparison.verdict import FEWEST, Measurement
+from retune.comparison.verdict import FEWEST, Measurement, printed
 from retune.core.errors import InputError
 from retune.params.compare import Gate
 
@@ -39,7 +39,8 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
 
     `min_gain` holds if the lower end of the change at home is at least the limit. `max_forgetting` holds if the
     largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
-    that cannot be judged does not hold.
+    that cannot be judged does not hold. With `seed_spreads`, as many standard deviations between seeds are taken off
+    the lower end first; merged models have no seeds of their own. A merge that fell back to its base gained nothing.
     """
     if gate is None:
         return []
@@ -54,61 +55,69 @@ def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) ->
     home = [measurement for measurement in measurements if measurement.is_home]
     others = [measurement for measurement in measurements if not measurement.is_home]
     if gate.min_gain is not None:
-        yield from (_min_gain(measurement, gate.min_gain) for measurement in home)
+        yield from (_judge(measurement, "min_gain", gate.min_gain, gate) for measurement in home)
         if not home:
             sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
             yield GateResult(model, "", "min_gain", False, sentence)
     if gate.max_forgetting is not None:
-        yield from (_max_forgetting(measurement, gate.max_forgetting) for measurement in others)
+        yield from (_judge(measurement, "max_forgetting", gate.max_forgetting, gate) for measurement in others)
         if not others:
             sentence = f"{model}: not evaluated on any other data set, so forgetting cannot be judged"
             yield GateResult(model, "", "max_forgetting", False, sentence)
 
 
-def _min_gain(measurement: Measurement, limit: float) -> GateResult:
-    change, low = measurement.change, measurement.low
-    if change is None or low is None:
-        return _not_judged(measurement, "min_gain")
+def _judge(measurement: Measurement, rule: str, limit: float, gate: Gate) -> GateResult:
+    """Judge one rule on one data set."""
+    spreads = gate.seed_spreads if measurement.merged_weight is None else None
+    if measurement.change is None or measurement.low is None:
+        return _not_judged(measurement, rule, f"{measurement.queries} test queries; at least {FEWEST} are needed")
+    if spreads is not None and measurement.seed_spread is None:
+        return _not_judged(measurement, rule, "one seed, as gate.seed_spreads asks for several; stages.seeds adds them")
+    low = printed(measurement.low - (spreads or 0.0) * (measurement.seed_spread or 0.0))
+    if rule == "min_gain" and measurement.merged_weight == 0.0:
+        outcome = "; no weight of the merge was within the margin, so the model is its base and gained nothing"
+        return _result(measurement, rule, False, outcome, spreads)
+    judge = _min_gain if rule == "min_gain" else _max_forgetting
+    holds, outcome = judge(measurement.change, low, limit)
+    return _result(measurement, rule, holds, outcome, spreads)
+
+
+def _min_gain(change: float, low: float, limit: float) -> tuple[bool, str]:
     if low >= limit:
-        outcome = f"; at least {limit} is required"
-    elif change < limit:
-        outcome = f", but a gain of at least {limit} is required"
-    else:
-        possible = f"a loss of {-low:.5f}" if low < 0.0 else f"a gain of only {low:.5f}"
-        outcome = f", but the interval does not rule out {possible}, and a gain of at least {limit} is required"
-    return _result(measurement, "min_gain", low >= limit, outcome)
+        return True, f"; at least {limit} is required"
+    if change < limit:
+        return False, f", but a gain of at least {limit} is required"
+    possible = f"a loss of {-low:.5f}" if low < 0.0 else f"a gain of only {low:.5f}"
+    return False, f", but the interval does not rule out {possible}, and a gain of at least {limit} is required"
 
 
-def _max_forgetting(measurement: Measurement, limit: float) -> GateResult:
-    change, low = measurement.change, measurement.low
-    if change is None or low is None:
-        return _not_judged(measurement, "max_forgetting")
+def _max_forgetting(change: float, low: float, limit: float) -> tuple[bool, str]:
     largest_loss = 0.0 - low
     if largest_loss <= limit:
-        outcome = f"; a loss of at most {limit} is allowed"
-    elif 0.0 - change > limit:
-        outcome = f", above the allowed {limit}"
-    else:
-        outcome = f", but the interval does not rule out a loss of up to {largest_loss:.5f}, above the allowed {limit}"
-    return _result(measurement, "max_forgetting", largest_loss <= limit, outcome)
+        return True, f"; a loss of at most {limit} is allowed"
+    if 0.0 - change > limit:
+        return False, f", above the allowed {limit}"
+    return False, f", but the interval does not rule out a loss of up to {largest_loss:.5f}, above the allowed {limit}"
 
 
-def _result(measurement: Measurement, rule: str, holds: bool, outcome: str) -> GateResult:
+def _result(measurement: Measurement, rule: str, holds: bool, outcome: str, spreads: float | None) -> GateResult:
     """Return a result whose sentence has the change and its interval, followed by the outcome."""
     change = measurement.change or 0.0
     changed = f"gained {change:.5f}" if change > 0.0 else f"lost {-change:.5f}" if change < 0.0 else "did not change"
+    less = (
+        ""
+        if spreads is None
+        else f", less {spreads:g} standard deviations of {measurement.seed_spread:.5f} between seeds"
+    )
     sentence = (
         f"{measurement.model} on {measurement.test_set}: {changed} (confidence interval of the change "
-        f"{measurement.low:+.5f} to {measurement.high:+.5f}){outcome}"
+        f"{measurement.low:+.5f} to {measurement.high:+.5f}{less}){outcome}"
     )
     return GateResult(measurement.model, measurement.dataset, rule, holds, sentence)
 
 
-def _not_judged(measurement: Measurement, rule: str) -> GateResult:
-    sentence = (
-        f"{measurement.model} on {measurement.test_set}: {rule} cannot be judged with {measurement.queries} test "
-        f"queries; at least {FEWEST} are needed"
-    )
+def _not_judged(measurement: Measurement, rule: str, reason: str) -> GateResult:
+    sentence = f"{measurement.model} on {measurement.test_set}: {rule} cannot be judged with {reason}"
     return GateResult(measurement.model, measurement.dataset, rule, False, sentence)
 
 

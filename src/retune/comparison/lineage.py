@@ -1,4 +1,4 @@
-"""The base, the home and the mined sets of each tuned model, read from the sections of params.yaml."""
+"""The base, the home and the mined sets of each tuned or merged model, read from the sections of params.yaml."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from retune.core.errors import ParameterError
 from retune.params.eval import Eval
 from retune.params.finetune import Finetune
+from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.synthesize import Synthesize
@@ -14,14 +15,15 @@ from retune.params.synthesize import Synthesize
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A fine-tuned model.
+    """A fine-tuned model, or one that was merged from some.
 
     Attributes:
         base: The model that was tuned.
         home: The data set it was tuned for.
         mined: The mined set it was trained on; of a mixture also the sets that were mixed.
-        parameters: Its entry in `finetune`, completed by the defaults.
+        parameters: Its entry in `finetune` or `merge`, completed by the defaults.
         trained_on: The data sets whose train queries it was trained on, which may be synthetic.
+        merged_from: The tuned models that it was merged from; empty if it was trained itself.
     """
 
     base: str
@@ -29,6 +31,7 @@ class TunedModel:
     mined: tuple[str, ...]
     parameters: Mapping[str, Any]
     trained_on: tuple[str, ...] = ()
+    merged_from: tuple[str, ...] = ()
 
 
 def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
@@ -47,7 +50,9 @@ def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
 def trace_all(listed: Eval) -> dict[str, TunedModel]:
     """Return all tuned models of params.yaml, by name."""
     finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
-    return trace(finetune, mine, mixes, Synthesize.read_entries("synthesize"), evaluated=listed.datasets)
+    synthesize, merges = Synthesize.read_entries("synthesize"), Merge.read_entries("merge")
+    tuned_models = trace(finetune, mine, mixes, synthesize, evaluated=listed.datasets)
+    return tuned_models | trace_merges(merges, tuned_models)
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
@@ -94,6 +99,23 @@ def trace(
         mined = tuple(dict.fromkeys([entry.data, *used]))
         tuned_models[name] = TunedModel(entry.base, home, mined, entry.model_dump(mode="json"), tuple(trained_on))
     return tuned_models
+
+
+def trace_merges(merges: Mapping[str, Merge], tuned_models: Mapping[str, TunedModel]) -> dict[str, TunedModel]:
+    """Return the merged models, whose home is that of the first model they are merged from."""
+    found: dict[str, TunedModel] = {}
+    waiting = dict(merges)
+    while ready := [name for name, entry in waiting.items() if {*entry.tuned_models} <= {*tuned_models, *found}]:
+        for name in ready:
+            entry = waiting.pop(name)
+            parts = [tuned_models.get(part) or found[part] for part in entry.tuned_models]
+            mined, trained_on = (
+                tuple(dict.fromkeys(item for part in parts for item in getattr(part, field)))
+                for field in ("mined", "trained_on")
+            )
+            parameters, merged_from = entry.model_dump(mode="json"), tuple(entry.tuned_models)
+            found[name] = TunedModel(entry.base, parts[0].home, mined, parameters, trained_on, merged_from)
+    return {name: found[name] for name in merges if name in found}
 
 
 def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:

@@ -89,6 +89,8 @@ def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: f
             f" ({100 * confidence:g} % confidence interval {home.low:+.4f} to {home.high:+.4f}, corrected "
             f"{p_equation(home.p_holm)}) over {home.queries:,} queries"
         )
+    if home.seeds is not None:
+        sentence += f", mean of {home.seeds} seeds {home.seed_mean:+.4f}, standard deviation {home.seed_spread:.4f}"
     forgot = [measurement for measurement in elsewhere if measurement.word == "forgot"]
     if forgot:
         losses = ", ".join(f"{measurement.test_set} {change_with_interval(measurement)}" for measurement in forgot)

@@ -16,6 +16,7 @@ class InputFolders:
         datasets: `<dataset>/`, the texts and judgments.
         train: `<model>.tsv`, the training histories.
         mined: `<recipe>.json`, the mining audits.
+        merges: `<model>.json`, what each weight of a merged model does.
         lengths: `<dataset>.tsv`, the lengths of the texts.
         slices: `<dataset>.csv`, the user's classes of queries.
     """
@@ -26,6 +27,7 @@ class InputFolders:
     datasets: Path
     train: Path
     mined: Path
+    merges: Path
     lengths: Path
     slices: Path
 
@@ -39,6 +41,7 @@ class InputFolders:
             datasets=data / "datasets",
             train=metrics / "train",
             mined=metrics / "mined",
+            merges=metrics / "merge",
             lengths=metrics / "lengths",
             slices=data / "slices",
         )

@@ -9,6 +9,7 @@ from retune.comparison.details import Details, read_details
 from retune.comparison.gate import GateResult, judge_gate
 from retune.comparison.histories import read_histories
 from retune.comparison.lineage import TunedModel
+from retune.comparison.merge_curves import add_weights, read_merge_curves
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
 from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
@@ -32,6 +33,7 @@ class Conclusion:
         details: Slices, and the queries that changed most.
         pair_scores: Cosines by model and data set.
         histories: Loss and dev scores of the tuned models.
+        merge_curves: What each weight of the merged models does, by model.
         synthetic_sets: All synthetic data sets, evaluated or not.
     """
 
@@ -43,6 +45,7 @@ class Conclusion:
     details: Details
     pair_scores: dict[tuple[str, str], Any]
     histories: list[dict[str, Any]]
+    merge_curves: dict[str, dict[str, Any]]
     synthetic_sets: list[SyntheticSet]
 
 
@@ -74,7 +77,9 @@ def conclude(
         )
         for dataset in listed.datasets
     ]
+    curves = read_merge_curves(inputs.merges, tuned_models)
     comparison = compare(tables, tuned_models, params, seed)
+    comparison = replace(comparison, measurements=add_weights(comparison.measurements, curves))
     gate_results = judge_gate(comparison.measurements, params.gate)
     return Conclusion(
         {"compare": params.model_dump(mode="json"), "eval": listed.model_dump(mode="json"), "seed": seed},
@@ -84,6 +89,7 @@ def conclude(
         tables,
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
-        read_histories(inputs.train, tuned_models),
+        read_histories(inputs.train, [name for name, tuned in tuned_models.items() if not tuned.merged_from]),
+        curves,
         read_synthetic_sets(inputs.datasets, synthesize),
     )

@@ -42,6 +42,10 @@ class Measurement:
         word: The verdict.
         reason: Why the verdict is withheld.
         is_synthetic: Whether the test queries are synthetic.
+        seeds: Number of trainings that differ in their seed alone, this one among them; None if it has no group.
+        seed_mean: Mean of their changes.
+        seed_spread: Standard deviation of their changes.
+        merged_weight: Weight of the tuned models, if the model was merged; with 0 it is the base itself.
     """
 
     model: str
@@ -64,6 +68,10 @@ class Measurement:
     word: Word | None = None
     reason: str | None = None
     is_synthetic: bool = False
+    seeds: int | None = None
+    seed_mean: float | None = None
+    seed_spread: float | None = None
+    merged_weight: float | None = None
 
     @property
     def test_set(self) -> str:

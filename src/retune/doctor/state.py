@@ -80,12 +80,13 @@ def read_state(
     pairs = [(model, dataset) for model in models for dataset in datasets]
     if verdict is None:
         verdict = read_json(metrics / "verdict.json") or {}
+    trained = [name for name, tuned in tuned_models.items() if not tuned.merged_from]
     return State(
         tuned_models,
         margin,
         _present({name: read_json(metrics / "data" / f"{name}.json") for name in (*datasets, *named)}),
         _present({name: read_json(metrics / "mined" / f"{name}.json") for name in recipes}),
-        _present({name: _read_history(metrics / "train" / f"{name}.tsv") for name in tuned_models}),
+        _present({name: _read_history(metrics / "train" / f"{name}.tsv") for name in trained}),
         _present({pair: read_json(metrics / "pair_scores" / pair[0] / f"{pair[1]}.json") for pair in pairs}),
         [row for row in verdict.get("measurements", []) if (row["model"], row["dataset"]) in pairs],
     )

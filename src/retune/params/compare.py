@@ -12,6 +12,7 @@ class Gate(Section):
 
     min_gain: float | None = None  # on the data set it was tuned for, at the lower bound of the confidence interval
     max_forgetting: float | None = None  # on every other data set, at the upper bound of the loss
+    seed_spreads: NonNegativeFloat | None = None  # so many standard deviations between seeds are taken off each bound
 
 
 class Reference(Section):
@@ -34,6 +35,7 @@ class Compare(Section):
     margin: NonNegativeFloat  # a loss that is shown to be smaller does not count as forgetting
     changed_queries: NonNegativeInt  # most changed queries listed for each tuned model and data set
     gate: Gate | None = None
+    seeds: dict[Name, Annotated[list[Name], Field(min_length=1)]] = {}  # that differ from one in their seed alone
     references: list[Reference] = []
 
     def metrics_on(self, dataset: str) -> list[str]:

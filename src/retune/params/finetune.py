@@ -51,13 +51,14 @@ class Finetune(Section):
         "soup_size": "write averaging: {models: ...}",
         "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
     }
-    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide", "home"})
+    OF_ONE_ENTRY = frozenset({"base", "data", "dev", "guide", "home", "seed"})
 
     # Data and selection
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
     guide: Name  # the model that masks likely false negatives; unused without guide_margin
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # of this training; null: the project's
     home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
     dev_documents: NonNegativeInt | None = None  # random documents, ranked with the judged and mined; null: the corpus

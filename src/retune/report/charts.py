@@ -124,6 +124,34 @@ def histories(rows: Sequence[Row]) -> list[Panel]:
     return panels
 
 
+def merges(rows: Sequence[Row]) -> list[Panel]:
+    """Draw the gain at home and what the worst guard loses by weight, both on dev queries, for each merged model."""
+    panels = []
+    for model, group in _by(rows, "model"):
+        layers: list[Spec] = [
+            rule("y", 0.0),
+            rule("y", -group[0]["margin"], dash=DASHED),
+            rule("x", group[0]["chosen"]),
+        ]
+        drawn = []
+        for field, colour, title in (("gain", GAIN, "gain at home"), ("worst", LOSS, "worst guard")):
+            at = {
+                "x": quantity("weight", "weight of the tuned model"),
+                "y": quantity("change", "change on dev queries"),
+            }
+            part = {"filter": {"field": "line", "equal": field}}
+            mark = {"type": "line", "color": colour, "aria": False}
+            point = {"type": "point", "filled": True, "size": 40, "color": colour}
+            layers += [{"mark": kind, "transform": [part], "encoding": at} for kind in (mark, point)]
+            drawn += [
+                {"line": field, "weight": row["weight"], "change": row[field],
+                 "label": f"weight {row['weight']:g}: {title} {row[field]:+.4f}"}
+                for row in group
+            ]  # fmt: skip
+        panels.append(Panel(model, [draw(drawn, layers, height=200)]))
+    return panels
+
+
 def lengths(rows: Sequence[Row]) -> list[Panel]:
     """Draw the lengths of each data set at each percentile: documents with a solid line, queries with a dashed one."""
     drawn: Drawn = {"document_characters": ("documents", GAIN, []), "query_characters": ("queries", LOSS, DASHED)}

@@ -49,6 +49,11 @@ def page_content(found: Conclusion, inputs: InputFolders, findings: Sequence[Fin
         "measurements": [_measurement(measurement) for measurement in found.comparison.measurements],
         "findings": [asdict(finding) for finding in findings],
         "histories": found.histories,
+        "merges": [
+            {"model": model, "margin": curve["margin"], "chosen": curve["weight"], **row}
+            for model, curve in found.merge_curves.items()
+            for row in curve["curve"]
+        ],
         "lengths": [row for name in test_sets for row in _lengths(inputs.lengths, name, test_sets[name])],
         "mining": [
             {"recipe": recipe, **row} for recipe, audit in audits.items() for row in audit["score_distribution"]

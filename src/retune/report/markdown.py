@@ -12,8 +12,17 @@ from retune.comparison.wording import MARKS, SEEDS
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
+from retune.report.merge_table import merge_table
 from retune.report.synthetic_tables import synthetic_sets
-from retune.report.tables import matrix, references, similarities, statistics, tuned_models, weakest_slices
+from retune.report.tables import (
+    matrix,
+    references,
+    seed_spreads,
+    similarities,
+    statistics,
+    tuned_models,
+    weakest_slices,
+)
 
 NOTE = (
     f"A data set marked as {SYNTHETIC} has no labels: its test queries were made from its documents, and a model may "
@@ -49,8 +58,10 @@ def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) 
             "same base and home. The last column counts the test queries at home that score better and worse than "
             "with the base."
         ],
+        _titled("Merged models", merge_table(found.merge_curves)),
         _titled("Findings", lines(findings)),
         _statistics(comparison) if verdicts else [],
+        _titled("Seeds", seed_spreads(comparison)),
         _titled("Published results", references(comparison, found.tables)),
         _titled("Weakest slices", weakest_slices(comparison, found.details.slices, verdicts)),
         _titled("Cosines of relevant and random pairs", similarities(comparison, found.pair_scores)),

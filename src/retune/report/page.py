@@ -88,6 +88,7 @@ def _charts(content: Mapping[str, Any]) -> dict[str, list[charts.Panel]]:
         "changes": charts.changes(measurements, margin),
         "frontier": charts.frontier(content["tuned_models"], margin),
         "histories": charts.histories(content["histories"]),
+        "merges": charts.merges(content["merges"]),
         "lengths": charts.lengths(content["lengths"]),
         "mining": charts.mining(content["mining"]),
         "pairs": charts.pair_scores(content["pair_scores"], _bases(measurements)),

@@ -71,6 +71,18 @@ def statistics(comparison: Comparison) -> list[str]:
     return table(headings, rows, num_texts=3)
 
 
+def seed_spreads(comparison: Comparison) -> list[str]:
+    """Return the mean and the spread of the changes of models that were trained with several seeds."""
+    headings = ["tuned model", "data set", "seeds", "change with this seed", "mean", "standard deviation"]
+    rows = []
+    for measurement in comparison.measurements:
+        if measurement.model in comparison.params.seeds and measurement.seed_mean is not None:
+            changes = [f"{change or 0.0:+.4f}" for change in (measurement.change, measurement.seed_mean)]
+            texts = [f"`{measurement.model}`", measurement.test_set, str(measurement.seeds)]
+            rows.append([*texts, *changes, f"{measurement.seed_spread:.4f}"])
+    return table(headings, rows, num_texts=2) if rows else []
+
+
 def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str]:
     """Return published results above those of our models, in one table for each data set that has some."""
     lines: list[str] = []

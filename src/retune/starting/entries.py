@@ -68,11 +68,13 @@ class Additions:
         entries: By section, the entries by name.
         models: Names for `eval.models`.
         datasets: Names for `eval.datasets`.
+        seeds: Groups for `compare.seeds`.
     """
 
     entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
+    seeds: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, section: str, name: str, entry: Entry) -> None:
         """Add an entry."""

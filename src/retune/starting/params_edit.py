@@ -36,7 +36,7 @@ def refuse_existing(params: Mapping[str, Any], added: Additions) -> None:
         InputError: One line for each name that is taken.
     """
     taken = [
-        f"{section}.{name}: expected no such entry, found one; nothing is changed: add NAME=name, or remove the entry"
+        f"{section}.{name}: expected no such entry, found one; nothing is changed: take another name, or remove it"
         for section, entries in added.entries.items()
         for name in entries
         if name in (params.get(section) or {})
@@ -59,17 +59,37 @@ def edited(text: str, added: Additions) -> str:
     insertions = [
         insertion
         for section, entries in added.entries.items()
-        for name, entry in entries.items()
-        for insertion in _into_mapping(text, *sections[section], {name: entry}, 1 if section in in_one_line else 2)
+        for insertion in _into_mapping(text, *sections[section], entries, 1 if section in in_one_line else 2)
     ]
     insertions += [_into_list(text, lists["models"][1], added.models)] if added.models else []
     insertions += [_into_list(text, lists["datasets"][1], added.datasets)] if added.datasets else []
+    insertions += _groups(text, sections, added.seeds)
     result = text
     for start, end, inserted in sorted(insertions, reverse=True, key=lambda insertion: insertion.start):
         result = result[:start] + inserted + result[end:]
     if _load(result) != _merged(_load(text), added):
         raise InputError("params.yaml: expected sections in plain YAML, without aliases; add the entries by hand")
     return result
+
+
+def _groups(
+    text: str, sections: Mapping[str, tuple[ScalarNode, Node]], seeds: Mapping[str, list[str]]
+) -> Iterator[_Insertion]:
+    """Yield what adds groups of seeds to `compare.seeds`, which may not be there yet."""
+    if not seeds:
+        return
+    if "compare" not in sections:
+        raise ParameterError(["compare: missing; add it"])
+    inner = _children(sections["compare"][1])
+    if "seeds" not in inner:
+        yield from _into_mapping(text, *sections["compare"], {"seeds": dict(seeds)}, 2)
+        return
+    groups = _children(inner["seeds"][1])
+    for name, members in seeds.items():
+        if name in groups:
+            yield _into_list(text, groups[name][1], members[len(groups[name][1].value) :])
+        else:
+            yield from _into_mapping(text, *inner["seeds"], {name: members}, 2)
 
 
 def difference(old: str, new: str) -> str:
@@ -192,6 +212,8 @@ def _merged(params: Any, added: Additions) -> Any:
     merged = copy.deepcopy(params)
     for section, entries in added.entries.items():
         merged[section] = (merged[section] or {}) | entries
+    if added.seeds:
+        merged["compare"]["seeds"] = (merged["compare"].get("seeds") or {}) | added.seeds
     merged["eval"]["models"] += added.models
     merged["eval"]["datasets"] += added.datasets
     return merged

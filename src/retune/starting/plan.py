@@ -13,11 +13,21 @@ from retune.models.directory import first_module
 from retune.models.size import count_parameters
 from retune.params.convert import Convert
 from retune.params.fetch import Lexical
+from retune.params.merge import SEARCHED
 from retune.starting.cost import MINILM_PARAMETERS, TRAINING_FACTOR, Rate, Size, size_of, training_tokens
 from retune.starting.layouts import join
 from retune.starting.survey import Survey
 
-START_S = {"fetch": 8.0, "convert": 8.0, "synthesize": 5.0, "mine": 9.0, "mix": 4.0, "finetune": 20.0, "eval": 8.0}
+START_S = {
+    "fetch": 8.0,
+    "convert": 8.0,
+    "synthesize": 5.0,
+    "mine": 9.0,
+    "mix": 4.0,
+    "finetune": 20.0,
+    "merge": 8.0,
+    "eval": 8.0,
+}
 COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
 SYNTHETIC_CHARACTERS = 80.0  # of a query
@@ -28,6 +38,7 @@ VERBS = {
     "mine": "mine",
     "mix": "mix",
     "finetune": "tune",
+    "merge": "merge",
 }
 MOST_NAMES = 4  # are listed; more are counted
 HOURS_FROM = 120  # minutes
@@ -97,6 +108,7 @@ class Plan:
             "mine": (project.mine, data / "mined"),
             "mix": (project.mix, data / "mined"),
             "finetune": (project.finetune, models),
+            "merge": (project.merge, models),
         }
         for stage, (entries, folder) in outputs.items():
             for name in entries:
@@ -120,6 +132,8 @@ class Plan:
                 return None if size is None else start + size.encoding("train") * self._factor(recipe.model) / rate
             case "finetune":
                 return self._training(name)
+            case "merge":
+                return self._merging(name)
             case "synthesize" if self._project.synthesize[name].method == "llm":
                 return None  # the language model's time is not known
             case _:
@@ -140,6 +154,16 @@ class Plan:
         )
         scored = (model.all_epochs + 1) * dev.encoding("dev")
         return START_S["finetune"] + self._factor(model.base) * (TRAINING_FACTOR * tokens + scored) / rate
+
+    def _merging(self, name: str) -> float | None:
+        """Return the time to score every weight on the dev sets."""
+        entry = self._project.merge[name]
+        sizes = [self._size(dataset) for dataset in (entry.dev, *entry.guards)]
+        if None in sizes:
+            return None
+        weights = len(SEARCHED) if entry.weight == "search" else 3
+        tokens = sum(size.encoding("dev") for size in sizes if size)  # of whole corpora, so at most
+        return START_S["merge"] + weights * tokens * self._factor(entry.base) / self._rate.fast
 
     def _evaluation(self, model: str, dataset: str) -> float | None:
         size = self._size(dataset)
@@ -166,8 +190,8 @@ class Plan:
 
     def _factor(self, model: str) -> float:
         """Return how many times MiniLM's time a token takes in a model; 1 if its size is not known yet."""
-        while model in self._project.finetune:
-            model = self._project.finetune[model].base
+        while model in self._project.made_models:
+            model = (self._project.merge.get(model) or self._project.finetune[model]).base
         folder = self._workspace.models / model
         return (_multiplied(folder) or MINILM_PARAMETERS) / MINILM_PARAMETERS if folder.is_dir() else 1.0
 

@@ -93,7 +93,7 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
 
 
 def _refuse_unknown_base(base: str, project: Project) -> None:
-    known = [*project.fetch, *project.finetune]
+    known = project.models
     if base not in known:
         raise ParameterError(
             [f"fetch: expected an entry {base!r}, the model to tune, found {', '.join(known)}; add BASE=name"]

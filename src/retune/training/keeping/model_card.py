@@ -13,6 +13,7 @@ from retune.training.history import HistoryRow
 from retune.training.spec import Task
 
 CARD = "model-card.md"
+LICENCE = "No licence is granted here: that of this model follows from those above."
 
 
 def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str) -> None:
@@ -31,9 +32,8 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
     sections = [
         f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
-        _loading(name, read_encoding(folder), has_adapter=(folder / "adapter").is_dir()),
-        f"## Made from\n\n{_origins(origins)}\n\nTrained on {counts}. No licence is granted here: that of this model "
-        "follows from those above.",
+        loading_section(name, read_encoding(folder), has_adapter=(folder / "adapter").is_dir()),
+        f"## Made from\n\n{origins_table(origins)}\n\nTrained on {counts}. {LICENCE}",
         _scores(task, rows, name, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
         f"## Parameters\n\n{_parameters(task)}",
     ]
@@ -41,7 +41,8 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     write_origins(folder, origins)
 
 
-def _loading(name: str, encoding: Encoding, *, has_adapter: bool) -> str:
+def loading_section(name: str, encoding: Encoding, *, has_adapter: bool) -> str:
+    """Return the section that says how to load a model, and how it reads texts."""
     lines = [
         f"""## Loading
 
@@ -52,27 +53,28 @@ model = SentenceTransformer("models/{name}")
 scores = model.encode_query(["a query"]) @ model.encode_document(["a document"]).T
 ```
 """,
-        f"Before a query comes {_quoted(encoding.query_prefix)}, before a document "
-        f"{_quoted(encoding.document_prefix)}; both are saved as prompts.",
+        f"Before a query comes {quoted(encoding.query_prefix)}, before a document "
+        f"{quoted(encoding.document_prefix)}; both are saved as prompts.",
         f"A query is cut to {encoding.query_max_length} tokens, a document to {encoding.document_max_length}.",
     ]
     if encoding.query_suffix:
-        lines.append(f"After a query comes {_quoted(encoding.query_suffix)}, which you add yourself.")
+        lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
     if has_adapter:
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)
 
 
-def _origins(origins: Iterable[Origin]) -> str:
+def origins_table(origins: Iterable[Origin]) -> str:
+    """Return origins and their licences as a table."""
     rows = [[origin.kind, origin.name, origin.licence or "not stated", origin.source, origin.use] for origin in origins]
-    return _table(["kind", "name", "licence", "source", "use"], rows)
+    return card_table(["kind", "name", "licence", "source", "use"], rows)
 
 
 def _scores(task: Task, rows: Sequence[HistoryRow], name: str, synthetic: Sequence[str]) -> str:
     """Return the section with the dev scores, which also says where the test scores are and which are synthetic."""
     scored = [row for row in rows if row.dev is not None]
     kept = _kept(scored, task.params.checkpoint)
-    scores = _table(
+    scores = card_table(
         ["epoch", "step", task.params.dev_metric, ""],
         [[f"{row.epoch:.4g}", row.global_step, f"{row.dev:.5f}", "kept" if row is kept else ""] for row in scored],
     )
@@ -90,14 +92,17 @@ def _kept(scored: Sequence[HistoryRow], checkpoint: str | int) -> HistoryRow:
 
 
 def _parameters(task: Task) -> str:
-    values = {"seed": task.seed, "compute.token_budget": task.compute.token_budget, **task.params.model_dump()}
-    return _table(["parameter", "value"], [[f"`{name}`", _quoted(value)] for name, value in values.items()])
+    values = {"seed": task.seed, "compute.token_budget": task.compute.token_budget}
+    values |= {name: value for name, value in task.params.model_dump().items() if name != "seed"}
+    return card_table(["parameter", "value"], [[f"`{name}`", quoted(value)] for name, value in values.items()])
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """Return a value as Python writes it, as code."""
     return f"`{value!r}`"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def card_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
     escaped = [[str(value).replace("|", "\\|") for value in row] for row in rows]
     return "\n".join(table(header, escaped, num_texts=len(header)))
