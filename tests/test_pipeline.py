@@ -125,7 +125,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_transformer: Path, f
     folder = tmp_path_factory.mktemp("pipeline") / "repository"
     clone(folder)
     shutil.rmtree(folder / "metrics", ignore_errors=True)
-    (folder / "metrics/merge").mkdir(parents=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.copytree(tiny_transformer, folder / "tiny_transformer")
     (folder / "data/raw").mkdir(parents=True, exist_ok=True)

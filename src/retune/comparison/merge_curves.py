@@ -1,4 +1,8 @@
-"""What each weight of the merged models does on dev queries, as the stage `merge` wrote it."""
+"""What each weight of the merged models does on dev queries, as the stage `merge` wrote it.
+
+dvc.yaml has no dep on these files, as there is no folder of them without a merge. What changes them changes others that
+`compare` depends on: scores of the tuned models, data sets, or parameters.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
