@@ -14,6 +14,7 @@ from retune.check.sections import show
 from retune.check.user_files import check_files
 from retune.core.errors import InputError
 from retune.core.section import read_all
+from tests.support.parameters import MERGE
 from tests.support.repository import REPOSITORY
 
 
@@ -270,48 +271,6 @@ WRONG = [
         put("compare.seeds", {"minilm_sympy": ["minilm_science"], "minilm_science": ["minilm_sympy"]}),
         "compare.seeds: expected each model in one group, got 'minilm_science' twice",
     ),
-    (
-        put("merge.minilm_sympy_merged.base", "minilm_science"),
-        "merge.minilm_sympy_merged.base: expected what 'minilm_sympy' was tuned from (minilm), got 'minilm_science'",
-    ),
-    (
-        put(
-            "merge.minilm_sympy_merged",
-            {
-                "base": "minilm",
-                "tuned": "minilm_science",
-                "tuned_2": "minilm_science",
-                "dev": "sympy",
-                "guard": "science",
-                "guard_2": "science",
-                "weight": 0.5,
-            },
-        ),
-        "merge.minilm_sympy_merged.dev: expected what the models are tuned for (science), got 'sympy'",
-    ),
-    (put("merge.minilm_sympy_merged.base", "bm25"), "merge.minilm_sympy_merged.base: expected an embedding model"),
-    (
-        put("merge.minilm_sympy_merged.tuned", "minilm"),
-        "base: expected another model than the tuned ones, got 'minilm'",
-    ),
-    (
-        put("merge.minilm_sympy_merged.tuned_2", "bm25"),
-        "merge.minilm_sympy_merged.tuned_2: expected one of minilm_scie",
-    ),
-    (put("merge.minilm_sympy_merged.guard_2", "bert"), "merge.minilm_sympy_merged.guard_2: expected one of science, "),
-    (put("merge.minilm_sympy_merged.metric", "acc"), "merge.minilm_sympy_merged.metric: expected a metric such as"),
-    (
-        put("convert.science.dev", 0.0),
-        "merge.minilm_sympy_merged.guard: expected a data set with a dev split, got 'sci",
-    ),
-    (
-        put("merge.minilm_sympy_merged.tuned", "minilm_sympy_merged"),
-        "merge.minilm_sympy_merged: expected a chain of models that ends at a fetched one, got a circle",
-    ),
-    (
-        copy_entry("merge", "minilm_sympy_merged", "minilm_sympy"),
-        "merge.minilm_sympy: fetch or finetune has a model of this name; rename one",
-    ),
     (put("eval.models", ["minilm", "typo"]), "eval.models: expected one of minilm, "),
     (put("eval.models", []), "eval.models: expected list to have at least 1 item"),
     (
@@ -414,9 +373,9 @@ WRONG = [
         "'minilm_science' may forget, got none; add one, or write null",
     ),
     (
-        # 4 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 8
+        # 3 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
         put("compare.significance", 0.0005),
-        "compare.resamples: expected at least 16000, so that one of 8 tests can be significant at 0.0005, got 10000",
+        "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),
     (put("fetch", None), "fetch: expected a mapping, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected a mapping, got 3"),
@@ -471,6 +430,36 @@ def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, d
     assert all(found.startswith("params.yaml: ") for found in lines)
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            put("merge.between.base", "minilm_science"),
+            "base: expected what 'minilm_sympy' was tuned from (minilm), got 'm",
+        ),
+        (
+            put("merge.between.dev", "sympy_synthetic"),
+            "dev: expected what the models are tuned for (sympy), got 'sympy_s",
+        ),
+        (put("merge.between.base", "bm25"), "base: expected an embedding model"),
+        (put("merge.between.tuned", "minilm"), "base: expected another model than the tuned ones, got 'minilm'"),
+        (put("merge.between.tuned_2", "bm25"), "tuned_2: expected one of minilm_science"),
+        (put("merge.between.guard_2", "bert"), "guard_2: expected one of science, "),
+        (put("merge.between.metric", "acc"), "metric: expected a metric such as"),
+        (
+            put("convert.science.dev", 0.0),
+            "guard: expected a data set with a dev split, got 'science' whose dev is 0.0",
+        ),
+        (put("merge.between.tuned", "between"), "expected a chain of models that ends at a fetched one, got a circle"),
+        (copy_entry("merge", "between", "minilm_sympy"), "fetch or finetune has a model of this name; rename one"),
+    ],
+)
+def test_wrong_merge_gives_its_line(change: Callable[[dict], None], line: str, default_params: dict) -> None:
+    default_params["merge"]["between"] = dict(MERGE)
+    check(default_params)
+    test_wrong_value_gives_its_line(change, line, default_params)
+
+
 def test_every_finding_is_reported_at_once(default_params: dict) -> None:
     put("mine.science.negatives", "four")(default_params)
     put("finetune.minilm_sympy.epochs", 0)(default_params)
@@ -487,8 +476,7 @@ def test_documents_alone_can_be_evaluated_by_synthetic_test_queries(default_para
     put("synthesize.sympy_synthetic.test", 0.2)(default_params)
     put("synthesize.sympy_synthetic.test_kinds", {"keyphrases": 1.0})(default_params)
     put("eval", default_params["eval"] | {"datasets": ["science", "sympy_synthetic"]})(default_params)
-    for name in ("minilm_sympy", "minilm_sympy_merged"):
-        default_params["eval"]["models"].remove(name)
+    default_params["eval"]["models"].remove("minilm_sympy")
     put("convert.sympy.test", 0.0)(default_params)
     check(default_params)
 

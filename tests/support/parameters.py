@@ -69,3 +69,14 @@ MEASURING: dict[str, Any] = {
 def recipe(dataset: str, model: str, **changed: Any) -> dict[str, Any]:
     """Return a `mine` entry for a data set, its own pool, and a model that also scores, with some values changed."""
     return MINE | {"dataset": dataset, "pool": dataset, "model": model, "scorer": model} | changed
+
+
+MERGE: dict[str, Any] = {  # beside the default params.yaml
+    "base": "minilm",
+    "tuned": "minilm_sympy",
+    "tuned_2": "minilm_sympy",
+    "dev": "sympy",
+    "guard": "science",
+    "guard_2": "science",
+    "weight": "search",
+}
