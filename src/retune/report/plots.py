@@ -6,7 +6,7 @@ from retune.comparison.result import Conclusion
 
 
 def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each plot: forgetting matrix, scores, gain and change elsewhere, merges, dev scores."""
+    """Return the rows of each plot: forgetting matrix, scores, gain and change elsewhere, dev scores."""
     measurements = found.comparison.measurements
     return {
         "forgetting": [
@@ -26,12 +26,6 @@ def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
             {"model": verdict.model, "gain": verdict.gain, "worst_change_elsewhere": verdict.worst_change_elsewhere}
             for verdict in found.verdicts
             if verdict.worst_change_elsewhere is not None
-        ],
-        "merge": [
-            {"model": f"{model}, {line}", "weight": row["weight"], "change": row[field]}
-            for model, curve in found.merge_curves.items()
-            for field, line in (("gain", "gain at home"), ("worst", "worst guard"))
-            for row in curve["curve"]
         ],
         "dev": [
             {"model": row["model"], "global_step": row["global_step"], "dev": row["dev"]}
