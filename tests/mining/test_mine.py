@@ -290,6 +290,7 @@ def test_given_and_none_encode_only_what_the_judgments_name() -> None:
 
 def test_source_none_gives_positives_alone() -> None:
     mined, _, numbers = run(RED, recipe(negatives=0, negatives_from="none"))
+    assert "suspects" not in numbers  # DVC would fail to draw a file with an empty list
     assert mined.examples["negative_ids"].tolist() == [[]]
     assert mined.examples["positive_scores"][0] == pytest.approx([1.0])
     assert mined.documents["doc_id"].tolist() == ["d0"]

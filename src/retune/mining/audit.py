@@ -77,9 +77,10 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
     per_query = np.bincount(negatives.query, minlength=len(inputs.queries))
     ranks = negatives.rank[negatives.rank != UNRANKED]
     is_above = negatives.score > outcome.lowest_positive[negatives.query]
-    worst = suspects(inputs, outcome)
+    worst = suspects(inputs, outcome)[["query_id", "doc_id", "positive_id"]].to_numpy().tolist()
     relabelling = {} if outcome.relabelled is None else {"relabel": outcome.relabelled.counts()}
-    return relabelling | {
+    listed = {"suspects": worst} if worst else {}  # DVC draws no plot of a file with an empty list
+    return relabelling | listed | {
         "queries": len(inputs.queries),
         "queries_without_positives": inputs.num_without_positives,
         "documents_ranked": inputs.num_ranked,
@@ -100,7 +101,6 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
         "random_score": rounded(percentiles(outcome.random_pairs, PERCENTILES)),
         "negative_rank": rounded(percentiles(ranks, PERCENTILES)),
         "score_distribution": score_distribution(outcome.positives, negatives.score, outcome.random_pairs),
-        "suspects": worst[["query_id", "doc_id", "positive_id"]].to_numpy().tolist(),
     }
 
 
