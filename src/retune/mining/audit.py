@@ -78,7 +78,7 @@ def audit(inputs: MiningInputs, outcome: Outcome, params: Mine) -> dict[str, Any
     ranks = negatives.rank[negatives.rank != UNRANKED]
     is_above = negatives.score > outcome.lowest_positive[negatives.query]
     worst = suspects(inputs, outcome)[["query_id", "doc_id", "positive_id"]].to_numpy().tolist()
-    optional = {} if outcome.relabelled is None else {"relabel": outcome.relabelled.counts()}
+    optional: dict[str, Any] = {} if outcome.relabelled is None else {"relabel": outcome.relabelled.counts()}
     optional |= {"suspects": worst} if worst else {}  # DVC draws no plot of a file with an empty list
     return optional | {
         "queries": len(inputs.queries),
