@@ -98,14 +98,18 @@ def _breached_licences(project: Project) -> Iterator[str]:
 
 def _wrong_comparison(project: Project) -> Iterator[str]:
     """Yield what a comparison of the tuned models lacks."""
-    tuned_models = lineage.trace(
-        project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets
-    )
-    tuned_models |= lineage.trace_merges(project.merge, tuned_models)
+    tuned_models = _tuned_models(project)
     evaluated = {name: model for name, model in tuned_models.items() if name in project.eval.models}
     yield from lineage.unlisted(evaluated, project.eval)
     yield from unguarded_models(project.compare, evaluated, project.eval)
     yield from too_few_resamples(project.compare, len(evaluated), project.eval)
+
+
+def _tuned_models(project: Project) -> dict[str, lineage.TunedModel]:
+    """Return the tuned and the merged models, by name."""
+    evaluated = project.eval.datasets
+    tuned = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=evaluated)
+    return tuned | lineage.trace_merges(project.merge, tuned)
 
 
 def _untrainable(project: Project) -> Iterator[str]:
@@ -129,10 +133,7 @@ def _wrong_trainer_arguments(name: str, model: Finetune) -> Iterator[str]:
 
 def _unfit_merges(project: Project) -> Iterator[str]:
     """Yield merges of models that were not tuned from their base, or that measure their gain elsewhere than at home."""
-    tuned_models = lineage.trace(
-        project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets
-    )
-    tuned_models |= lineage.trace_merges(project.merge, tuned_models)
+    tuned_models = _tuned_models(project)
     for name, merge in project.merge.items():
         for tuned in merge.tuned_models:
             bases = [base for base in _bases(tuned, project) if base != tuned]

@@ -19,27 +19,16 @@ from retune.starting.layouts import join
 from retune.starting.survey import Survey
 
 START_S = {
-    "fetch": 8.0,
-    "convert": 8.0,
-    "synthesize": 5.0,
-    "mine": 9.0,
-    "mix": 4.0,
-    "finetune": 20.0,
-    "merge": 8.0,
+    "fetch": 8.0, "convert": 8.0, "synthesize": 5.0, "mine": 9.0, "mix": 4.0, "finetune": 20.0, "merge": 8.0,
     "eval": 8.0,
-}
+}  # fmt: skip
 COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
 SYNTHETIC_CHARACTERS = 80.0  # of a query
 VERBS = {
-    "fetch": "fetch",
-    "convert": "convert",
-    "synthesize": "synthesise",
-    "mine": "mine",
-    "mix": "mix",
-    "finetune": "tune",
-    "merge": "merge",
-}
+    "fetch": "fetch", "convert": "convert", "synthesize": "synthesise", "mine": "mine", "mix": "mix",
+    "finetune": "tune", "merge": "merge",
+}  # fmt: skip
 MOST_NAMES = 4  # are listed; more are counted
 HOURS_FROM = 120  # minutes
 
