@@ -217,7 +217,7 @@ def _retune(recipe: dict[str, Any]) -> peers.Mine:
         params = Mine.parse("mine.benchmark", recipe)
         compute = Compute(device="auto", token_budget=4096, cache=cache)
         inputs = read_inputs(dataset, dataset, params)
-        models = load_models(model, model, compute)
+        models = load_models(model, model, dataset, compute)
         mined, outcome = mining.mine(inputs, *models, params, seed=0)
         records.write_mined(out, mined, suspects=audit.suspects(inputs, outcome))
         files.write_json(out.with_suffix(".json"), audit.audit(inputs, outcome, params))

@@ -79,7 +79,7 @@ def tune(dataset: Dataset, name: str, model: Finetune, seed: int, compute: Compu
     recipe = Mine.read(f"mine.{name}")
     data, base = folder / "data", MODELS / model.base
     write_dataset(data, dataset)
-    encoders = load_models(MODELS / recipe.model, MODELS / recipe.scorer, compute)
+    encoders = load_models(MODELS / recipe.model, MODELS / recipe.scorer, data, compute)
     mined, _ = mine(read_inputs(data, data, recipe), *encoders, recipe, seed=read_value("seed"), prompts=PROMPTS)
     write_mined(folder / "mined", mined)
     task = Task(base, folder / "mined", data, model, compute, seed, MODELS / (model.guide or model.base))

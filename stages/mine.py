@@ -19,7 +19,7 @@ def main(
 ) -> None:
     params = Mine.read(f"mine.{name}")
     given = inputs.read_inputs(dataset, pool, params)
-    models = inputs.load_models(model, scorer, Compute.read("compute"))
+    models = inputs.load_models(model, scorer, dataset, Compute.read("compute"))
     mined, outcome = mine.mine(given, *models, params, seed=read_value("seed"), prompts=prompts)
     origins = [origin for path in (dataset, pool, model, scorer) for origin in provenance.read_origins(path)]
     records.write_mined(out, replace(mined, origins=origins), **audit.tables(given, outcome))

@@ -15,7 +15,8 @@ from retune.retrieval import prediction
 def main(name: str, *, model: Path, dataset: Path, queries: Path, out: Path) -> None:
     params = Predict.read(f"predict.{name}")
     query_table = prediction.read_queries(queries, params)
-    results = prediction.predict(model, records.read_corpus(dataset), query_table, params, Compute.read("compute"))
+    corpus, compute = records.read_corpus(dataset), Compute.read("compute")
+    results = prediction.predict(model, dataset.name, corpus, query_table, params, compute)
     prediction.write(out, results, query_table, params)
 
 

@@ -216,7 +216,7 @@ WRONG = [
     ),
     (
         put("finetune.minilm_science.method", "xyz"),
-        "finetune.minilm_science.method: expected 'none', 'full', 'lora' or 'icl', got 'xyz'",
+        "finetune.minilm_science.method: expected 'none', 'full', 'lora', 'icl', 'nudge' or 'query_tower', got 'xyz'",
     ),
     (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
     (
@@ -240,6 +240,10 @@ WRONG = [
     (
         put("finetune.minilm_science.hard_negatives", 5),
         "hard_negatives: expected at most mine.science.negatives (4), got 5",
+    ),
+    (
+        put("finetune.minilm_science.anchor", {"dataset": "sympy", "weight": 1.0}),
+        "anchor.dataset: expected one of several data sets that 'science' mixes (science), got 'sympy'",
     ),
     (
         put("finetune.minilm_science.batch_size", 0),

@@ -50,6 +50,12 @@ def test_loss_of_averaged_models_is_that_of_the_first() -> None:
     assert list(flat_loss(longer)) == []
 
 
+def test_losses_of_two_kinds_are_not_judged() -> None:
+    anchored = tuned_with(anchor={"dataset": "other", "weight": 1.0})
+    for check in (zero_loss, flat_loss):
+        assert list(check(trained(anchored, loss=[0.0] * 15 + [0.9] * 15))) == []
+
+
 def test_first_dev_score_that_is_the_best_is_found() -> None:
     (finding,) = first_dev_score_is_best(trained(dev_ndcg_at_10=devs(0.64, 0.63, 0.60)))
     assert finding.fact == "The first of 3 dev scores is the best: 0.6400, then at most 0.6300."

@@ -293,6 +293,6 @@ def test_query_that_shares_no_word_finds_nothing_by_words(evaluation: Measure, t
 def test_bm25_is_no_encoder(tmp_path: Path) -> None:
     fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
     words = tmp_path / "words"
-    for load in (lambda: Encoder.load(words, COMPUTE), lambda: load_models(words, words, COMPUTE)):
+    for load in (lambda: Encoder.load(words, COMPUTE), lambda: load_models(words, words, tmp_path, COMPUTE)):
         with pytest.raises(InputError, match="words: expected an embedding model, got BM25, which has no vectors"):
             load()

@@ -620,7 +620,7 @@ def test_models_of_a_recipe_are_loaded_by_what_they_are(
     fetch.fetch(Fetch.parse("fetch.cross", fetch_values | own), tmp_path / "cross", where="fetch.cross")
     shutil.copytree(tiny_model, tmp_path / "other")
     compute = Compute.parse("compute", {"device": "cpu", "token_budget": 512})
-    ranker, scorer = load_models(tiny_model, tiny_model, compute)
+    ranker, scorer = load_models(tiny_model, tiny_model, tmp_path, compute)
     assert ranker is scorer
-    assert isinstance(load_models(tiny_model, tmp_path / "other", compute)[1], Encoder)
-    assert isinstance(load_models(tiny_model, tmp_path / "cross", compute)[1], CrossEncoderScorer)
+    assert isinstance(load_models(tiny_model, tmp_path / "other", tmp_path, compute)[1], Encoder)
+    assert isinstance(load_models(tiny_model, tmp_path / "cross", tmp_path, compute)[1], CrossEncoderScorer)

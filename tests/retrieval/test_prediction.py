@@ -81,7 +81,7 @@ def test_wrong_queries_are_refused(layout: str, name: str, text: str, message: s
 def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retriever.Encoder, "load", lambda *_, **__: KeywordEncoder("red", "green"))
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["red", "green"], "prompt": None})
-    found = predict(tmp_path, CORPUS, queries, params("eedi"), COMPUTE)
+    found = predict(tmp_path, "made", CORPUS, queries, params("eedi"), COMPUTE)
     write(tmp_path / "out", found, queries, params("eedi"))
     assert (tmp_path / "out/submission.csv").read_text() == (
         "QuestionId_Answer,MisconceptionId\n1_A,7 12\n1_C,30 12\n"  # red: 1, 0.707, 0; green: 0, 0.707, 1
@@ -93,7 +93,7 @@ def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatc
 def test_list_of_queries_gives_a_run_alone_and_query_without_a_document_stays_in_a_submission(tmp_path: Path) -> None:
     fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["square", "green"], "prompt": None})
-    found = predict(tmp_path / "words", CORPUS, queries, params("queries", k=9), COMPUTE)
+    found = predict(tmp_path / "words", "made", CORPUS, queries, params("queries", k=9), COMPUTE)
     write(tmp_path / "list", found, queries, params("queries"))
     assert [path.name for path in (tmp_path / "list").iterdir()] == ["run.trec"]
     write(tmp_path / "eedi", found, queries, params("eedi"))
@@ -107,7 +107,7 @@ def test_submission_has_the_rows_of_the_competition_s_sample(tmp_path: Path) -> 
     queries = read_queries(raw / "test.csv", params("eedi"))
     fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
     names = pd.read_csv(raw / "misconception_mapping.csv", dtype=str).set_axis(["doc_id", "text"], axis=1)
-    found = predict(tmp_path / "words", names.assign(title=None), queries, params("eedi", k=25), COMPUTE)
+    found = predict(tmp_path / "words", "made", names.assign(title=None), queries, params("eedi", k=25), COMPUTE)
     write(tmp_path / "out", found, queries, params("eedi"))
     written = pd.read_csv(tmp_path / "out/submission.csv")
     assert written.columns.tolist() == sample.columns.tolist()

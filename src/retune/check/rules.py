@@ -41,6 +41,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _wrong_comparison(project)
     yield from _untrainable(project)
     yield from _unfit_merges(project)
+    yield from _misused_models(project)
     yield from _circles(project)
 
 
@@ -119,8 +120,20 @@ def _untrainable(project: Project) -> Iterator[str]:
             if model.hard_negatives > project.mine[recipe].negatives:
                 most = f"mine.{recipe}.negatives ({project.mine[recipe].negatives})"
                 yield f"finetune.{name}.hard_negatives: expected at most {most}, got {model.hard_negatives}"
+        if model.anchor:
+            yield from _unknown_anchor(name, model, project)
         if model.trainer:
             yield from _wrong_trainer_arguments(name, model)
+
+
+def _unknown_anchor(name: str, model: Finetune, project: Project) -> Iterator[str]:
+    """Yield an anchor that is no part of the mixture that the model is trained on, or all of it."""
+    parts = [project.mine[recipe].dataset for recipe in lineage.recipes(model.data, project.mine, project.mix)]
+    if model.anchor and (model.anchor.dataset not in parts or len(set(parts)) == 1):
+        yield (
+            f"finetune.{name}.anchor.dataset: expected one of several data sets that {model.data!r} mixes "
+            f"({', '.join(parts)}), got {model.anchor.dataset!r}"
+        )
 
 
 def _wrong_trainer_arguments(name: str, model: Finetune) -> Iterator[str]:
@@ -145,6 +158,39 @@ def _unfit_merges(project: Project) -> Iterator[str]:
             if merge.dev not in home:
                 known = ", ".join(home)
                 yield f"merge.{name}.dev: expected what the models are tuned for ({known}), got {merge.dev!r}"
+
+
+def _misused_models(project: Project) -> Iterator[str]:
+    """Yield uses of models that are made for one data set where any text is encoded, and those made for another."""
+    made_for_one = {name for name, model in project.finetune.items() if model.method in ("nudge", "query_tower")}
+    moved = {name for name in made_for_one if project.finetune[name].method == "nudge"}
+    uses = [
+        (f"finetune.{name}.{field}", getattr(model, field), made_for_one)
+        for name, model in project.finetune.items()
+        for field in ("base", "guide")
+    ]
+    uses += [
+        (f"merge.{name}.{field}", getattr(merge, field), made_for_one)
+        for name, merge in project.merge.items()
+        for field in ("base", "tuned", "tuned_2")
+    ]
+    uses += [(f"synthesize.{name}.model", entry.model, made_for_one) for name, entry in project.synthesize.items()]
+    uses += [
+        (f"mine.{name}.{field}", getattr(recipe, field), moved)
+        for name, recipe in project.mine.items()
+        for field in ("model", "scorer")
+    ]
+    for where, model, refused in uses:
+        if model in refused:
+            yield (
+                f"{where}: expected a model that treats all data sets alike, got {model!r}, which is made for "
+                f"{project.finetune[model].dev!r}; name its base"
+            )
+    tuned_models = _tuned_models(project)
+    for name in sorted(made_for_one):
+        dev, home = project.finetune[name].dev, tuned_models[name].home
+        if dev != home:
+            yield f"finetune.{name}.dev: expected its home ({home}), the one data set it is made for, got {dev!r}"
 
 
 def _bases(model: str, project: Project) -> Iterator[str]:

@@ -122,8 +122,13 @@ def _usual_rate(state: State, tuned: TunedModel) -> float | None:
 
 
 def _losses(state: State) -> Iterator[tuple[str, "pd.Series[Any]"]]:
-    """Yield the losses of each training, of the first model only if several were trained to be averaged."""
+    """Yield the losses of each training, of the first model only if several were trained to be averaged.
+
+    With an `anchor`, losses of two kinds follow one another, which no threshold fits.
+    """
     for name, history in state.histories.items():
+        if state.tuned_models[name].parameters.get("anchor"):
+            continue
         losses = history["loss"].dropna().reset_index(drop=True)
         yield name, losses[: len(losses) // _num_models(state.tuned_models[name])]
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from retune.core.errors import InputError
 from retune.encoding.batching import Batching
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
@@ -23,6 +24,7 @@ from retune.encoding.tokenizing import Texts, Tokenizer, max_length
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding, Role
+from retune.models.scope import Addition, read_scope
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -69,10 +71,17 @@ class Encoder:
         self._cache_settings = compute.cache
         self._files = files
         self.pool: WorkerPool | None = None
+        self._for_queries: Encoder | None = None
 
     @classmethod
     def load(
-        cls, folder: Path, compute: Compute, *, dtype: str = "auto", devices: Sequence[str] | None = None
+        cls,
+        folder: Path,
+        compute: Compute,
+        *,
+        dtype: str = "auto",
+        devices: Sequence[str] | None = None,
+        addition: Addition | None = None,
     ) -> Encoder:
         """Return an encoder for a model directory, with the cache that `compute` names.
 
@@ -84,7 +93,13 @@ class Encoder:
             dtype: The number format of a model whose own settings say `auto`.
             devices: Many texts are divided among processes, one for each device; None means all GPUs of the same name
                 as the one of `compute`.
+            addition: What the model adds for the data set to encode, whose query model then encodes the queries.
+
+        Raises:
+            InputError: The directory is no embedding model; or the model adds something for one data set and
+                `addition` is None, or its base has changed since.
         """
+        _check_scope(folder, addition)
         encoding = read_encoding(folder)
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
@@ -95,6 +110,9 @@ class Encoder:
         devices = alike_devices(device) if devices is None else devices
         if len(devices) > 1:
             encoder.pool = WorkerPool(partial(_load_forward, folder, compute, model.dtype), devices)
+        if addition and addition.query_model:
+            encoder._for_queries = cls.load(addition.query_model, compute, dtype=dtype, devices=devices)
+            encoder._for_queries.truncated = encoder.truncated
         LOG.info("%s: encoding on %s in %s", folder, device.type, str(model.dtype).removeprefix("torch."))
         return encoder
 
@@ -118,7 +136,8 @@ class Encoder:
             prompts: Per query, text put before the model's query prefix, or None.
             ids: Per query, its id in the error message if its vector is not finite or has no direction.
         """
-        return self._encode(Texts.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
+        encoder = self._for_queries or self
+        return encoder._encode(Texts.of(query_inputs(texts, prompts, self.encoding), "queries", ids))
 
     def encode_documents(self, texts: Sequence[str], *, ids: Sequence[str] | None = None) -> np.ndarray:
         """Return (documents, dim) float32 unit vectors; `ids` and errors as for queries."""
@@ -234,6 +253,20 @@ class Encoder:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         return Tokenizer(self.model.tokenizer, self.encoding)
+
+
+def _check_scope(folder: Path, addition: Addition | None) -> None:
+    """Refuse a model that is more than its base where nobody asked for what it adds, and one whose base changed."""
+    scope = read_scope(folder)
+    if scope is None:
+        return
+    if addition is None:
+        raise InputError(
+            f"{folder}: expected a model that treats all data sets alike, got one that is made for {scope.dataset!r}; "
+            "name its base, or another model"
+        )
+    if ModelFiles.of(folder).sha256 != scope.base:
+        raise InputError(f"{folder}: expected the base that the model was made from, got another; run finetune again")
 
 
 def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:

@@ -14,6 +14,7 @@ from retune.core.files import sha256
 from retune.encoding.hardware import processor_name
 from retune.models.directory import SETTINGS
 from retune.models.encoding_settings import Encoding, Role
+from retune.models.scope import SCOPE
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
 LIBRARIES = ("transformers", "tokenizers", "sentence-transformers")
@@ -34,8 +35,13 @@ class ModelFiles:
 
     @classmethod
     def of(cls, folder: Path) -> "ModelFiles":
-        """Hash a directory, except its cards and retune.json, whose values `fingerprint` hashes one by one."""
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        """Hash the files that decide a model's vectors.
+
+        These are all but its cards, what it adds for one data set, and retune.json, whose values `fingerprint` hashes
+        one by one.
+        """
+        added = folder / SCOPE
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and added not in path.parents)
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
         return cls(folder.resolve().name, _hash(hashes))

@@ -16,7 +16,7 @@ from retune.evaluation.metrics import mean_scores, score_lists, score_ranking
 from retune.evaluation.pair_scores import pair_scores
 from retune.models.size import count_parameters
 from retune.params.eval import Measuring
-from retune.retrieval.retriever import Ranking, Retriever, VectorRetriever, load_retriever
+from retune.retrieval.retriever import Ranking, Retriever, VectorFormat, VectorRetriever, load_retriever
 from retune.retrieval.trec_runs import run_table
 
 
@@ -64,7 +64,9 @@ def measure(
         pairs = pd.concat([pairs, same_ids(test.queries["query_id"], corpus["doc_id"])]).drop_duplicates()
     is_listed = dataset.name in params.judged_only
     asked = _with_lists(test, dataset.name, pairs) if is_listed else test
-    retriever = load_retriever(model, corpus, asked.queries, compute, dims=params.dims, dtype=params.dtype)
+    retriever = load_retriever(
+        model, dataset.name, corpus, asked.queries, compute, VectorFormat(params.dims, params.dtype)
+    )
     doc_ids = corpus["doc_id"]
     if is_listed:
         ranking = rank_candidates(retriever, doc_ids, asked)

@@ -29,7 +29,7 @@ def write_card(folder: Path, name: str, task: Task, points: Sequence[Point], cho
     values = [[f"`{key}`", quoted(value)] for key, value in params.model_dump().items()]
     sections = [
         f"# {name}\n\nThe weighted mean of `{base}` ({1 - chosen.weight:g}) and {mean} ({chosen.weight:g}).",
-        loading_section(name, read_encoding(folder), has_adapter=False),
+        loading_section(name, read_encoding(folder), folder),
         f"## Made from\n\n{origins_table(origins)}\n\n{LICENCE}",
         f"## Weights\n\nThe change of {params.metric} on dev queries, by weight of the tuned model:\n\n{weights}",
         f"## Parameters\n\n{card_table(['parameter', 'value'], values)}",

@@ -14,6 +14,7 @@ from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
 from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.models.directory import is_cross_encoder
+from retune.models.scope import read_addition, read_scope
 from retune.params.mine import Mine
 from retune.retrieval.cosines import pair_cosines
 
@@ -113,14 +114,32 @@ def read_inputs(dataset: Path, pool: Path, params: Mine) -> MiningInputs:
     return gather(corpus, train, None if pool == dataset else read_corpus(pool), params)
 
 
-def load_models(ranker: Path, scorer: Path, compute: Compute) -> tuple[Encoder, Encoder | CrossEncoderScorer]:
-    """Load a recipe's ranker and scorer; if the folders are the same, they are one model."""
-    encoder = Encoder.load(ranker, compute)
+def load_models(
+    ranker: Path, scorer: Path, dataset: Path, compute: Compute
+) -> tuple[Encoder, Encoder | CrossEncoderScorer]:
+    """Load the ranker and the scorer of a recipe for a data set; if the folders are the same, they are one model.
+
+    Raises:
+        InputError: A model has vectors of its own for the documents of the data set, or is no model.
+    """
+    encoder = _load_encoder(ranker, dataset, compute)
     if scorer == ranker:
         return encoder, encoder
     if is_cross_encoder(scorer):
         return encoder, CrossEncoderScorer.load(scorer, compute)
-    return encoder, Encoder.load(scorer, compute)
+    return encoder, _load_encoder(scorer, dataset, compute)
+
+
+def _load_encoder(model: Path, dataset: Path, compute: Compute) -> Encoder:
+    if read_scope(model) is None:
+        return Encoder.load(model, compute)
+    addition = read_addition(model, dataset.name, read_corpus(dataset))
+    if addition.vectors is not None:
+        raise InputError(
+            f"{model}: expected a model to mine with, got vectors that were moved towards train queries, near which no "
+            "document is a fair negative; name its base"
+        )
+    return Encoder.load(model, compute, addition=addition)
 
 
 def gather(corpus: pd.DataFrame, train: Split, pool: pd.DataFrame | None, params: Mine) -> MiningInputs:

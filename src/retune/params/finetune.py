@@ -9,7 +9,7 @@ from retune.core.section import Name, Section, Share
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
-    "guide_margin": None, "processes": 1,
+    "guide_margin": None, "processes": 1, "l2_sp": 0.0, "anchor": None,
 }  # fmt: skip
 
 
@@ -33,12 +33,32 @@ class Icl(Section):
     example_max_length: PositiveInt  # tokens of an example's query; its document may have document_max_length
 
 
+class Nudge(Section):
+    """Document vectors move towards their training queries (NUDGE, arXiv:2409.02343); the model stays as it is."""
+
+    variant: Literal["m", "n"]  # m: along the mean query, by one step size; n: turned towards it, keeping unit length
+
+
+class QueryTower(Section):
+    """Only queries are encoded by what is trained; documents keep the vectors of the base."""
+
+    learns: Literal["model", "lora", "linear", "network"]  # a copy of the base, an adapter in it, or one behind it
+    everywhere: bool  # whether queries of other data sets than the home go through it as well
+
+
 class Averaging(Section):
     """Weight averages that are scored on dev and written instead of the trained weights."""
 
     from_epoch: PositiveInt | None = None  # average the weights of all dev scores from the end of this epoch on
     models: PositiveInt = 1  # number of models to train from the base, with different batches, and to average
     base_weight: Share = 0.0  # the result is base_weight * base + (1 - base_weight) * tuned
+
+
+class Anchor(Section):
+    """A part of a mixture whose texts keep the vectors of the base, instead of being trained on."""
+
+    dataset: Name
+    weight: PositiveFloat  # the loss of its batches is this times the mean squared distance to the base's vectors
 
 
 class Finetune(Section):
@@ -68,9 +88,11 @@ class Finetune(Section):
 
     # Method
     engine: Literal["sentence_transformers", "flagembedding"]
-    method: Literal["none", "full", "lora", "icl"]  # icl: decoders with in-context examples
+    method: Literal["none", "full", "lora", "icl", "nudge", "query_tower"]  # icl: decoders with in-context examples
     lora: Lora | None = None
     icl: Icl | None = None
+    nudge: Nudge | None = None
+    query_tower: QueryTower | None = None
 
     # Batch
     epochs: PositiveInt
@@ -91,6 +113,8 @@ class Finetune(Section):
     learning_rate: PositiveFloat
     warmup_ratio: Share  # share of the steps in which the learning rate rises linearly; then it falls linearly to 0
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    l2_sp: Annotated[float, Field(ge=0.0)] = 0.0  # decay towards the base's weights, as weight_decay is towards 0
+    anchor: Anchor | None = None
     frozen_layers: NonNegativeInt = 0  # the lowest N layers and the embeddings below them are frozen
     dropout: Share = 0.0  # 0 makes training 1.5 to 2 times as fast on a CPU
     averaging: Averaging | None = None
@@ -109,6 +133,22 @@ class Finetune(Section):
     def all_epochs(self) -> int:
         """Return the total number of epochs of all averaged models."""
         return self.epochs * self.averages.models
+
+    @property
+    def tower(self) -> QueryTower | None:
+        """Return `query_tower` if that is the method."""
+        return self.query_tower if self.method == "query_tower" else None
+
+    @property
+    def trains_adapter(self) -> bool:
+        """Return whether low-rank matrices are trained, as `lora` describes them."""
+        return self.method in ("lora", "icl") or (self.tower is not None and self.tower.learns == "lora")
+
+    @property
+    def head(self) -> Literal["linear", "network"] | None:
+        """Return what is trained behind the frozen base, on the vectors of queries, if anything is."""
+        learns = self.tower.learns if self.tower else None
+        return learns if learns in ("linear", "network") else None
 
     @property
     def is_sharded(self) -> bool:
@@ -139,7 +179,7 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _suits_method(self) -> Self:
-        has_adapter = self.method in ("lora", "icl")
+        has_adapter = self.trains_adapter
         if has_adapter and self.lora is None:
             raise ValueError(f"lora: expected a block with method {self.method}, got none; docs/finetune.md has one")
         if has_adapter and self.averages.base_weight:
@@ -152,9 +192,35 @@ class Finetune(Section):
         return self
 
     @model_validator(mode="after")
+    def _suits_one_data_set(self) -> Self:
+        for name in ("nudge", "query_tower"):
+            if self.method == name and getattr(self, name) is None:
+                raise ValueError(f"{name}: expected a block with method {name}, got none; docs/{name}.md has one")
+        if self.head and self.frozen_layers:
+            raise ValueError(f"frozen_layers: expected 0 with query_tower.learns {self.head}, got {self.frozen_layers}")
+        if self.tower and (self.anchor or self.is_sharded or self.engine == "flagembedding"):
+            raise ValueError(
+                "method: expected no anchor, deepspeed, fsdp or engine flagembedding with query_tower; remove it"
+            )
+        if self.method == "nudge" and self.dev_documents is not None:
+            raise ValueError(
+                "dev_documents: expected null with method nudge, whose step is chosen on the whole corpus, "
+                f"got {self.dev_documents}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stays_near_base(self) -> Self:
+        if self.l2_sp and (self.method != "full" or self.is_sharded):
+            raise ValueError(
+                f"l2_sp: expected 0 unless method is full and nothing is sharded by deepspeed or fsdp, got {self.l2_sp}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _averaging_is_possible(self) -> Self:
         start, models = self.averages.from_epoch, self.averages.models
-        if start is not None and (self.method in ("lora", "icl") or start > self.epochs):
+        if start is not None and (self.trains_adapter or start > self.epochs):
             raise ValueError(
                 "averaging.from_epoch: expected none with method lora or icl, and at most epochs "
                 f"({self.epochs}) with the others, got {start} with {self.method}"
@@ -215,7 +281,7 @@ class Finetune(Section):
                 "method: expected engine flagembedding and a block icl with method icl, "
                 f"got {self.engine} and {self.icl}"
             )
-        if self.engine != "flagembedding" or self.method == "none":
+        if self.engine != "flagembedding" or self.method in ("none", "nudge"):
             return self
         for name, value in UNUSED_BY_FLAGEMBEDDING.items():
             if getattr(self, name) != value:

@@ -50,10 +50,13 @@ def read_queries(path: Path, params: Predict) -> pd.DataFrame:
 
 
 def predict(
-    model: Path, corpus: pd.DataFrame, queries: pd.DataFrame, params: Predict, compute: Compute
+    model: Path, dataset: str, corpus: pd.DataFrame, queries: pd.DataFrame, params: Predict, compute: Compute
 ) -> pd.DataFrame:
-    """Return the `k` best documents of each query in the form of `run_table`; the search is exact."""
-    retriever = load_retriever(model, corpus, queries, compute)
+    """Return the `k` best documents of each query in the form of `run_table`; the search is exact.
+
+    Arguments as for `load_retriever`.
+    """
+    retriever = load_retriever(model, dataset, corpus, queries, compute)
     found = retriever.top_k(params.k, Torch(backend="torch"), seed=0)
     return run_table(found.scores, found.positions, queries["query_id"], corpus["doc_id"])
 

@@ -11,6 +11,7 @@ from retune.core.records import document_texts
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
 from retune.models.directory import is_lexical
+from retune.models.scope import read_addition
 from retune.params.search import Graph, InvertedLists, Search
 from retune.retrieval.bm25 import Bm25
 from retune.retrieval.cosines import pair_cosines
@@ -31,30 +32,58 @@ class Ranking(NamedTuple):
     recall: float | None = None
 
 
+class VectorFormat(NamedTuple):
+    """How vectors are computed and cut.
+
+    Attributes:
+        dims: The number of dimensions to keep, counted from the first; None keeps all.
+        dtype: The number format of a model whose own settings say `auto`.
+    """
+
+    dims: int | None = None
+    dtype: str = "auto"
+
+
 class VectorRetriever:
-    """Ranks and scores documents by the cosine similarity of an encoder's vectors.
+    """Ranks and scores documents by the inner product of vectors, which for unit vectors is their cosine similarity.
 
     Attributes:
         queries: (queries, dim) float32 unit vectors.
-        documents: (documents, dim) float32 unit vectors.
+        documents: (documents, dim) float32, unit vectors unless they were given.
         texts_truncated: The number of texts that were cut to the model's maximum length, by role.
     """
 
-    def __init__(self, encoder: Encoder, corpus: pd.DataFrame, queries: pd.DataFrame, *, dims: int | None) -> None:
-        """Encode the documents and the queries.
+    def __init__(
+        self,
+        encoder: Encoder,
+        corpus: pd.DataFrame,
+        queries: pd.DataFrame,
+        *,
+        dims: int | None,
+        documents: np.ndarray | None = None,
+    ) -> None:
+        """Encode the queries, and the documents unless their vectors are given.
 
         Args:
             encoder: The encoder.
             corpus: `doc_id`, `title`, `text`.
             queries: `query_id`, `text`, `prompt`.
             dims: The number of dimensions to keep, counted from the first; None keeps all.
+            documents: The vectors of the documents, (documents, dim) float32; None: the encoder's.
 
         Raises:
             InputError: The model has fewer dimensions, or a vector is zero in the dimensions kept.
         """
+        if documents is not None and dims is not None:
+            raise InputError(
+                f"params.yaml: eval.dims: expected null for a model with moved vectors, got {dims}; write null, or "
+                "remove the model from eval.models"
+            )
         doc_ids = corpus["doc_id"].tolist()
         texts, prompts, query_ids = (queries[column].tolist() for column in ("text", "prompt", "query_id"))
-        self.documents = _cut(encoder.encode_documents(document_texts(corpus), ids=doc_ids), dims, doc_ids)
+        if documents is None:
+            documents = encoder.encode_documents(document_texts(corpus), ids=doc_ids)
+        self.documents = _cut(documents, dims, doc_ids)
         self.queries = _cut(encoder.encode_queries(texts, prompts, ids=query_ids), dims, query_ids)
         self.texts_truncated = {str(role): count for role, count in encoder.truncated.items()}
         self._device = encoder.device
@@ -79,7 +108,7 @@ class VectorRetriever:
         return found._replace(recall=share)
 
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the cosine similarity of each pair of a query and a document, (pairs,) float32."""
+        """Return the inner product of each pair of a query and a document, (pairs,) float32."""
         return pair_cosines(self.queries, self.documents, rows, positions)
 
 
@@ -110,26 +139,31 @@ Retriever = VectorRetriever | WordRetriever
 
 def load_retriever(
     model: Path,
+    dataset: str,
     corpus: pd.DataFrame,
     queries: pd.DataFrame,
     compute: Compute,
-    *,
-    dims: int | None = None,
-    dtype: str = "auto",
+    vector_format: VectorFormat = VectorFormat(),  # noqa: B008  immutable
 ) -> Retriever:
     """Return the retriever of a model directory for a corpus.
 
     Args:
         model: A model directory, or that of BM25.
+        dataset: The name of the data set, for which the model may have vectors or a query model.
         corpus: `doc_id`, `title`, `text`.
         queries: `query_id`, `text`, `prompt`.
         compute: For encoding.
-        dims: As for `VectorRetriever`, and the errors too.
-        dtype: As for `Encoder.load`.
+        vector_format: How vectors are computed and cut.
+
+    Raises:
+        InputError: The model has fewer dimensions, a vector is zero in those kept, or the model was made for other
+            documents of this data set.
     """
     if is_lexical(model):
         return WordRetriever(corpus, queries)
-    return VectorRetriever(Encoder.load(model, compute, dtype=dtype), corpus, queries, dims=dims)
+    addition = read_addition(model, dataset, corpus)
+    encoder = Encoder.load(model, compute, dtype=vector_format.dtype, addition=addition)
+    return VectorRetriever(encoder, corpus, queries, dims=vector_format.dims, documents=addition.vectors)
 
 
 def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray:

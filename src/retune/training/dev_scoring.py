@@ -44,10 +44,13 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
     """Return a function that scores a model on the dev split."""
     corpus, dev = _read_dev(task, mined)
     metric, k = task.params.dev_metric, _cutoff(task)
+    documents = None  # are encoded by the model, except for a query tower
+    if task.params.method == "query_tower":
+        documents = _encode(Encoder.load(task.base, task.compute, devices=()), corpus)
 
     def score(model: SentenceTransformer) -> float:
         encoder = Encoder.snapshot(model, encoding, task.compute)
-        return mean_scores(evaluate(encoder, corpus, dev, [k]))[metric]
+        return mean_scores(evaluate(encoder, corpus, dev, [k], documents=documents))[metric]
 
     return score
 
@@ -88,16 +91,30 @@ def sample_dev_corpus(corpus: pd.DataFrame, is_needed: np.ndarray, count: int, *
     return corpus[is_taken].reset_index(drop=True)
 
 
-def evaluate(encoder: Encoder, corpus: pd.DataFrame, split: Split, ks: list[int]) -> pd.DataFrame:
+def evaluate(
+    encoder: Encoder, corpus: pd.DataFrame, split: Split, ks: list[int], *, documents: np.ndarray | None = None
+) -> pd.DataFrame:
     """Rank the whole corpus for every query of a split, and return the scores of `score_ranking`.
+
+    Args:
+        encoder: The encoder.
+        corpus: The documents.
+        split: The queries and their judgments.
+        ks: The cut-offs.
+        documents: The vectors of the documents, (documents, dim) float32; None: the encoder's.
 
     Raises:
         InputError: The split has no queries.
     """
     if split.queries.empty:
         raise InputError("expected queries to evaluate on, got an empty split; set convert.<name> to make one")
-    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
+    if documents is None:
+        documents = _encode(encoder, corpus)
     texts, prompts, ids = (split.queries[column].tolist() for column in ("text", "prompt", "query_id"))
     queries = encoder.encode_queries(texts, prompts, ids=ids)
     _, ranking = top_k(queries, documents, max(ks), device=encoder.device)
     return score_ranking(ranking, corpus["doc_id"], split, ks)
+
+
+def _encode(encoder: Encoder, corpus: pd.DataFrame) -> np.ndarray:
+    return encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())

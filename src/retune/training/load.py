@@ -10,6 +10,7 @@ from retune.core.errors import InputError
 from retune.models.directory import load_model
 from retune.training.adapters import add_lora
 from retune.training.spec import Task
+from retune.training.towers import add_head
 
 
 def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> SentenceTransformer:
@@ -25,7 +26,7 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
             adapter needs, a Matryoshka dimension exceeds the model's, or all layers would be frozen.
     """
     params = task.params
-    lora = params.lora if params.method in ("lora", "icl") else None
+    lora = params.lora if params.trains_adapter else None
     load_on = "cpu" if params.is_sharded else device.type  # the trainer distributes a sharded model
     fastest = "eager" if device.type == "cpu" else None
     attention = fastest if params.attention == "auto" else params.attention
@@ -46,12 +47,20 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
             f"matryoshka_dims: expected at most the model's {dim} dimensions, got {max(params.matryoshka_dims)}; "
             "lower them"
         )
-    if params.frozen_layers:
-        freeze_layers(model, params.frozen_layers)
-    if lora:
-        add_lora(model, lora, base=task.base.name, seed=task.seed)
+    _choose_weights(model, task)
     model.model_card_data.generate_widget_examples = False
     return model
+
+
+def _choose_weights(model: SentenceTransformer, task: Task) -> None:
+    """Freeze what is not trained, and add what is."""
+    params = task.params
+    if params.frozen_layers:
+        freeze_layers(model, params.frozen_layers)
+    if params.trains_adapter and params.lora:
+        add_lora(model, params.lora, base=task.base.name, seed=task.seed)
+    if params.head:
+        add_head(model, params.head)
 
 
 def freeze_layers(model: SentenceTransformer, num_layers: int) -> None:

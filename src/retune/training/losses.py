@@ -12,6 +12,7 @@ from retune.encoding.batching import token_batches
 from retune.params.finetune import Finetune
 from retune.training.packing import config_to_pack, pack, packed_attention, packed_batches
 from retune.training.processes.group import gather, num_processes, rank, shares
+from retune.training.towers import BaseVectors, head_of
 
 
 class RankingLoss(torch.nn.Module):
@@ -22,12 +23,27 @@ class RankingLoss(torch.nn.Module):
     texts to the longest one would take twice the time.
     """
 
-    def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
-        """Take the model in training, and the most tokens in one forward pass, `token_budget`."""
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        params: Finetune,
+        *,
+        token_budget: int,
+        base_vectors: BaseVectors | None = None,
+    ) -> None:
+        """Take the model in training, and how it learns.
+
+        Args:
+            model: The model in training.
+            params: Parameters of the tuned model.
+            token_budget: The most tokens in one forward pass.
+            base_vectors: The base's vectors of the plan's texts, for a model that encodes queries only.
+        """
         super().__init__()
         self.model = model
         self.params = params
         self.token_budget = token_budget
+        self.base_vectors = base_vectors
         self.packed_config = config_to_pack(model, params)  # None: texts are padded
         self.pads_left = model.tokenizer.padding_side == "left"
         self.num_tokens = 0  # encoded so far, without padding and second forward passes
@@ -37,18 +53,29 @@ class RankingLoss(torch.nn.Module):
         """Return the mean loss of the queries.
 
         Args:
-            features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length).
-            labels: `groups`, `is_compared` and `scores` of a `TrainingBatch`.
+            features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length). Without
+                documents if their vectors are given.
+            labels: The arrays of a `TrainingBatch`; also `anchors`, (texts, dim), the unit vectors that the texts are
+                to keep, if they are anchored.
         """
         columns = list(features)
         rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
         lengths = [length for column in columns for length in column["attention_mask"].sum(dim=1).tolist()]
         self.num_tokens += sum(lengths)
-        if self.params.loss == "infonce":
+        anchors = labels.get("anchors")
+        if self.params.loss == "infonce" and anchors is None:
             self.num_alone += (labels["is_compared"].sum(dim=1) == 1).sum()
-        vectors = self._encode(rows, lengths)
+        given = self.base_vectors
+        if given is not None and given.queries is not None:
+            vectors = head_of(self.model, given.queries[labels["queries"]])
+        else:
+            vectors = self._encode(rows, lengths)
         with torch.autocast(vectors.device.type, enabled=False):
-            queries, documents = torch.split(vectors.float(), [len(column["input_ids"]) for column in columns])
+            if anchors is not None and self.params.anchor:
+                return self.params.anchor.weight * squared_distance(vectors.float(), anchors)
+            parts = [len(column["input_ids"]) for column in columns]
+            queries, *encoded = torch.split(vectors.float(), parts)
+            documents = encoded[0] if given is None else given.documents[labels["documents"]]
             dims = self.params.matryoshka_dims or [vectors.shape[1]]
             return torch.stack([self.of_vectors(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
 
@@ -115,6 +142,11 @@ class RankingLoss(torch.nn.Module):
         if missing > 0:
             return torch.nn.functional.pad(values, (missing, 0) if self.pads_left else (0, missing))
         return values[-length:] if self.pads_left else values[:length]
+
+
+def squared_distance(vectors: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared distance between vectors, which are normalised first, and unit vectors, (texts, dim)."""
+    return (torch.nn.functional.normalize(vectors, dim=1) - anchors).square().sum(dim=1).mean()
 
 
 def infonce(logits: torch.Tensor, groups: torch.Tensor, is_compared: torch.Tensor) -> torch.Tensor:

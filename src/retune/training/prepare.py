@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
 from retune.core.records import Mined, read_mined
@@ -11,6 +12,7 @@ from retune.encoding.encoder import Encoder
 from retune.encoding.hardware import ALL_KERNELS, resolve_device, resolve_dtype, tune_memory
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
+from retune.training.anchors import Anchors
 from retune.training.arguments import training_arguments
 from retune.training.batches.plan import Plan
 from retune.training.dev_scoring import DevEvaluator, dev_scorer
@@ -21,6 +23,7 @@ from retune.training.keeping.save import KEPT, keep_model
 from retune.training.load import load_for_training
 from retune.training.processes.group import from_main
 from retune.training.spec import Task
+from retune.training.towers import BaseVectors
 
 NUM_PARITY_TEXTS = 16
 
@@ -34,6 +37,8 @@ class Prepared:
         scratch: Its scratch directory, where the tuned model is left.
         encoding: The encoding settings of the base.
         plan: The batches.
+        anchors: The vectors that some texts are to keep, if there is an `anchor`.
+        base_vectors: The base's vectors, if only a query tower is trained.
         model: The base, which is trained in place.
         args: The arguments of the library's trainer.
         dev_evaluator: Scores the model on the dev split, and saves it in the scratch directory if it is to be kept.
@@ -43,6 +48,8 @@ class Prepared:
     scratch: Path
     encoding: Encoding
     plan: Plan
+    anchors: Anchors | None
+    base_vectors: BaseVectors | None
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
     dev_evaluator: DevEvaluator
@@ -61,12 +68,13 @@ def prepare(task: Task, scratch: Path) -> Prepared:
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
     plan = _plan(task, mined)
+    anchors, base_vectors = _anchors(task, plan), _base_vectors(task, plan, device)
     args = training_arguments(task.params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = load_for_training(task, device, dtype)
     save = partial(keep_model, encoding=encoding, folder=scratch / KEPT, texts=plan.documents[:NUM_PARITY_TEXTS])
     score = dev_scorer(task, encoding, mined)
     dev_evaluator = DevEvaluator(score, Keeper(task.params, model, scratch, args.device, save))
-    return Prepared(task, scratch, encoding, plan, model, args, dev_evaluator)
+    return Prepared(task, scratch, encoding, plan, anchors, base_vectors, model, args, dev_evaluator)
 
 
 def _plan(task: Task, mined: Mined) -> Plan:
@@ -75,3 +83,18 @@ def _plan(task: Task, mined: Mined) -> Plan:
         return plan
     encoder = Encoder.load(task.guide, task.compute)
     return plan.guided_by(from_main(lambda: Guide(encoder, plan.queries, plan.documents, margin)))
+
+
+def _anchors(task: Task, plan: Plan) -> Anchors | None:
+    anchor = task.params.anchor
+    if anchor is None:
+        return None
+    encoder = Encoder.load(task.base, task.compute)
+    return from_main(lambda: Anchors(encoder, plan.examples, anchor.dataset))
+
+
+def _base_vectors(task: Task, plan: Plan, device: torch.device) -> BaseVectors | None:
+    if task.params.method != "query_tower":
+        return None
+    encoder, has_head = Encoder.load(task.base, task.compute), task.params.head is not None
+    return from_main(lambda: BaseVectors.of(encoder, plan, device, with_queries=has_head))

@@ -20,6 +20,7 @@ from retune.training.prepare import Prepared, prepare
 from retune.training.processes.group import from_main, joined, rank, wait
 from retune.training.processes.launch import start, to_start
 from retune.training.progress import describe_profile
+from retune.training.scoped import write_tower
 from retune.training.spec import Task
 from retune.training.trainer import Collator, Trainer
 
@@ -59,7 +60,15 @@ def _train(prepared: Prepared) -> list[HistoryRow]:
 def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
     task, model, plan = prepared.task, prepared.model, prepared.plan
     params, token_budget = task.params, task.compute.token_budget
-    loss = RankingLoss(model, params, token_budget=token_budget)
+    base_vectors = prepared.base_vectors
+    loss = RankingLoss(model, params, token_budget=token_budget, base_vectors=base_vectors)
+    collator = Collator(
+        plan,
+        model.tokenizer,
+        prepared.encoding,
+        anchors=prepared.anchors,
+        has_document_vectors=base_vectors is not None,
+    )
     trainer = Trainer(
         plan=plan,
         params=params,
@@ -67,7 +76,7 @@ def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
         model=model,
         args=prepared.args,
         loss=loss,
-        data_collator=Collator(plan, model.tokenizer, prepared.encoding),
+        data_collator=collator,
     )
     profile = describe_profile(model, prepared.args, attention=PACKED if loss.packed_config else None)
     settings = profile, params.dropout, token_budget, plan.num_batches
@@ -85,5 +94,8 @@ def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
 def _finish(task: Task, scratch: Path, rows: list[HistoryRow], out: Path) -> None:
     """Write the tuned model and its card."""
     with atomic_directory(out) as partial:
-        shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
+        if task.params.method == "query_tower":
+            write_tower(partial, task, scratch / KEPT)
+        else:
+            shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)
         write_card(partial, task, rows, name=out.name)

@@ -20,10 +20,11 @@ from retune.encoding.encoder import query_inputs
 from retune.encoding.tokenizing import Tokenizer, pad
 from retune.models.encoding_settings import Encoding
 from retune.params.finetune import Finetune
+from retune.training.anchors import Anchors
 from retune.training.batches.plan import Plan
 from retune.training.dev_scoring import DevEvaluator
 from retune.training.history import DEV, HistoryRow, dev_scores, read_log
-from retune.training.keeping.averaging import RestartFromBase
+from retune.training.keeping.averaging import DecayToBase, RestartFromBase
 from retune.training.processes.group import from_main
 from retune.training.processes.trainer import ProcessTrainer
 from retune.training.progress import Progress
@@ -44,6 +45,8 @@ class Trainer(ProcessTrainer):
         self.remove_callback(ProgressCallback)
         for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), Schedule(params)):
             self.add_callback(callback)
+        if params.l2_sp:
+            self.add_callback(DecayToBase(options["model"], params.l2_sp))
         self._num_models = params.averages.models
         if self._num_models > 1:
             self._restart = RestartFromBase(options["model"], self._num_models)
@@ -81,10 +84,26 @@ class Trainer(ProcessTrainer):
 class Collator(SentenceTransformerDataCollator):
     """Turns a batch into tensors; texts are tokenised once, exactly as the encoder does it."""
 
-    def __init__(self, plan: Plan, tokenizer: Any, encoding: Encoding) -> None:
-        """Tokenise all texts of the plan."""
+    def __init__(
+        self,
+        plan: Plan,
+        tokenizer: Any,
+        encoding: Encoding,
+        *,
+        anchors: Anchors | None = None,
+        has_document_vectors: bool = False,
+    ) -> None:
+        """Tokenise all texts of the plan.
+
+        Args:
+            plan: The batches.
+            tokenizer: The model's tokenizer.
+            encoding: The encoding settings of the base.
+            anchors: The vectors that some texts are to keep.
+            has_document_vectors: Whether the vectors of documents are known, so that no document is to be encoded.
+        """
         super().__init__(preprocess_fn=list, valid_label_columns=[])
-        self._plan = plan
+        self._plan, self._anchors = plan, anchors
         encoding_tokenizer = Tokenizer(tokenizer, encoding)
         texts, prompts = zip(*plan.queries, strict=True)
         queries, _ = encoding_tokenizer.tokenize(query_inputs(texts, prompts, encoding), "queries")
@@ -97,7 +116,7 @@ class Collator(SentenceTransformerDataCollator):
                     f"training: expected texts with tokens, got a {role} without any, {empty!r}; remove it"
                 )
         self._queries = [np.array(ids, np.int32) for ids in queries]
-        self._documents = [np.array(ids, np.int32) for ids in documents]
+        self._documents = None if has_document_vectors else [np.array(ids, np.int32) for ids in documents]
         self._tokenizer = encoding_tokenizer.plain
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
@@ -108,6 +127,8 @@ class Collator(SentenceTransformerDataCollator):
             ("query", self._queries, batch.queries),
             ("document", self._documents, batch.documents),
         ):
+            if all_ids is None:
+                continue
             ids = [all_ids[position] for position in positions.tolist()]
             for name, values in pad(self._tokenizer, ids, max(map(len, ids)), CPU).items():
                 inputs[f"{column}_{name}"] = values
@@ -115,7 +136,11 @@ class Collator(SentenceTransformerDataCollator):
             "is_compared": torch.from_numpy(batch.is_compared),
             "groups": torch.from_numpy(batch.groups),
             "scores": torch.from_numpy(batch.scores),
+            "queries": torch.from_numpy(batch.queries),
+            "documents": torch.from_numpy(batch.documents),
         }
+        if self._anchors and self._anchors.has(batch):
+            inputs["label"]["anchors"] = torch.from_numpy(self._anchors.of(batch))
         return inputs
 
 

@@ -29,6 +29,7 @@ class TrainingBatch:
         is_compared: Whether a query is compared with a document, (queries, documents) bool: true for its positive and
             its negatives, false for other documents that answer it.
         scores: The stored scores of the documents in `groups`, (queries, 1 + hard_negatives) float32.
+        source: The number of the source that all of its pairs come from.
     """
 
     queries: np.ndarray
@@ -36,6 +37,7 @@ class TrainingBatch:
     groups: np.ndarray
     is_compared: np.ndarray
     scores: np.ndarray
+    source: int
 
 
 class Plan:
@@ -77,11 +79,12 @@ class Plan:
         negatives = [self._hard_negatives(epoch, query) for query in queries.tolist()]
         groups = np.column_stack([positives.positions, np.stack([drawn.positions for drawn in negatives])])
         scores = np.column_stack([positives.scores, np.stack([drawn.scores for drawn in negatives])])
-        random = self._random_negatives(number, source=self.examples.sources[queries[0]])
+        source = int(self.examples.sources[queries[0]])
+        random = self._random_negatives(number, source=source)
         documents = np.unique(np.concatenate([groups.ravel(), random]))
         columns = np.searchsorted(documents, groups)
         is_compared = self._is_compared(queries, documents, columns, random)
-        return TrainingBatch(queries, documents, columns, is_compared, scores)
+        return TrainingBatch(queries, documents, columns, is_compared, scores, source)
 
     def guided_by(self, guide: Guide) -> "Plan":
         """Return a plan that masks documents which the guide takes for answers; log how many, in the first batches."""

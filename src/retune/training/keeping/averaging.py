@@ -94,6 +94,28 @@ class RestartFromBase(TrainerCallback):
         kwargs["lr_scheduler"].load_state_dict(copy.deepcopy(self._schedule))
 
 
+class DecayToBase(TrainerCallback):
+    """Moves weights towards those of the base after each step: L2-SP (Li et al., arXiv:1802.01483).
+
+    As AdamW does with its weight decay, it does not pass through the optimizer: w = w + learning rate * strength *
+    (base - w).
+    """
+
+    def __init__(self, model: SentenceTransformer, strength: float) -> None:
+        """Copy the base weights; call this before training, and before resuming from a checkpoint."""
+        self._strength = strength
+        self._base = {name: values.detach().clone() for name, values in model.named_parameters()}
+
+    @torch.no_grad()
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Move the weights that are trained."""
+        share = self._strength * kwargs["optimizer"].param_groups[0]["lr"]
+        for name, values in model.named_parameters():
+            if values.requires_grad:
+                self._base[name] = self._base[name].to(values.device)
+                values.lerp_(self._base[name], share)
+
+
 def epoch_of_model(epoch: float, epochs: int) -> float:
     """Return the epoch within the current model of a soup, in (0, epochs], given the epoch of the whole training."""
     return epoch - (math.ceil(epoch) - 1) // epochs * epochs

@@ -9,6 +9,7 @@ from retune.core.provenance import Origin, read_origins, write_origins
 from retune.core.records import read_mined
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
+from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, read_scope
 from retune.training.history import HistoryRow
 from retune.training.spec import Task
 
@@ -32,7 +33,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
     sections = [
         f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
-        loading_section(name, read_encoding(folder), has_adapter=(folder / "adapter").is_dir()),
+        loading_section(name, read_encoding(folder), folder),
         f"## Made from\n\n{origins_table(origins)}\n\nTrained on {counts}. {LICENCE}",
         _scores(task, rows, name, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
         f"## Parameters\n\n{_parameters(task)}",
@@ -41,16 +42,21 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     write_origins(folder, origins)
 
 
-def loading_section(name: str, encoding: Encoding, *, has_adapter: bool) -> str:
-    """Return the section that says how to load a model, and how it reads texts."""
+def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
+    """Return the section that says how to load a model, and how it reads texts.
+
+    Args:
+        name: The name of the model.
+        encoding: Its encoding settings.
+        folder: Its directory.
+    """
     lines = [
         f"""## Loading
 
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("models/{name}")
-scores = model.encode_query(["a query"]) @ model.encode_document(["a document"]).T
+{_loading(name, folder)}
 ```
 """,
         f"Before a query comes {quoted(encoding.query_prefix)}, before a document "
@@ -59,9 +65,30 @@ scores = model.encode_query(["a query"]) @ model.encode_document(["a document"])
     ]
     if encoding.query_suffix:
         lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
-    if has_adapter:
+    if (folder / "adapter").is_dir():
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)
+
+
+def _loading(name: str, folder: Path) -> str:
+    """Return the lines of Python that score a document for a query."""
+    scope = read_scope(folder)
+    documents = 'model.encode_document(["a document"])'
+    load = f'model = SentenceTransformer("models/{name}")'
+    if scope is None:
+        return f'{load}\nscores = model.encode_query(["a query"]) @ {documents}.T'
+    if (folder / SCOPE / QUERY_MODEL).is_dir():
+        queries = "all data sets" if scope.everywhere else f"{scope.dataset}; others go through the model"
+        return (
+            f"{load}  # the base, for documents\n"
+            f'query_model = SentenceTransformer("models/{name}/{SCOPE}/{QUERY_MODEL}")  # for queries of {queries}\n'
+            f'scores = query_model.encode_query(["a query"]) @ {documents}.T'
+        )
+    return (
+        f"{load}  # the base, for queries\n"
+        f'documents = np.load("models/{name}/{SCOPE}/{VECTORS}")  # of {scope.dataset}, in the order of its corpus\n'
+        'scores = model.encode_query(["a query"]) @ documents.T'
+    )
 
 
 def origins_table(origins: Iterable[Origin]) -> str:
