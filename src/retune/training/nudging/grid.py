@@ -12,7 +12,8 @@ from retune.training.nudging.lines import ScoreLines, score_lines
 from retune.training.nudging.moves import angles
 from retune.training.nudging.rank_metrics import score_ranks
 
-ANGLES = np.radians(np.arange(91)).tolist()
+ANGLES = [math.radians(degrees) for degrees in range(91)]
+GAMMAS = [2 - 2 * math.cos(angle) for angle in ANGLES]
 TINY = 1e-9  # the sine of an angle is at least this, as a divisor
 
 
@@ -23,7 +24,7 @@ def score_angles(
     relevant: Sequence[RelevantDocuments],
     metric: tuple[str, int],
 ) -> Candidates:
-    """Score the step sizes 2 - 2 cos(angle).
+    """Score the step sizes 2 - 2 cos(angle), by which `move` turns a document by that angle.
 
     A document that has turned by an angle scores cos(angle) times its score plus sin(angle) times the score of the part
     of its direction that is at right angles to it; so no vector needs to be moved. Documents with equal scores keep
@@ -42,7 +43,7 @@ def score_angles(
         ranks = turns.ranks(lines, documents_of_query.positions)
         totals += [score_ranks(ranks, documents_of_query, *key) for key in (metric, ("ndcg", metric[1]))]
     scores, ndcg = totals / len(queries)
-    return Candidates(np.array([2 - 2 * math.cos(angle) for angle in ANGLES]), scores, ndcg)
+    return Candidates(np.array(GAMMAS), scores, ndcg)
 
 
 class _Turns:

@@ -8,8 +8,7 @@ import torch
 
 from retune.training.nudging.directions import Directions
 
-TILE = (64, 4096)  # queries and vectors per product
-# every product has this shape, so that equal vectors get equal scores, to the bit
+TILE = (64, 4096)  # queries and vectors per product: one shape for all, so that equal vectors have equal scores
 
 
 class ScoreLines(NamedTuple):
