@@ -1,0 +1,1 @@
+"""How are document vectors moved towards the queries that they answer?"""
