@@ -39,6 +39,7 @@ def covers(dep: str, path: str) -> bool:
     return path == dep or path.startswith(f"{dep}/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_hold_all_that_the_stage_imports(stage: str) -> None:
     assert not [path for path in imported(stage) if not any(covers(dep, path) for dep in deps(stage))]

@@ -39,6 +39,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @each_preset
 def test_preset_is_sound(preset: Path) -> None:
     check(copy.deepcopy(load(preset)))
@@ -74,6 +75,7 @@ def test_every_pin_file_belongs_to_a_preset() -> None:
     assert files <= used
 
 
+@pytest.mark.slow
 @each_preset
 def test_graph_accepts_preset(preset: Path, repository: Path, forks: None) -> None:
     shutil.copy(preset, repository / "params.yaml")

@@ -103,6 +103,7 @@ def test_no_effect_is_called_detectable_where_all_queries_changed_alike(tmp_path
     assert (found.change, found.p, found.mde) == (0.0, 1.0, None)
 
 
+@pytest.mark.slow
 def test_statistics_are_withheld_below_thirty_queries(tmp_path: Path) -> None:
     few = {model: {name: values[:29] for name, values in datasets.items()} for model, datasets in SCORES.items()}
     found = compared(tmp_path / "few", few)
@@ -123,6 +124,7 @@ def test_model_that_is_not_tuned_has_a_score_and_no_change(tmp_path: Path) -> No
     assert ("bm25", "home") not in found.pair_scores  # no vectors, no cosines
 
 
+@pytest.mark.slow
 def test_share_of_the_gain_that_is_kept_is_of_the_best_model_with_the_same_base_and_home(tmp_path: Path) -> None:
     scores = SCORES | {"guarded": SCORES["tuned"] | {"home": [0.65] * QUERIES}}
     tuned = TUNED | {"guarded": TunedModel("base", "home", (), {})}
@@ -147,6 +149,7 @@ def test_same_scores_give_the_same_numbers(tmp_path: Path) -> None:
     assert compared(tmp_path, scores).comparison.measurements == compared(tmp_path, scores).comparison.measurements
 
 
+@pytest.mark.slow
 def test_order_of_the_queries_is_of_no_account(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     before = concluded(inputs).comparison.measurements

@@ -112,6 +112,7 @@ def test_too_few_queries_do_not_pass() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_gate_of_a_comparison_is_the_gate_of_its_file(tmp_path: Path) -> None:
     found = compared(tmp_path)  # farther lost 0.1 on every query
     write_json(tmp_path / "verdict.json", verdict_json(found))
@@ -150,6 +151,7 @@ def test_edited_verdict_with_a_wrong_value_is_refused(tmp_path: Path) -> None:
         pass_gate(tmp_path / "verdict.json", gate(0.0, None))
 
 
+@pytest.mark.slow
 def test_stage_needs_no_data_and_exits_with_1(tmp_path: Path) -> None:
     verdict = write(tmp_path, BASE, HOME, FAR)
     result = run(f"python -m stages.gate --verdict {verdict}", REPOSITORY)

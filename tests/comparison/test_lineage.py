@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from retune.check.checking import check
 from retune.comparison.lineage import trace, trace_merges
 from tests.support.parameters import MERGE
 
 
+@pytest.mark.slow
 def test_parameters_are_completed_by_the_defaults(default_params: dict[str, Any]) -> None:
     default_params["finetune"]["minilm_science"] |= {"epochs": 7}
     project = check(default_params)

@@ -98,6 +98,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_preset_takes_the_place_of_params(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     use("eedi_cpu", Path("presets"), Path("params.yaml"))

@@ -52,6 +52,7 @@ def test_stage_reads_what_dvc_gives_it(stage: str | None, project: Path) -> None
     assert read_params(stage=stage) == dvc.api.params_show(stages=stage)
 
 
+@pytest.mark.slow
 def test_every_stage_of_the_repository_declares_what_dvc_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     with Repo() as repo:

@@ -89,6 +89,7 @@ def test_local_name_outside_the_folder_is_refused(name: str, tmp_path: Path) -> 
         hub_pins.read_pins(write_pins(tmp_path, entry(name, "x")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

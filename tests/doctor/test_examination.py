@@ -3,6 +3,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from retune.core.files import write_json, write_text
 from retune.doctor.examination import CHECKS, describe, examine
 from retune.doctor.state import read_state
@@ -25,6 +27,7 @@ def test_a_finding_is_one_line_with_fact_meaning_and_advice() -> None:
     assert describe(state) == f"- convert.home: {finding.fact} {finding.meaning} {finding.advice}"
 
 
+@pytest.mark.slow
 def test_command_prints_findings_of_this_repository_or_that_there_are_none() -> None:
     printed = succeed("python -m stages.doctor", REPOSITORY)
     assert re.fullmatch(r"(- [\w.]+: .+\n)+|No findings: .+\n|There is nothing to examine yet: .+\n", printed)

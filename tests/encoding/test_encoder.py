@@ -46,6 +46,7 @@ def alone(request: pytest.FixtureRequest, tiny_model: Path) -> tuple[Encoder, np
     return encoder, np.concatenate([encoder.encode_documents([text]) for text in TEXTS])
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=80))
 def test_vector_does_not_depend_on_the_other_texts(alone: tuple[Encoder, np.ndarray], rows: list[int]) -> None:

@@ -39,6 +39,7 @@ def with_memory_for(
     return lambda batch: forward(batch) if len(batch[0]) * batch[1] <= tokens else None
 
 
+@pytest.mark.slow
 def test_batches_come_back_in_their_order_and_no_process_is_left(forks: None) -> None:
     with WorkerPool(numbers, ["cpu", "cpu"]) as pool:
         vectors = list(pool.map(([[number]], 16) for number in range(100)))
@@ -60,6 +61,7 @@ def test_failure_is_one_line(devices: list[str], match: str, forks: None) -> Non
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     tiny_model: Path, forks: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

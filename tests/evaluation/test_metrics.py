@@ -83,6 +83,7 @@ def trec_eval(qrels: dict[str, dict[str, int]], found: list[list[str]]) -> dict[
     return values
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(GRADES, st.permutations(DOCUMENTS)), min_size=1, max_size=4), st.integers(1, 12))
 def test_every_metric_is_trec_eval_s_to_nine_decimals(
     queries: list[tuple[dict[str, int], list[str]]], depth: int

@@ -32,6 +32,7 @@ def fetch(values: dict, out: Path) -> None:
     fetching.fetch(Fetch.parse("fetch.tiny", values), out, where=WHERE)
 
 
+@pytest.mark.slow
 def test_default_model_is_the_known_one_and_a_standard_directory(default_params: dict, tmp_path: Path) -> None:
     values = default_params["defaults"]["fetch"] | default_params["fetch"]["minilm"]
     fetch(values, tmp_path / "model")

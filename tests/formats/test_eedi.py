@@ -100,6 +100,7 @@ def test_leak_guard_finds_the_three_shared_queries(tmp_path: Path) -> None:
     assert result.statistics["splits"]["test"]["queries_also_in_train"] == 3
 
 
+@pytest.mark.slow
 @real_data
 def test_queries_equal_the_published_ones(tmp_path: Path) -> None:
     published = SHARED_DATA / "eedi/embedder_train_eval_data/cross_validation/hn_mine_test_input.jsonl"

@@ -228,6 +228,7 @@ def test_log_says_what_was_spent(start: Start, caplog: pytest.LogCaptureFixture)
     )
 
 
+@pytest.mark.slow
 def test_killed_call_goes_on_where_it_was(start: Start, replies: Path) -> None:
     server = start(lambda body, before: Response(echo(body, before).body, delay_s=0.05))
     script = "from tests.support.llm_requests import ask_for; ask_for(*map(str, range(60)))"

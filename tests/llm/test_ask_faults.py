@@ -57,6 +57,7 @@ def test_fault_that_passes_is_retried_and_nothing_is_lost(response: Response, st
     assert ledger.tokens.input == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "problem"),
     [
@@ -94,6 +95,7 @@ def test_fault_that_stays_is_a_problem_which_is_not_kept(
     assert ([reply.problem for reply in found], ledger.spent.kept, ledger.spent.replies) == (["", "", ""], 2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_no_request_is_sent_before_the_server_said(form: str, start: Start) -> None:
     # a date has whole seconds, so 2 seconds from now is between 1 and 2
@@ -104,6 +106,7 @@ def test_no_request_is_sent_before_the_server_said(form: str, start: Start) -> N
     assert [received.at - began > 0.7 for received in server.received] == [False, False, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", [{"Retry-After": "0.05"}, {}], ids=["with time", "without"])
 def test_server_that_limits_the_rate_answers_everything(
     headers: dict[str, str], start: Start, monkeypatch: pytest.MonkeyPatch

@@ -126,6 +126,7 @@ def test_real_scores_are_those_of_the_models(project: Merging, caplog: pytest.Lo
     assert "queries needed for the bound" in caplog.text
 
 
+@pytest.mark.slow
 def test_same_inputs_give_the_same_bytes(project: Merging) -> None:
     project.run()
     files = {path: path.read_bytes() for path in [project.curve, *project.out.rglob("*")] if path.is_file()}

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from retune.comparison.verdict_file import verdict_json
 from retune.core.files import write_json
 from retune.doctor.finding import Finding
@@ -90,6 +92,7 @@ def test_values_of_a_users_slice_are_no_markup(tmp_path: Path) -> None:
     assert "| `tuned` | farther | kind: \\<b\\>\\| | 35 | 0.6000 | -0.1000 | -0.1000 to -0.1000 |" in lines
 
 
+@pytest.mark.slow
 def test_p_below_what_is_printed_is_a_bound(tmp_path: Path) -> None:
     # 40 queries changed alike: p is 1 / 20,001, times 3 tests 0.00015
     report = markdown(compared(tmp_path, resamples=20_000), "x.svg")
@@ -159,6 +162,7 @@ def test_smallest_change_elsewhere_is_called_a_loss_only_if_it_is_one(tmp_path: 
     assert "; largest loss elsewhere: far -0.0050 (-0.0050 to -0.0050), non-inferior. Gate: passed." in report
 
 
+@pytest.mark.slow
 def test_page_is_given_everything_as_json(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     found = concluded(inputs, references=[{"dataset": "far", "name": "others", "values": {"ndcg_at_10": 0.5}}])

@@ -34,6 +34,7 @@ def test_table_has_the_choice_and_the_next_weight(found: Conclusion) -> None:
     assert "- `between` (from `base`): " in report
 
 
+@pytest.mark.slow
 def test_page_draws_the_curve(found: Conclusion, tmp_path: Path) -> None:
     inputs = write_project(tmp_path, ALL)
     page = page_html(page_content(found, inputs))
@@ -62,6 +63,7 @@ def test_merge_that_fell_back_to_its_base_is_named_and_fails_the_gate(tmp_path: 
     assert "**Gate: failed.**" in line
 
 
+@pytest.mark.slow
 def test_project_without_merges_does_not_mention_them(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     result = concluded(inputs)

@@ -12,6 +12,7 @@ from tests.support.comparisons import SCORES, TUNED, concluded, write_project
 from tests.support.patients import PARAMETERS
 
 
+@pytest.mark.slow
 def test_findings_are_in_both_reports_and_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     inputs, metrics, reports = write_project(tmp_path, SCORES), tmp_path / "metrics", tmp_path / "reports"

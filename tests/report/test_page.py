@@ -102,6 +102,7 @@ def test_numbers_that_are_absent_are_shown_as_absent() -> None:
     assert "+0.0621" in text
 
 
+@pytest.mark.slow
 def test_texts_of_the_data_stay_texts() -> None:
     plain, infected = (Elements(page_html(c)) for c in (page_contents.sample(30), infect(page_contents.sample(30))))
     assert [tag for tag, _ in infected.tags if tag != "svg"] == [tag for tag, _ in plain.tags if tag != "svg"]
@@ -128,6 +129,7 @@ def test_data_in_scripts_is_read_back_as_it_was() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_changes_that_are_not_listed_are_counted() -> None:
     content = page_contents.sample(30)
     assert "changed less" not in page_html(content)

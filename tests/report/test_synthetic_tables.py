@@ -82,6 +82,7 @@ def test_verdict_gate_and_metrics_say_it(tmp_path: Path) -> None:
     assert verdict["tuned_models"][0]["sentence"].endswith(f"forgot elsewhere: {SHOWN} -0.1000 (-0.1000 to -0.1000)")
 
 
+@pytest.mark.slow
 def test_plots_and_picture_say_it(tmp_path: Path) -> None:
     result = found(tmp_path)
     plots = plot_data(result)
@@ -149,6 +150,7 @@ def test_writer_is_named(tmp_path: Path) -> None:
     assert r"The queries were written by writer\*7b for 500 documents of home." in report
 
 
+@pytest.mark.slow
 def test_missing_audit_or_samples_are_one_clear_line(tmp_path: Path) -> None:
     inputs = write_project(tmp_path, SCORES)
     synthesize = write_synthetic(inputs, "made")

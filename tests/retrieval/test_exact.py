@@ -66,6 +66,7 @@ def test_equal_to_a_full_stable_sort_of_many_ties(
     assert (scores.dtype, positions.dtype) == (np.float32, np.int64)
 
 
+@pytest.mark.slow
 @properties
 @given(st.data(), st.integers(1, 70))
 def test_bits_do_not_depend_on_which_queries_are_asked_nor_in_which_order(data: st.DataObject, k: int) -> None:

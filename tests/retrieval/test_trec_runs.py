@@ -32,6 +32,7 @@ def test_trec_eval_reads_it(tmp_path: Path) -> None:
         assert pytrec_eval.parse_run(file) == {"q": {"d1": 0.5, "d2": 0.25}}
 
 
+@pytest.mark.slow
 @given(st.lists(IDS, min_size=1, max_size=5, unique=True), st.lists(IDS, min_size=1, max_size=5, unique=True))
 def test_any_ids_and_scores_are_read_as_written(
     tmp_path_factory: pytest.TempPathFactory, query_ids: list[str], doc_ids: list[str]

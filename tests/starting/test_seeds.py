@@ -38,6 +38,7 @@ def test_each_seed_is_an_entry_and_all_are_a_group(path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_command_of_the_page_adds_the_entries(path: Path) -> None:
     command = in_blocks("docs/compare.md")[0]
     assert "+  minilm_science_14:" in succeed(command, path.parent, PYTHONPATH=str(REPOSITORY))

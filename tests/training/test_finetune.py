@@ -35,6 +35,7 @@ from tests.support.training_task import corpus, mined, params, split, task
 from tests.support.trainings import LORA, check_resumed_after_kill, dev_score, same_bytes, scripted, train
 
 
+@pytest.mark.slow
 def test_training_learns_and_keeps_the_best_epoch(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, epochs=4)
     assert history.columns.tolist() == ["global_step", "loss", "lr", "dev_ndcg_at_3", "base_ndcg_at_3"]
@@ -151,6 +152,7 @@ def test_checkpoint_of_an_epoch_that_may_not_come_is_refused(options: dict[str, 
         params(**options)
 
 
+@pytest.mark.slow
 def test_training_in_bfloat16_writes_the_model_it_scored(tiny_model: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_model, base)
@@ -161,6 +163,7 @@ def test_training_in_bfloat16_writes_the_model_it_scored(tiny_model: Path, tmp_p
         assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_training_writes_the_same_bytes_again_and_others_with_another_seed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         train(tiny_model, tmp_path, name, seed=seed, dropout=0.1)
@@ -281,6 +284,7 @@ def test_wrong_training_argument_is_refused(
         train(tiny_model, tmp_path, trainer=options)
 
 
+@pytest.mark.slow
 def test_lora_writes_the_merged_model_and_the_adapter_beside_it(tiny_model: Path, tmp_path: Path) -> None:
     history = train(tiny_model, tmp_path, **LORA, epochs=4)
     assert dev_score(tmp_path / "model") == pytest.approx(history["dev_ndcg_at_3"].max(), abs=1e-5)

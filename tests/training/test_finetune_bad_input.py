@@ -121,6 +121,7 @@ def without_positives(examples: object, row: int) -> object:
     return examples
 
 
+@pytest.mark.slow
 def test_queries_compared_with_nothing_are_counted(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +132,7 @@ def test_queries_compared_with_nothing_are_counted(
     assert "no negative" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_training_that_is_no_longer_finite_leaves_its_last_good_checkpoint(
     broken: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

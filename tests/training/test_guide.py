@@ -81,6 +81,7 @@ def test_guide_masks_random_negatives_and_never_mined_ones() -> None:
     assert compared == {"text 30", "text 80", "text 85"}  # not 5 and 10
 
 
+@pytest.mark.slow
 def test_guide_is_read_and_changes_the_training_only_with_a_margin(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -51,6 +51,7 @@ def test_layers_above_the_frozen_ones_are_all_that_is_trained(
     assert trained_weights(tiny_model, tmp_path / "model") == upper_weights(tiny_model, "encoder.layer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_lower_layers_of_a_decoder_are_frozen(
     kind: str, tiny_transformer: Path, encoding_values: dict[str, object], tmp_path: Path
@@ -61,6 +62,7 @@ def test_lower_layers_of_a_decoder_are_frozen(
     assert trained_weights(base, tmp_path / "model") == upper_weights(base, "layers")
 
 
+@pytest.mark.slow
 def test_killed_training_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_positives_alone_are_scored_pairs(tiny_model: Path, tmp_path: Path) -> N
     assert sorted(triples(Plan(mined, params(**COSENT, batch_size=4), seed=0))) == expected
 
 
+@pytest.mark.slow
 def test_training_learns_the_order_of_scored_pairs(tiny_model: Path, tmp_path: Path) -> None:
     training = task(tiny_model, tmp_path, **COSENT, epochs=6)
     own, documents = split(), corpus()

@@ -59,6 +59,7 @@ def test_lora_trains_as_many_parameters_as_the_advice_says(tiny_model: Path, tmp
     assert f"({12 * num_trained / 2**30:.2g} GB with method: lora" in said
 
 
+@pytest.mark.slow
 def test_log_has_the_settings_and_the_speed_and_memory(
     tiny_model: Path,
     tmp_path: Path,

@@ -202,10 +202,10 @@ class Finetune(Section):
             raise ValueError(
                 "method: expected no anchor, deepspeed, fsdp or engine flagembedding with query_tower; remove it"
             )
-        if self.method == "nudge" and self.dev_documents is not None:
+        if self.method == "nudge" and (self.dev_documents is not None or isinstance(self.checkpoint, int)):
             raise ValueError(
-                "dev_documents: expected null with method nudge, whose step is chosen on the whole corpus, "
-                f"got {self.dev_documents}"
+                "dev_documents and checkpoint: expected null, and best or last, with method nudge, which takes one "
+                f"step chosen on the whole corpus, got {self.dev_documents} and {self.checkpoint}"
             )
         return self
 

@@ -12,7 +12,7 @@ from retune.training.spec import Task
 def finetune(task: Task, out: Path, history: Path) -> None:
     """Write the tuned model to `out`, and its loss, learning rate and dev score by step to `history`.
 
-    With method `none`, the tuned model is a copy of the base.
+    With method `none`, the tuned model is a copy of the base; with `nudge`, document vectors are moved instead.
 
     Raises:
         InputError: The training cannot start or fails; see `train`.
@@ -21,6 +21,10 @@ def finetune(task: Task, out: Path, history: Path) -> None:
         with atomic_directory(out) as partial:
             shutil.copytree(task.base, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))
         return write_history([], history, task.params.dev_metric)
+    if task.params.method == "nudge":
+        from retune.training.nudging.nudge import nudge
+
+        return nudge(task, out, history)
     from retune.training.train import train
 
-    train(task, out, history)
+    return train(task, out, history)

@@ -96,6 +96,7 @@ def test_directory_gives_plain_sentence_transformers_the_vectors_of_flagembeddin
     assert np.abs(model.encode(texts) - load_model(tmp_path / "base", "cpu").encode(texts)).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_training_writes_the_same_bytes_again_also_after_it_was_killed(tiny_model: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         if name == "second":  # state of a killed training
@@ -108,6 +109,7 @@ def test_training_writes_the_same_bytes_again_also_after_it_was_killed(tiny_mode
     assert (tmp_path / "first.tsv").read_bytes() != (tmp_path / "other.tsv").read_bytes()
 
 
+@pytest.mark.slow
 def test_adapter_of_every_epoch_is_saved_and_that_of_the_model_kept_beside_it(tiny_model: Path, tmp_path: Path) -> None:
     train(tiny_model, tmp_path, checkpoint=1, **LORA, **ENGINE)
     texts = corpus()["text"].tolist()

@@ -13,6 +13,7 @@ from tests.support.training_task import split, task
 from tests.support.trainings import KilledError, first_step_again, kill_at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edited", "resumes"),
     [

@@ -73,6 +73,7 @@ def test_card_marks_the_model_kept(
     assert re.findall(r"\| (\d+) \| 0.50000 \| kept \|", card) == [kept]
 
 
+@pytest.mark.slow
 def test_card_has_the_same_bytes_each_time_and_neither_date_nor_path(tiny_model: Path, tmp_path: Path) -> None:
     cards = [card_of(tiny_model, tmp_path / folder, **LORA) for folder in ("a", "b")]
     assert cards[0] == cards[1]
@@ -81,6 +82,7 @@ def test_card_has_the_same_bytes_each_time_and_neither_date_nor_path(tiny_model:
     assert "`adapter/` holds the adapter alone" in cards[0]
 
 
+@pytest.mark.slow
 def test_card_s_code_loads_the_model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tmp_path / "base"
     shutil.copytree(tiny_model, base)
@@ -99,6 +101,7 @@ def test_card_s_code_loads_the_model(tiny_model: Path, tmp_path: Path, monkeypat
     torch.testing.assert_close(torch.tensor(names["scores"]), torch.tensor(expected))
 
 
+@pytest.mark.slow
 def test_card_of_a_model_tuned_twice_lists_the_data_of_both_trainings(tiny_model: Path, tmp_path: Path) -> None:
     card_of(tiny_model, tmp_path)
     write_origins(tmp_path / "model", [*read_origins(tmp_path / "model"), Origin("data", "before", "MIT", "x", "any")])

@@ -17,7 +17,7 @@ CARD = "model-card.md"
 LICENCE = "No licence is granted here: that of this model follows from those above."
 
 
-def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str) -> None:
+def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str, note: str = "") -> None:
     """Write model-card.md and provenance.json into a model's directory, with the same bytes for the same training.
 
     Args:
@@ -25,6 +25,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         task: The training.
         rows: The training history.
         name: The name of the tuned model.
+        note: A sentence on the dev scores.
     """
     mined = read_mined(task.mined)
     guide = [] if task.params.guide_margin is None else read_origins(task.guide)
@@ -35,7 +36,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
         loading_section(name, read_encoding(folder), folder),
         f"## Made from\n\n{origins_table(origins)}\n\nTrained on {counts}. {LICENCE}",
-        _scores(task, rows, name, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
+        _scores(task, rows, name, note, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
         f"## Parameters\n\n{_parameters(task)}",
     ]
     write_text(folder / CARD, "\n\n".join(sections) + "\n")
@@ -97,7 +98,7 @@ def origins_table(origins: Iterable[Origin]) -> str:
     return card_table(["kind", "name", "licence", "source", "use"], rows)
 
 
-def _scores(task: Task, rows: Sequence[HistoryRow], name: str, synthetic: Sequence[str]) -> str:
+def _scores(task: Task, rows: Sequence[HistoryRow], name: str, note: str, synthetic: Sequence[str]) -> str:
     """Return the section with the dev scores, which also says where the test scores are and which are synthetic."""
     scored = [row for row in rows if row.dev is not None]
     kept = _kept(scored, task.params.checkpoint)
@@ -108,7 +109,8 @@ def _scores(task: Task, rows: Sequence[HistoryRow], name: str, synthetic: Sequen
     queries = "synthetic dev queries" if task.params.dev in synthetic else "dev queries"
     unlabelled = [f"The test queries of `{dataset}` are synthetic test queries." for dataset in synthetic]
     where = f"Those on test queries are in `metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
-    return f"## Scores\n\nOn the {queries} of `{task.params.dev}`:\n\n{scores}\n\n{' '.join([where, *unlabelled])}"
+    remarks = " ".join(filter(None, [note, where, *unlabelled]))
+    return f"## Scores\n\nOn the {queries} of `{task.params.dev}`:\n\n{scores}\n\n{remarks}"
 
 
 def _kept(scored: Sequence[HistoryRow], checkpoint: str | int) -> HistoryRow:
