@@ -251,7 +251,9 @@ def test_test_queries_without_train_queries_measure_a_model_of_synthetic_ones(tm
     project.start(write(tmp_path / "handbook", beir("test")))
     params = project.params()
     assert {name: params["convert"]["handbook"][name] for name in ("dev", "test")} == {"dev": 0.0, "test": "given"}
-    assert params["eval"]["models"][-1] == "minilm_handbook_synthetic"
+    assert params["eval"]["models"][-2:] == ["minilm_handbook_synthetic", "minilm_handbook_synthetic_merged"]
+    merged = params["merge"]["minilm_handbook_synthetic_merged"]
+    assert [merged[name] for name in ("dev", "guard", "weight")] == ["handbook_synthetic", "science", "search"]
     assert params["eval"]["datasets"][-1] == "handbook"
     assert project.converted("handbook") == {"train": 0, "dev": 0, "test": 7}
 

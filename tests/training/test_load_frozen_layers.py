@@ -37,7 +37,7 @@ def upper_weights(base: Path, layers: str) -> set[str]:
         {"attention": "eager"},  # padded, not packed
         {"gradient_caching": True},
         {"trainer": {"gradient_checkpointing": True}},
-        {"averaging": {"base_weight": 0.3, "from_epoch": 1}, "checkpoint": "last"},
+        {"averaging": {"from_epoch": 1}, "checkpoint": "last"},
         {"averaging": {"models": 2, "from_epoch": 1}, "checkpoint": "last"},
         {"processes": 2},
         {"engine": "flagembedding"},

@@ -49,9 +49,10 @@ class QueryTower(Section):
 class Averaging(Section):
     """Weight averages that are scored on dev and written instead of the trained weights."""
 
+    RENAMED = {"base_weight": "add an entry under merge, of weight 1 - base_weight"}
+
     from_epoch: PositiveInt | None = None  # average the weights of all dev scores from the end of this epoch on
     models: PositiveInt = 1  # number of models to train from the base, with different batches, and to average
-    base_weight: Share = 0.0  # the result is base_weight * base + (1 - base_weight) * tuned
 
 
 class Anchor(Section):
@@ -66,7 +67,7 @@ class Finetune(Section):
 
     RENAMED = {
         "keep": "write checkpoint",
-        "base_share": "write averaging: {base_weight: ...}",
+        "base_share": "add an entry under merge, of weight 1 - base_share",
         "average_from": "write averaging: {from_epoch: ...}",
         "soup_size": "write averaging: {models: ...}",
         "checkpoint_minutes": "set RETUNE_CHECKPOINT_MINUTES in the environment",
@@ -182,11 +183,6 @@ class Finetune(Section):
         has_adapter = self.trains_adapter
         if has_adapter and self.lora is None:
             raise ValueError(f"lora: expected a block with method {self.method}, got none; docs/finetune.md has one")
-        if has_adapter and self.averages.base_weight:
-            raise ValueError(
-                f"averaging.base_weight: expected 0 with method {self.method}, got {self.averages.base_weight}; "
-                "lower lora.alpha instead"
-            )
         if has_adapter and self.frozen_layers:
             raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
         return self

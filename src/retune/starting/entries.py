@@ -31,7 +31,7 @@ WRITTEN_UNSPACED: Mapping[str, Any] = {  # where lengths count characters
     "generation": {"document_words": 500},
     "filters": {"copied_words": 13},
 }
-GENTLY = {"epochs": 1, "averaging": {"base_weight": 0.3}}  # what helps with synthetic queries: docs/synthesis.md
+ONE_EPOCH = {"epochs": 1}  # is enough with synthetic queries: docs/synthesis.md
 IN_BATCH = {"negatives_from": "none", "negatives": 0}  # with sentences: docs/notes/synthesis_sympy.md
 WRITTEN_TEST_KINDS = {"long_question": 0.5, "title": 0.5}  # on which no model is trained
 TAKEN_TEST_KINDS = {"keyphrases": 1.0}
@@ -48,11 +48,14 @@ class Wanted:
         name: The name of the data set.
         base: The model to tune.
         llm: The language model that writes queries; empty for none.
+        guard: Another data set with dev queries, which a model tuned on synthetic queries should not forget; empty for
+            none.
     """
 
     name: str
     base: str
     llm: str = ""
+    guard: str = ""
 
     @property
     def synthetic(self) -> str:
@@ -109,9 +112,11 @@ def additions(wanted: Wanted, convert: Entry, survey: Survey, defaults: Mapping[
     added.add("synthesize", wanted.synthetic, synthetic)
     added.datasets.append(wanted.name if survey.queries else wanted.synthetic)
     if wanted.llm:
-        _tune(added, wanted, wanted.synthetic, finetune=GENTLY)
+        _tune(added, wanted, wanted.synthetic, finetune=ONE_EPOCH)
     else:
-        _tune(added, wanted, wanted.synthetic, mine=IN_BATCH, finetune=GENTLY | {"hard_negatives": 0})
+        _tune(added, wanted, wanted.synthetic, mine=IN_BATCH, finetune=ONE_EPOCH | {"hard_negatives": 0})
+    if wanted.guard:
+        _merge(added, wanted)
     return added
 
 
@@ -146,6 +151,15 @@ def _tune(
     added.add("mine", dataset, recipe | dict(mine))
     added.add("finetune", model, tuned | dict(finetune))
     added.models.append(model)
+
+
+def _merge(added: Additions, wanted: Wanted) -> None:
+    """Add a model between the base and the model tuned on synthetic queries, which often gains more and loses less."""
+    tuned = added.models[-1]
+    models = {"base": wanted.base, "tuned": tuned, "tuned_2": tuned}
+    datasets = {"dev": wanted.synthetic, "guard": wanted.guard, "guard_2": wanted.guard}
+    added.add("merge", f"{tuned}_merged", models | datasets | {"weight": "search"})
+    added.models.append(f"{tuned}_merged")
 
 
 def _splits(survey: Survey, defaults: Mapping[str, Any]) -> Entry:

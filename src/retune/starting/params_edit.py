@@ -16,7 +16,7 @@ from retune.starting.entries import Additions
 
 INDENT = 2
 MOST_LINES = 20  # of a data set; if there are more, entries of these sections get one line each, in turn
-SHORTENED = ("mine", "finetune", "convert")
+SHORTENED = ("merge", "mine", "finetune", "convert")
 LISTS = {"models", "datasets"}  # of eval
 WIDTH = 10_000  # no line is folded
 

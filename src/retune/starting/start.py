@@ -64,10 +64,10 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
         InputError: The data is in no known format, or a name is taken; nothing is changed.
     """
     source = find(data)
-    wanted = Wanted(name_of(source, name), base, llm)
     old = _read(layout.params)
     params = read_params(str(layout.params))
     before = check(params)
+    wanted = Wanted(name_of(source, name), base, llm, _guard(before))
     _refuse_unknown_base(base, before)
     found = detect(source)
     say(f"{wanted.name}: format {found.format}, because {found.reason}")
@@ -90,6 +90,11 @@ def start(data: str, *, name: str, llm: str, base: str, layout: Layout, say: Cal
     say(params_edit.difference(old, new))
     for line in [*_advice(wanted, counted, project, added), *_plan(wanted, counted, project, added, layout)]:
         say(line)
+
+
+def _guard(project: Project) -> str:
+    """Return the first evaluated data set with dev queries; nothing if there is none."""
+    return next((name for name in project.eval.datasets if name in project.convert and project.convert[name].dev), "")
 
 
 def _refuse_unknown_base(base: str, project: Project) -> None:

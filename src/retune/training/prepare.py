@@ -73,7 +73,7 @@ def prepare(task: Task, scratch: Path) -> Prepared:
     model = load_for_training(task, device, dtype)
     save = partial(keep_model, encoding=encoding, folder=scratch / KEPT, texts=plan.documents[:NUM_PARITY_TEXTS])
     score = dev_scorer(task, encoding, mined)
-    dev_evaluator = DevEvaluator(score, Keeper(task.params, model, scratch, args.device, save))
+    dev_evaluator = DevEvaluator(score, Keeper(task.params, scratch, args.device, save))
     return Prepared(task, scratch, encoding, plan, anchors, base_vectors, model, args, dev_evaluator)
 
 

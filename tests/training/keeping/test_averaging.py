@@ -1,4 +1,4 @@
-"""Interpolated and averaged weights are those scored and written, also after a killed training was resumed."""
+"""Averaged weights are those scored and written, also after a killed training was resumed."""
 
 from pathlib import Path
 
@@ -6,43 +6,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from retune.models.directory import load_model
 from retune.training.keeping.averaging import RunningMean, move_towards
 from retune.training.keeping.checkpoints import CHECKPOINTS
 from tests.support.training_task import first_weights, params
 from tests.support.trainings import LORA, check_resumed_after_kill, scripted, train
 
 pytestmark = pytest.mark.slow
-
-
-def test_weights_are_interpolated_between_base_and_tuned(tiny_model: Path, tmp_path: Path) -> None:
-    tuned_history = train(tiny_model, tmp_path, "tuned", checkpoint="last")
-    history = train(tiny_model, tmp_path, "between", checkpoint="last", averaging={"base_weight": 0.25})
-    assert history["loss"].tolist() == tuned_history["loss"].tolist()  # training is the same
-    folders = (tiny_model, tmp_path / "tuned", tmp_path / "between")
-    base, tuned, between = (load_model(folder, "cpu").float().state_dict() for folder in folders)
-    assert any(not torch.equal(tuned[name], base[name]) for name in base)
-    for name, values in between.items():
-        torch.testing.assert_close(values, 0.25 * base[name] + 0.75 * tuned[name])
-
-
-def test_model_scored_on_dev_is_the_one_written(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base, tuned = first_weights(tiny_model), scripted(monkeypatch, [0.9, 0.5])
-    train(tiny_model, tmp_path, "tuned")
-    scored = scripted(monkeypatch, [0.9, 0.5])
-    train(tiny_model, tmp_path, averaging={"base_weight": 0.5})
-    torch.testing.assert_close(scored, [(base + weights) / 2 for weights in tuned])
-    assert torch.equal(first_weights(tmp_path / "model"), scored[0])
-
-
-@pytest.mark.slow
-def test_killed_training_with_a_share_of_the_base_resumes_with_the_same_bytes(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes = {"averaging": {"base_weight": 0.5}, "checkpoint": "last"}
-    check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, **changes)
 
 
 def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
@@ -58,14 +27,6 @@ def test_weights_are_the_mean_of_those_at_the_dev_scores_from_an_epoch_on(
     torch.testing.assert_close(scored, expected)
     assert not torch.allclose(third, fourth)
     assert torch.equal(first_weights(tmp_path / "model"), scored[-1])
-
-
-def test_averaging_and_interpolation_combine(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, passed = first_weights(tiny_model), scripted(monkeypatch, [0.1, 0.2])
-    train(tiny_model, tmp_path, "last", checkpoint="last")
-    scored = scripted(monkeypatch, [0.1, 0.2])
-    train(tiny_model, tmp_path, checkpoint="last", averaging={"from_epoch": 1, "base_weight": 0.5})
-    torch.testing.assert_close(scored[1], base / 2 + sum(passed) / 4)
 
 
 @pytest.mark.slow
@@ -95,12 +56,7 @@ def test_epochs_that_cannot_be_averaged_are_refused(changes: dict[str, object]) 
         params(**changes)
 
 
-def test_share_of_the_base_is_not_for_adapters() -> None:
-    with pytest.raises(ValidationError, match=r"base_weight: expected 0 with method lora, got 0\.5"):
-        params(**LORA, averaging={"base_weight": 0.5})
-
-
-def test_weights_with_two_names_are_interpolated_once() -> None:
+def test_weights_with_two_names_are_moved_once() -> None:
     model = torch.nn.ModuleDict({"embeddings": torch.nn.Linear(2, 2, bias=False)})
     model["encoder"] = model["embeddings"]
     base = {name: torch.zeros(2, 2) for name in model.state_dict()}

@@ -1,4 +1,4 @@
-"""Averages of weights: of base and tuned model (WiSE-FT), of one training (SWA), of several trainings (soup)."""
+"""Weights: the averages of one training (SWA) and of several (soup), and a decay towards the base's (L2-SP)."""
 
 import copy
 import math
@@ -20,10 +20,10 @@ MEANS = "means"  # in the scratch directory
 
 
 @torch.no_grad()
-def move_towards(model: SentenceTransformer, base: Mapping[str, torch.Tensor], base_weight: float) -> None:
-    """Set each weight in place to base_weight * base + (1 - base_weight) * its value (WiSE-FT, arXiv:2109.01903)."""
+def move_towards(model: SentenceTransformer, others: Mapping[str, torch.Tensor], share: float) -> None:
+    """Set each weight in place to share * the other one + (1 - share) * its value."""
     for name, values in _weights(model):
-        values.lerp_(base[name].to(values.device), base_weight)
+        values.lerp_(others[name].to(values.device), share)
 
 
 class RunningMean:

@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 
 from retune.params.finetune import Finetune
 from retune.training.adapters import copy_whole
-from retune.training.keeping.averaging import RunningMean, epoch_of_model, move_towards
+from retune.training.keeping.averaging import RunningMean, epoch_of_model
 
 
 class Keeper:
@@ -17,34 +17,27 @@ class Keeper:
     def __init__(
         self,
         params: Finetune,
-        base: SentenceTransformer,
         scratch: Path,
         device: torch.device,
         save: Callable[[SentenceTransformer, SentenceTransformer], None],
     ) -> None:
-        """Copy the weights of the base, if they are needed for interpolation.
+        """Take what decides.
 
         Args:
             params: Parameters of the tuned model.
-            base: The model before training.
             scratch: The scratch directory of the training.
             device: The device to score on.
             save: Saves a model, given the model in training and the copy of it that was scored.
         """
         self._params, self._device, self._save = params, device, save
         self._mean = RunningMean(scratch)
-        self._base = (
-            {name: values.clone() for name, values in base.state_dict().items()} if params.averages.base_weight else {}
-        )
 
     def candidate(self, model: SentenceTransformer, epoch: float, step: int) -> SentenceTransformer:
-        """Return the copy to score and perhaps to save, with weights averaged and interpolated as configured."""
+        """Return the copy to score and perhaps to save, with weights averaged as configured."""
         whole = copy_whole(model).to(self._device)
         first = self._params.averages.from_epoch
         if first is not None and epoch_of_model(epoch, self._params.epochs) >= first:
             self._mean.add(whole, step)
-        if self._base:
-            move_towards(whole, self._base, self._params.averages.base_weight)
         return whole
 
     def is_kept(self, score: float, epoch: float, earlier: Sequence[float]) -> bool:
