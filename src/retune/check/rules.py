@@ -117,7 +117,7 @@ def _untrainable(project: Project) -> Iterator[str]:
     """Yield tuned models that ask for more negatives than were mined, or whose training arguments are wrong."""
     for name, model in project.finetune.items():
         for recipe in lineage.recipes(model.data, project.mine, project.mix):
-            if model.hard_negatives > project.mine[recipe].negatives:
+            if model.method != "nudge" and model.hard_negatives > project.mine[recipe].negatives:
                 most = f"mine.{recipe}.negatives ({project.mine[recipe].negatives})"
                 yield f"finetune.{name}.hard_negatives: expected at most {most}, got {model.hard_negatives}"
         if model.anchor:
