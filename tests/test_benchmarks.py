@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from benchmarks import asking, evaluating, mining, mining_sets, peers, synthesis, training
+from benchmarks import asking, evaluating, mining, mining_sets, nudging, peers, synthesis, training
 from retune.core.errors import InputError
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
@@ -16,6 +16,7 @@ from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
 from retune.params.synthesize import Filters, Synthesize
+from retune.training.nudging.moves import Variant
 from tests.support.llm_server import QUERIES, Response, completion, running
 from tests.synthesis.test_generated import GENERATED
 
@@ -127,6 +128,14 @@ def test_both_sides_of_the_evaluation_benchmark_score_the_same() -> None:
     theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(run)
     assert 0.1 < sum(ours.values()) / len(ours) < 0.9
     assert ours == pytest.approx({query: measured["ndcg_cut_10"] for query, measured in theirs.items()}, abs=1e-9)
+
+
+@pytest.mark.parametrize("variant", ["m", "n"])
+def test_nudging_benchmark_measures_the_score_that_was_promised(variant: Variant, tmp_path: Path) -> None:
+    nudging.run("nudge", variant, (500, 300, 20), str(tmp_path / "report.json"))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["measured"] == pytest.approx(report["score"], abs=1e-9)
+    assert report["base"] < report["score"]
 
 
 def test_asking_benchmark_gets_usable_replies_of_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

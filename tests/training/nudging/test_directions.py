@@ -34,6 +34,12 @@ def test_repeated_judgment_counts_once() -> None:
     np.testing.assert_array_equal(once.vectors, twice.vectors)
 
 
+def test_many_pairs_of_small_integers_do_not_overflow() -> None:
+    positions, rows = np.array([70_000], np.int32), np.array([60_000], np.int32)  # their product exceeds 32 bits
+    found = find_directions(np.tile(QUERIES[:1], (60_001, 1)), rows, positions)
+    assert found.positions.tolist() == [70_000]
+
+
 def test_small_blocks_and_another_order_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     queries, rows, positions = unit(rng.standard_normal((50, 8))), rng.integers(0, 50, 200), rng.integers(-1, 40, 200)

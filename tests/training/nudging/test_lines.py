@@ -14,15 +14,13 @@ from tests.support.nudging import made_up
 def test_scores_are_those_of_a_search(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "TILE", tile)
     data = made_up(0, dim=64)
-    found = list(
-        map(
-            lambda line: (line.scores.copy(), line.slopes.copy()),
-            score_lines(data.queries, data.documents, data.directions),
-        )
-    )
-    for part, vectors in zip(zip(*found, strict=True), (data.documents, data.directions.vectors), strict=True):
-        scores, positions = top_k(data.queries, vectors, len(vectors), device=torch.device("cpu"))
-        np.testing.assert_allclose(np.take_along_axis(np.stack(part), positions, axis=1), scores, atol=1e-6)
+    expected = [
+        top_k(data.queries, vectors, len(vectors), device=torch.device("cpu"))
+        for vectors in (data.documents, data.directions.vectors)
+    ]
+    for row, line in enumerate(score_lines(data.queries, data.documents, data.directions)):
+        for found, (scores, positions) in zip(line, expected, strict=True):
+            np.testing.assert_allclose(found[positions[row]], scores[row], atol=1e-6)
 
 
 def test_equal_vectors_have_equal_scores_wherever_they_are() -> None:

@@ -35,7 +35,8 @@ def find_directions(queries: np.ndarray, rows: np.ndarray, positions: np.ndarray
         positions: The position of each judgment's relevant document, (judgments,); -1 if it is not in the corpus. A
             pair of a query and a document counts once, however often it occurs.
     """
-    pairs = np.unique(positions[positions >= 0] * len(queries) + rows[positions >= 0])
+    is_found = positions >= 0
+    pairs = np.unique(positions[is_found].astype(np.int64) * len(queries) + rows[is_found])
     documents, rows = np.divmod(pairs, len(queries))
     covered, starts = np.unique(documents, return_index=True)
     ends = np.append(starts, len(rows))

@@ -75,12 +75,11 @@ def _score_steps(lines: ScoreLines, relevant: RelevantDocuments, metric: tuple[s
 
 def _rank_steps(lines: ScoreLines, position: int, k: int) -> Steps:
     """Return the rank of one document, counted from 0, or k if it is higher, as a step function with a step at 0."""
-    ahead = np.subtract(lines.scores, lines.scores[position], dtype=np.float64)
-    faster = np.subtract(lines.slopes, lines.slopes[position], dtype=np.float64)
-    at_zero = np.count_nonzero(ahead > 0) + np.count_nonzero(ahead[:position] == 0)
-    is_tied = ahead == 0
-    first = np.count_nonzero(ahead > 0) + np.count_nonzero(is_tied & (faster > 0))
-    first += np.count_nonzero(is_tied[:position] & (faster[:position] == 0))
+    ahead, faster = (np.subtract(part, part[position], dtype=np.float64) for part in lines)
+    num_ahead, is_tied = np.count_nonzero(ahead > 0), ahead == 0
+    at_zero = num_ahead + np.count_nonzero(is_tied[:position])
+    first = num_ahead + np.count_nonzero(is_tied & (faster > 0))
+    first += np.count_nonzero(is_tied[:position] & (faster[:position] == 0))  # equal lines
     crossing = np.flatnonzero(ahead * faster < 0)
     gammas = -ahead[crossing] / faster[crossing]
     crossing, gammas = crossing[gammas <= MAX_GAMMA], gammas[gammas <= MAX_GAMMA]
