@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from retune.core.errors import InputError
 
+URL, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"  # in the environment
 DEFAULT_URL = "https://api.openai.com/v1"
 SECRET_LENGTH = 20  # a shorter key without a digit, such as `none` or `anything`, is a placeholder
 
@@ -44,13 +45,18 @@ class Address:
         return self.redact(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
+def names_server() -> bool:
+    """Return whether the environment says anything about a server."""
+    return any(os.environ.get(name, "").strip() for name in (URL, KEY))
+
+
 def read_address() -> Address:
     """Read address and key from the environment.
 
     Raises:
         InputError: There is neither, or one of them is malformed.
     """
-    url, key = (os.environ.get(name, "").strip() for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"))
+    url, key = (os.environ.get(name, "").strip() for name in (URL, KEY))
     if not url and not key:
         raise InputError(
             "OPENAI_BASE_URL: expected the address of a server, such as http://localhost:8080/v1, or a key of OpenAI "

@@ -15,10 +15,21 @@ from tqdm import tqdm
 
 from retune.core.errors import InputError
 from retune.core.local_settings import read_local_settings
+from retune.llm.address import names_server
 from retune.llm.conversation import Conversation, UnansweredError
 from retune.llm.json_reply import check_schema
 from retune.llm.ledger import Ledger, Limit, Spent, Tokens
-from retune.llm.replies import OUT_OF_TIME, OVER_BUDGET, RawReply, Reply, Request, keep, read_kept, request_key
+from retune.llm.replies import (
+    NO_SERVER,
+    OUT_OF_TIME,
+    OVER_BUDGET,
+    RawReply,
+    Reply,
+    Request,
+    keep,
+    read_kept,
+    request_key,
+)
 from retune.llm.server import Server, connect
 from retune.params.llm import Llm
 
@@ -43,8 +54,8 @@ def ask(
     """Return a reply to each request, in their order, and what was asked and spent.
 
     Replies are kept in the folder RETUNE_REPLIES, so another call with the same requests needs no server and returns
-    the same. Identical requests are asked once and share the reply. A few requests may stay without a reply, and any
-    number of them when the budget or the time is over.
+    the same, even if a few of them got no reply. Identical requests are asked once and share the reply. A few requests
+    may stay without a reply, and any number of them when the budget or the time is over.
 
     Args:
         requests: What to ask.
@@ -69,6 +80,8 @@ def ask(
     limit = Limit(params, earlier)
     if missing and limit.is_reached(ledger.spent):
         found |= dict.fromkeys(missing, OVER_BUDGET)
+    elif missing and len(missing) <= MOST_FAILED * len(distinct) and not names_server():
+        found |= dict.fromkeys(missing, NO_SERVER)
     elif missing:
         _require_writable(local.replies)
         call = _Call(params, seed, local.replies, found, ledger.spent, limit, desc, most_failed * len(distinct))

@@ -28,6 +28,7 @@ class Patience:
 
     Attributes:
         attempts: Most attempts, the first one included.
+        attempts_in_time: Most attempts that may take longer than `timeout_s`: a server that hangs costs the most time.
         attempts_to_connect: Attempts before a server that never responded is given up.
         first_wait_s: Longest wait after the first attempt.
         longest_wait_s: Longest wait after any attempt.
@@ -35,6 +36,7 @@ class Patience:
     """
 
     attempts: int = 8
+    attempts_in_time: int = 2
     attempts_to_connect: int = 3
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
@@ -150,7 +152,8 @@ class Conversation:
                 "start it, or fix the address"
             )
         is_long = (fault.retry_after_s or 0.0) > PATIENCE.longest_retry_after_s
-        return fault.is_final or is_long or failures >= PATIENCE.attempts
+        most = PATIENCE.attempts_in_time if fault.problem == replies.TIMED_OUT else PATIENCE.attempts
+        return fault.is_final or is_long or failures >= most
 
     def _log(self, fault: FaultError) -> None:
         """Say what the server said, the first time that a problem ends a request."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retune.core.errors import InputError
-from retune.core.records import Dataset, Split, document_texts, read_corpus, read_split
+from retune.core.records import SPLITS, Dataset, Split, document_texts, read_corpus, read_split
 from retune.datasets.statistics import describe, lengths, measure
 from retune.encoding.compute import Compute
 from retune.llm.prompts import Prompt
@@ -147,8 +147,8 @@ def _assign(doc_ids: pd.Series, params: Synthesize, seed: int) -> dict[str, str]
 def _draft(task: Task, documents: pd.DataFrame, split_of: Mapping[str, str]) -> tuple[Drafts, int]:
     """Return the drafts of the method, and how many documents were shown in part."""
     params, seed = task.params, task.seed
-    test_kinds = params.test_kinds or params.kinds
-    kinds_of = {doc_id: test_kinds if split == "test" else params.kinds for doc_id, split in split_of.items()}
+    kinds = dict.fromkeys(SPLITS, params.kinds) | ({"test": params.test_kinds} if params.test_kinds else {})
+    kinds_of = {doc_id: kinds[split] for doc_id, split in split_of.items()}
     if params.method == "extractive":
         return extractive.draft(task.corpus, params, kinds_of=kinds_of, seed=seed), 0
     from retune.synthesis import generated
