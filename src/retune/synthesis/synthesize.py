@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from retune.encoding.encoder import Encoder
     from retune.llm.ledger import Ledger
 
-SPLITS = ("train", "dev", "test")
-
 
 class Synthetic(NamedTuple):
     """A synthetic data set.
