@@ -61,6 +61,13 @@ def test_tuned_models_count_equally(tiny_model: Path, tuned: Tuned, tmp_path: Pa
     torch.testing.assert_close(merged[name], base[name] + 0.2, atol=2e-3, rtol=2e-3)
 
 
+def test_merged_model_is_merged_again(tiny_model: Path, tuned: Tuned, tmp_path: Path) -> None:
+    once = written(Mergeable(tiny_model, [tuned(0.4)]), 0.5, tmp_path / "once")
+    twice, base = state(written(Mergeable(tiny_model, [once]), 0.5, tmp_path / "twice")), state(tiny_model)
+    name = next(name for name, values in base.items() if values.is_floating_point())
+    torch.testing.assert_close(twice[name], base[name] + 0.1, atol=2e-3, rtol=2e-3)
+
+
 def test_weight_zero_is_the_base_to_the_bit(tiny_model: Path, tuned: Tuned, tmp_path: Path) -> None:
     folder = written(Mergeable(tiny_model, [tuned(0.4)]), 0.0, tmp_path / "merged")
     texts = ["the array of the matrix", "sort the graph"]
