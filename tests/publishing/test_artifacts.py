@@ -7,6 +7,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from retune.publishing.artifacts import register
+from tests.support.commands import in_blocks
 from tests.support.repository import REPOSITORY, succeed
 
 
@@ -35,16 +36,16 @@ def test_model_is_added_once_and_nothing_else_changes(graph: str, expected: str,
 
 
 @pytest.mark.slow
-def test_dvc_finds_a_registered_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "models/new_1").mkdir(parents=True)
-    (tmp_path / "models/new_1/weights").write_text("1.0")
-    stage = "  make: {cmd: 'true', outs: [models/new_1]}\n"
-    (tmp_path / "dvc.yaml").write_text(f"stages:\n{stage}")
-    register(tmp_path / "dvc.yaml", "new_1")
+def test_commands_of_the_page_register_a_version_and_get_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tag, get = (line for line in in_blocks("docs/publish.md") if "minilm_science@" in line or "artifacts" in line)
+    (tmp_path / "models/minilm_science").mkdir(parents=True)
+    (tmp_path / "models/minilm_science/weights").write_text("1.0")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  make: {cmd: 'true', outs: [models/minilm_science]}\n")
+    register(tmp_path / "dvc.yaml", "minilm_science")
     identity = "git config user.email test@example.com && git config user.name test"
     succeed(f"git init -q && {identity} && dvc init -q && dvc commit -q -f", tmp_path)
-    assert Repo(tmp_path).artifacts.read()["dvc.yaml"]["new_1"].path == "models/new_1"
+    assert Repo(tmp_path).artifacts.read()["dvc.yaml"]["minilm_science"].path == "models/minilm_science"
     assert not caplog.messages  # DVC warns of a name that registries refuse
-    succeed("git add . && git commit -qm all && git tag -a -m first new_1@v1.0.0", tmp_path)
-    succeed("dvc artifacts get . new_1 --out got", tmp_path)
-    assert (tmp_path / "got/weights").read_text() == "1.0"
+    succeed(f"git add . && git commit -qm all && {tag}", tmp_path)
+    succeed(get.replace("https://github.com/organisation/retune", "."), tmp_path)
+    assert (tmp_path / "minilm_science/weights").read_text() == "1.0"

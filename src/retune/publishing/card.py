@@ -6,6 +6,7 @@ from dataclasses import replace
 from retune.comparison.wording import MARKS, SEEDS
 from retune.core.provenance import Origin
 from retune.models.directory import read_encoding
+from retune.models.encoding_settings import Encoding
 from retune.publishing.judged import Judged
 from retune.publishing.thresholds import Answered, Shift
 from retune.report.tables import matrix, statistics
@@ -47,7 +48,10 @@ def _verdict(judged: Judged) -> str:
 def _scores(judged: Judged) -> str:
     params, dims = judged.comparison.params, judged.settings["eval"].get("dims")
     first = f" of the first {dims} dimensions" if dims else ""
-    signs = ", ".join(f"{mark.sign} {word}" for word, mark in MARKS.items())
+    words: dict[str, list[str]] = {}
+    for word, mark in MARKS.items():
+        words.setdefault(mark.sign, []).append(word)
+    signs = ", ".join(f"{sign} {' or '.join(named)}" for sign, named in words.items())
     return (
         f"{params.metric}{first} on test queries, with the change from the model's base in brackets; bold marks the "
         f"data set that a model was tuned for. {signs}.\n\n" + "\n".join(matrix(judged.comparison))
@@ -66,8 +70,7 @@ queries, documents = model.encode_query(["a query"]), model.encode_document(["a 
 scores = model.similarity(queries, documents)
 ```
 """,
-        f"- Prompts: {quoted(encoding.query_prefix)} before a query and {quoted(encoding.document_prefix)} before a "
-        "document. They are saved with the model; `encode_query` and `encode_document` add them.",
+        f"- Prompts: {_prompts(encoding)}.",
         f"- Lengths: queries were cut to {lengths[0]} tokens and documents to {lengths[1]}. sentence-transformers cuts "
         f"both to {max(lengths)}.",
     ]
@@ -79,6 +82,13 @@ scores = model.similarity(queries, documents)
     else:
         lines.append("- Matryoshka: not trained for shorter vectors.")
     return "\n".join(lines)
+
+
+def _prompts(encoding: Encoding) -> str:
+    if not (encoding.query_prefix or encoding.document_prefix):
+        return "none"
+    prefixes = f"{quoted(encoding.query_prefix)} before a query, {quoted(encoding.document_prefix)} before a document"
+    return f"{prefixes}; `encode_query` and `encode_document` add them"
 
 
 def _threshold(judged: Judged, shift: Shift) -> str:
