@@ -8,15 +8,15 @@ from pathlib import Path
 from retune.core.cli import run
 from retune.encoding.compute import Compute
 from retune.publishing.artifacts import register
-from retune.publishing.publish import Folders, Wish, publish
+from retune.publishing.publish import Folders, Options, publish
 from retune.publishing.upload import upload
 
 FOLDERS = Folders(Path("models"), Path("data/datasets"), Path("metrics"), Path("published"))
 
 
 def main(model: str, *, repo: str = "", precision: str = "0.9", force: str = "") -> None:
-    out = publish(Wish(model, precision, force, repo), FOLDERS, Compute.read("compute"))
-    register(Path("dvc.yaml"), model)
+    out = publish(Options(model, precision, force, repo), FOLDERS, Compute.read("compute"))
+    register(Path("dvc.yaml"), FOLDERS.models / model)
     print(upload(out, repo))
 
 

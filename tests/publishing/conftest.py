@@ -11,7 +11,7 @@ from retune.comparison.verdict_file import verdict_json
 from retune.core.files import write_json
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import Dataset, empty_split, write_dataset
-from retune.publishing.publish import Folders, Wish, publish
+from retune.publishing.publish import Folders, Options, publish
 from tests.support.comparisons import QUERIES, SCORES, compared
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, split
@@ -60,6 +60,6 @@ def publish_it(project: Path) -> Publish:
     """Publishes a model of the project."""
 
     def call(model: str = "tuned", precision: str = "0.9", force: str = "", repo: str = "") -> Path:
-        return publish(Wish(model, precision, force, repo), FOLDERS, COMPUTE)
+        return publish(Options(model, precision, force, repo), FOLDERS, COMPUTE)
 
     return call

@@ -31,7 +31,7 @@ def test_every_tuned_model_is_an_artifact(default_params: dict) -> None:
 def test_model_is_added_once_and_nothing_else_changes(graph: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text(graph)
     for _ in range(2):
-        register(tmp_path / "dvc.yaml", "new")
+        register(tmp_path / "dvc.yaml", Path("models/new"))
         assert (tmp_path / "dvc.yaml").read_text() == expected
 
 
@@ -41,7 +41,7 @@ def test_commands_of_the_page_register_a_version_and_get_it(tmp_path: Path, capl
     (tmp_path / "models/minilm_science").mkdir(parents=True)
     (tmp_path / "models/minilm_science/weights").write_text("1.0")
     (tmp_path / "dvc.yaml").write_text("stages:\n  make: {cmd: 'true', outs: [models/minilm_science]}\n")
-    register(tmp_path / "dvc.yaml", "minilm_science")
+    register(tmp_path / "dvc.yaml", Path("models/minilm_science"))
     identity = "git config user.email test@example.com && git config user.name test"
     succeed(f"git init -q && {identity} && dvc init -q && dvc commit -q -f", tmp_path)
     assert Repo(tmp_path).artifacts.read()["dvc.yaml"]["minilm_science"].path == "models/minilm_science"

@@ -130,16 +130,16 @@ def test_missing_data_leave_the_old_folder_as_it_was(project: Path, publish_it: 
 
 
 @pytest.mark.parametrize(
-    ("wish", "message"),
+    ("options", "message"),
     [
         ({"precision": "90"}, "PRECISION: expected a share above 0 and up to 1, such as 0.9, got '90'"),
         ({"precision": "high"}, "PRECISION: expected a share above 0 and up to 1, such as 0.9, got 'high'"),
         ({"repo": "tuned"}, "REPO: expected organisation/name, got 'tuned'"),
     ],
 )
-def test_malformed_wish_is_refused(wish: dict[str, str], message: str, publish_it: Publish) -> None:
+def test_malformed_option_is_refused(options: dict[str, str], message: str, publish_it: Publish) -> None:
     with pytest.raises(InputError) as error:
-        publish_it(**wish)
+        publish_it(**options)
     assert str(error.value) == message
 
 

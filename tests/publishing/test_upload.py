@@ -62,11 +62,19 @@ def test_without_token_or_repository_the_commands_are_named(
     assert StandIn.calls == []
 
 
-def test_refusal_of_the_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+REQUEST = httpx2.Request("POST", "https://huggingface.co")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HfHubHTTPError("not now\nmore", response=httpx2.Response(401, request=REQUEST)),
+        httpx2.ConnectError("not now"),
+        ValueError("not now\nmore"),
+    ],
+)
+def test_refusal_of_the_hub_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    response = httpx2.Response(401, request=httpx2.Request("POST", "https://huggingface.co"))
-    monkeypatch.setattr(StandIn, "error", HfHubHTTPError("401 Unauthorized\nmore", response=response))
-    with pytest.raises(
-        InputError, match=r"^org/tuned: expected an upload, got: 401 Unauth.*published/tuned is complete"
-    ):
+    monkeypatch.setattr(StandIn, "error", error)
+    with pytest.raises(InputError, match=r"^org/tuned: expected an upload, got: not now.*; the folder .* is complete$"):
         upload(FOLDER, "org/tuned")

@@ -11,12 +11,12 @@ SECTION = "artifacts:\n"
 LOG = logging.getLogger(__name__)
 
 
-def register(graph: Path, model: str) -> None:
-    """Add a model to the artifacts of a dvc.yaml, unless it is among them; nothing else of the file changes."""
+def register(graph: Path, model: Path) -> None:
+    """Add a model's directory to the artifacts of a dvc.yaml, unless its name is there; nothing else changes."""
     text = graph.read_text(encoding="utf-8")
-    if model in (YAML(typ="safe").load(text).get("artifacts") or {}):
+    if model.name in (YAML(typ="safe").load(text).get("artifacts") or {}):
         return
     before, section, after = text.partition(SECTION)
-    entry = f"  {model}: {{path: models/{model}, type: model}}\n"
+    entry = f"  {model.name}: {{path: {model.as_posix()}, type: model}}\n"
     write_text(graph, f"{before}{SECTION}{entry}{after}" if section else f"{text}{SECTION}{entry}")
-    LOG.info("%s: %s added to artifacts; commit it", graph, model)
+    LOG.info("%s: %s added to artifacts; commit it", graph, model.name)

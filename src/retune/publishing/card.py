@@ -93,16 +93,17 @@ def _prompts(encoding: Encoding) -> str:
 
 def _threshold(judged: Judged, shift: Shift) -> str:
     if not shift.queries:
-        return f"`{shift.dataset}` has no dev queries, so none was computed."
+        return f"`{shift.dataset}` has no dev queries, so no threshold was computed."
     if shift.base is None and shift.tuned is None:
         return f"No score reaches a precision of {shift.precision:g} on the {shift.queries:,} dev queries."
     base, name = judged.verdict.base, judged.name
     rows = [_row(base, shift.base), _row(name, shift.tuned)]
     if shift.kept:
         rows.append(_row(f"{name}` with the threshold of `{base}", shift.kept))
+    precision = f"{100 * shift.precision:g} %"
     table = card_table(["model", "threshold", "precision", "queries answered"], rows)
     return (
-        f"The lowest cosine from which on the best document of a query is relevant in {shift.precision:.0%} of the "
+        f"The lowest cosine from which on the best document of a query is relevant in {precision} of the "
         f"cases, on the {shift.queries:,} dev queries of `{shift.dataset}`. Scores shift with tuning, so a threshold "
         f"that was chosen for the base needs a new value.\n\n{table}\n\nThe checkpoint may have been chosen on these "
         "queries; measure the precision on queries of your own."
@@ -113,7 +114,7 @@ def _row(model: str, answered: Answered | None) -> list[str]:
     if answered is None:
         return [f"`{model}`", "none reaches it", "", ""]
     precision = "" if answered.precision is None else f"{answered.precision:.3f}"
-    return [f"`{model}`", f"{answered.threshold:.4f}", precision, f"{answered.share:.1%}"]
+    return [f"`{model}`", f"{answered.threshold:.4f}", precision, f"{100 * answered.share:.1f} %"]
 
 
 def _parameters(judged: Judged) -> str:

@@ -41,7 +41,7 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What to publish, as given on the command line.
 
     Attributes:
@@ -57,17 +57,17 @@ class Wish:
     repo: str
 
 
-def publish(wish: Wish, folders: Folders, compute: Compute) -> Path:
+def publish(options: Options, folders: Folders, compute: Compute) -> Path:
     """Write `published/<model>`, and return it.
 
     Raises:
-        InputError: The model may not be published, an input is missing, or the wish is malformed; nothing is written.
+        InputError: The model may not be published, or an input is missing or malformed; nothing is written.
     """
-    precision = _precision(wish.precision)
-    if wish.repo and REPOSITORY.fullmatch(wish.repo) is None:
-        raise InputError(f"REPO: expected organisation/name, got {wish.repo!r}")
+    precision = _precision(options.precision)
+    if options.repo and REPOSITORY.fullmatch(options.repo) is None:
+        raise InputError(f"REPO: expected organisation/name, got {options.repo!r}")
     verdict = folders.metrics / "verdict.json"
-    judged = read_judged(verdict, folders.models, wish.model, is_forced=wish.force == "1")
+    judged = read_judged(verdict, folders.models, options.model, is_forced=options.force == "1")
     folder, out = judged.folder, folders.published / judged.name
     files, origins = publishable_files(folder), licensed_origins(folder)
     base = folders.models / judged.verdict.base
@@ -78,7 +78,7 @@ def publish(wish: Wish, folders: Folders, compute: Compute) -> Path:
         measurement.dataset: _result(judged, folders, measurement.dataset) for measurement in judged.measurements
     }
     shift = measure_shift([base, folder], home, compute, dtype=dtype, precision=precision)
-    text = card_text(judged, origins, shift, place=wish.repo or str(out))
+    text = card_text(judged, origins, shift, place=options.repo or str(out))
     with atomic_directory(out) as partial:
         for file in files:
             (partial / file).parent.mkdir(parents=True, exist_ok=True)

@@ -27,14 +27,14 @@ def upload(folder: Path, repo: str) -> str:
     if not (repo and token):
         repo = repo or "organisation/name"
         return f"To upload it, run:\n  hf auth login\n  hf upload --private {repo} {folder} ."
+    import httpx2
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(token=token)
     try:
         api.create_repo(repo, private=True, exist_ok=True)
         commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=f"Publish {folder.name}")
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (httpx2.HTTPError, OSError, ValueError) as error:  # ValueError: metadata or a name that the Hub refuses
+        reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{repo}: expected an upload, got: {reason}; the folder {folder} is complete") from None
     return str(commit)
