@@ -117,6 +117,14 @@ def test_killed_training_near_the_base_resumes_with_the_same_bytes(
     check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, l2_sp=20.0, checkpoint="last")
 
 
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one(tiny_model: Path, tmp_path: Path, forks: None) -> None:
+    one, two = (
+        trained(tiny_model, tmp_path, f"of_{count}", processes=count, anchor=ANCHOR, l2_sp=20.0) for count in (1, 2)
+    )
+    torch.testing.assert_close(first_weights(two), first_weights(one), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("changes", [LORA, {"trainer": {"fsdp": "full_shard"}}])
 def test_l2_sp_needs_all_weights_in_one_place(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="l2_sp: expected 0 unless method is full"):
