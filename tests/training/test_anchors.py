@@ -129,3 +129,9 @@ def test_two_processes_give_the_weights_of_one(tiny_model: Path, tmp_path: Path,
 def test_l2_sp_needs_all_weights_in_one_place(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="l2_sp: expected 0 unless method is full"):
         params(l2_sp=0.1, **changes)
+
+
+def test_l2_sp_does_not_move_weights_past_the_base() -> None:
+    assert params(learning_rate=5e-3, l2_sp=200.0).l2_sp == 200.0
+    with pytest.raises(ValidationError, match=r"l2_sp: expected at most 1 / learning_rate \(200\), .* got 201"):
+        params(learning_rate=5e-3, l2_sp=201.0)

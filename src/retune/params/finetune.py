@@ -211,6 +211,11 @@ class Finetune(Section):
             raise ValueError(
                 f"l2_sp: expected 0 unless method is full and nothing is sharded by deepspeed or fsdp, got {self.l2_sp}"
             )
+        if self.l2_sp * self.learning_rate > 1.0:
+            raise ValueError(
+                f"l2_sp: expected at most 1 / learning_rate ({1.0 / self.learning_rate:g}), as weights move past the "
+                f"base's with more, got {self.l2_sp:g}"
+            )
         return self
 
     @model_validator(mode="after")
