@@ -125,7 +125,9 @@ def test_two_processes_give_the_weights_of_one(tiny_model: Path, tmp_path: Path,
     torch.testing.assert_close(first_weights(two), first_weights(one), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("changes", [LORA, {"trainer": {"fsdp": "full_shard"}}])
+@pytest.mark.parametrize(
+    "changes", [LORA, {"trainer": {"fsdp": "full_shard"}}, {"trainer": {"optim": "galore_adamw_layerwise"}}]
+)
 def test_l2_sp_needs_all_weights_in_one_place(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="l2_sp: expected 0 unless method is full"):
         params(l2_sp=0.1, **changes)

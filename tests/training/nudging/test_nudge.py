@@ -17,6 +17,8 @@ from retune.merging.weights import Mergeable
 from retune.mining.inputs import load_models
 from retune.models.scope import SCOPE, VECTORS, read_addition
 from retune.params.eval import Measuring
+from retune.params.predict import Predict
+from retune.retrieval import prediction
 from retune.training import finetune
 from retune.training.spec import Task
 from tests.support.parameters import COMPUTE, MEASURING
@@ -69,7 +71,9 @@ def test_moved_documents_are_searched_for_their_data_set_alone(tiny_model: Path,
     assert "100.0% of the dev queries ask for" in card
 
 
-def test_searches_and_lists_rank_by_inner_product_and_cosines_stay_cosines(tiny_model: Path, tmp_path: Path) -> None:
+def test_searches_lists_and_predictions_rank_by_inner_product_and_cosines_stay_cosines(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     described = nudged(tiny_model, tmp_path, dev=asked_otherwise())
     vectors = np.load(tmp_path / "model" / SCOPE / VECTORS)
     asked = asked_otherwise()
@@ -83,6 +87,9 @@ def test_searches_and_lists_rank_by_inner_product_and_cosines_stay_cosines(tiny_
         first = found.run.drop_duplicates("query_id")
         assert first["doc_id"].tolist() == [f"d{position}" for position in products.argmax(axis=1)]
         np.testing.assert_allclose(first["score"], products.max(axis=1), atol=1e-5)
+    predict = Predict(model="model", dataset=DATASET, queries="queries.tsv", layout="queries", prompt=None, k=1)
+    predicted = prediction.predict(tmp_path / "model", DATASET, corpus(), asked.queries, predict, COMPUTE)
+    np.testing.assert_allclose(predicted["score"], products.max(axis=1), atol=1e-4)
     listed = measured(tmp_path / "model", described.dev, judged_only=[DATASET])
     assert listed.run["score"].max() == pytest.approx(np.diag(products).max(), abs=1e-5)
     cosines = np.diag(products) / np.linalg.norm(vectors, axis=1)
