@@ -1,6 +1,7 @@
 """NUDGE as a tuned model: what it writes, what evaluation searches, and what is refused."""
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def test_step_of_zero_is_reported(tiny_model: Path, tmp_path: Path, caplog: pyte
     with caplog.at_level(logging.WARNING):
         nudged(tiny_model, tmp_path, dev=split())  # the base finds every document
     assert "gamma is 0, so no document moves: no step raises dev ndcg_at_3" in caplog.text
+    card = (tmp_path / "model" / "model-card.md").read_text()
+    assert re.search(r"gamma 0 \(\d+ of \d+ steps score the same; the smallest was taken\): dev ndcg_at_3", card)
     vectors = Encoder.load(tiny_model, COMPUTE, dtype="float32").encode_documents(corpus()["text"].tolist())
     np.testing.assert_array_equal(np.load(tmp_path / "model" / SCOPE / VECTORS), vectors)
 
