@@ -439,6 +439,44 @@ def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, d
 
 
 @pytest.mark.parametrize(
+    ("method", "change", "line"),
+    [
+        ("nudge", put("mine.science.model", "minilm_sympy"), "mine.science.model: expected a model that treats all"),
+        ("nudge", put("mine.science.scorer", "minilm_sympy"), "mine.science.scorer: expected a model that treats all"),
+        (
+            "nudge",
+            put("compare.seeds", {"minilm_sympy": ["minilm_science"]}),
+            "expected models that a seed changes, got 'minilm_sympy'",
+        ),
+        (
+            "query_tower",
+            put("finetune.minilm_science.base", "minilm_sympy"),
+            "minilm_science.base: expected a model that",
+        ),
+        ("query_tower", put("finetune.minilm_science.guide", "minilm_sympy"), "minilm_science.guide: expected a model"),
+        ("query_tower", put("merge.between", MERGE), "merge.between.tuned: expected a model that treats all data sets"),
+        (
+            "query_tower",
+            put("synthesize.sympy_synthetic.model", "minilm_sympy"),
+            "sympy_synthetic.model: expected a mod",
+        ),
+        (
+            "query_tower",
+            put("finetune.minilm_sympy.dev", "science"),
+            "minilm_sympy.dev: expected its home (sympy), the",
+        ),
+    ],
+)
+def test_model_that_is_made_for_one_data_set_is_not_used_for_all(
+    method: str, change: Callable[[dict], None], line: str, default_params: dict
+) -> None:
+    blocks = {"nudge": {"variant": "m"}, "query_tower": {"learns": "linear", "everywhere": False}}
+    default_params["finetune"]["minilm_sympy"] |= {"method": method, method: blocks[method]}
+    check(default_params)
+    test_wrong_value_gives_its_line(change, line, default_params)
+
+
+@pytest.mark.parametrize(
     ("change", "line"),
     [
         (

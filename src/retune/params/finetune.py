@@ -156,6 +156,12 @@ class Finetune(Section):
         """Return whether DeepSpeed or FSDP shards the training state among processes."""
         return any(self.trainer.get(name) for name in SHARDING)
 
+    @property
+    def steps_by_layer(self) -> bool:
+        """Return whether the optimizer updates each layer during the backward pass."""
+        optimizer = str(self.trainer.get("optim", ""))
+        return "lomo" in optimizer or "layerwise" in optimizer
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         is_alone = not self.in_batch_negatives or self.batch_size == 1
@@ -207,9 +213,15 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _stays_near_base(self) -> Self:
-        if self.l2_sp and (self.method != "full" or self.is_sharded):
+        if self.l2_sp and (self.method != "full" or self.is_sharded or self.steps_by_layer):
             raise ValueError(
-                f"l2_sp: expected 0 unless method is full and nothing is sharded by deepspeed or fsdp, got {self.l2_sp}"
+                "l2_sp: expected 0 unless method is full and trainer has no deepspeed, fsdp or layer-wise optim, got "
+                f"{self.l2_sp}"
+            )
+        if self.l2_sp * self.learning_rate > 1.0:
+            raise ValueError(
+                f"l2_sp: expected at most 1 / learning_rate ({1.0 / self.learning_rate:g}), as weights move past the "
+                f"base's with more, got {self.l2_sp:g}"
             )
         return self
 
@@ -231,8 +243,7 @@ class Finetune(Section):
                 "checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
                 f"got {self.checkpoint} and {start}"
             )
-        optimizer = str(self.trainer.get("optim", ""))
-        if self.is_sharded or "lomo" in optimizer or "layerwise" in optimizer:
+        if self.is_sharded or self.steps_by_layer:
             raise ValueError(
                 "trainer: expected no deepspeed, fsdp or layer-wise optim with averaging.models above 1, "
                 f"got {self.trainer}"

@@ -104,11 +104,8 @@ def _coverage(task: Task, judgments: Judgments, directions: Directions) -> float
 
 
 def _summary(task: Task, choice: Choice, moved: int, coverage: float) -> str:
-    tie = (
-        ""
-        if choice.tied == 1
-        else f" ({choice.tied} of {choice.candidates} steps are equal; {choice.decided_by} decided)"
-    )
+    decided = {"metric": "", "ndcg": "nDCG decided", "gamma": "the smallest was taken"}[choice.decided_by]
+    tie = decided and f" ({choice.tied} of {choice.candidates} steps score the same; {decided})"
     return (
         f"gamma {choice.gamma:.4g}{tie}: dev {task.params.dev_metric} {choice.base_score:.5f} -> {choice.score:.5f}; "
         f"{moved} documents can move, which {coverage:.1%} of the dev queries ask for"
