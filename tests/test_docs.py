@@ -21,9 +21,10 @@ from retune.params.compare import Compare, Gate, Reference
 from retune.params.convert import Convert, Leaks
 from retune.params.eval import Eval
 from retune.params.fetch import Fetch
-from retune.params.finetune import Averaging, Finetune, Icl, Lora
+from retune.params.finetune import Finetune
 from retune.params.llm import Budget, Llm, Prices
 from retune.params.merge import Merge
+from retune.params.methods import Averaging, Icl, Lora
 from retune.params.mine import Limits, Mine, RangeShare, Relabel
 from retune.params.mix import Mix
 from retune.params.predict import Predict

@@ -17,7 +17,7 @@ from retune.core.errors import InputError
 from retune.encoding.batching import Batching
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
-from retune.encoding.fingerprint import ModelFiles, fingerprint
+from retune.encoding.fingerprint import ModelFiles, base_hash, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
@@ -105,9 +105,9 @@ class Encoder:
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
         device = resolve_device(compute.device)
+        files = ModelFiles.of(folder) if compute.cache else None
         scope = read_scope(folder)
-        files = ModelFiles.of(folder) if compute.cache or scope else None
-        if scope and files and files.sha256 != scope.base:
+        if scope and scope.base != base_hash(folder):
             raise InputError(
                 f"{folder}: expected the base that the model was made from, got another; run finetune again"
             )

@@ -59,6 +59,8 @@ def test_moved_documents_are_searched_for_their_data_set_alone(tiny_model: Path,
     nudged(tiny_model, tmp_path, variant=variant, dev=asked_otherwise())
     model = tmp_path / "model"
     history = pd.read_csv(tmp_path / "model.tsv", sep="\t")
+    assert history["coverage"].tolist() == [1.0]
+    assert f"gamma {history['gamma'].iloc[0]:.4g}" in (model / "model-card.md").read_text()
     at_home, elsewhere = (scored(model, tmp_path, asked_otherwise(), name) for name in (DATASET, "other"))
     base = scored(tiny_model, tmp_path, asked_otherwise(), "other")
     pd.testing.assert_frame_equal(elsewhere, base)

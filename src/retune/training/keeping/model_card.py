@@ -74,6 +74,8 @@ def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
     ]
     if encoding.query_suffix:
         lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
+    if (folder / SCOPE / QUERY_MODEL / "adapter").is_dir():
+        lines.append(f"The weights are those of the merged model; `{SCOPE}/{QUERY_MODEL}/adapter/` holds the adapter.")
     if (folder / "adapter").is_dir():
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)

@@ -58,7 +58,8 @@ def nudge(task: Task, out: Path, history: Path) -> None:
     with atomic_directory(out) as partial:
         write_moved(partial, task, corpus, moved)
         write_card(partial, task, rows, name=out.name, note=f"Step size: {summary}.")
-    write_history(rows, history, task.params.dev_metric, base_dev=choice.base_score)
+    remarks = {"gamma": round(choice.gamma, 6), "coverage": round(coverage, 5), "decided_by": choice.decided_by}
+    write_history(rows, history, task.params.dev_metric, base_dev=choice.base_score, remarks=remarks)
 
 
 def _encode(encoder: Encoder, queries: pd.DataFrame) -> np.ndarray:
