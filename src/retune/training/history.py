@@ -64,5 +64,5 @@ def write_history(
             step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
         else:
             step |= {f"dev_{dev_metric}": row.dev, f"base_{dev_metric}": base_dev}
-    table = pd.DataFrame([step | remarks for step in steps.values()], columns=[*columns, *remarks])
+    table = pd.DataFrame([{**step, **remarks} for step in steps.values()], columns=[*columns, *remarks])
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))
