@@ -291,7 +291,7 @@ WRONG = [
     ),
     (
         put("eval.datasets", ["science"]),
-        "eval.datasets: expected 'sympy' or 'sympy_synthetic', which 'minilm_sympy_synthetic' is tuned for, got neither",
+        "eval.datasets: expected 'sympy' or 'sympy_synthetic', which 'minilm_sympy_synthetic_merged' is tuned for, got neither",
     ),
     (
         put("eval.datasets", ["science", "sympy", "science"]),
@@ -381,9 +381,9 @@ WRONG = [
         "'minilm_science' may forget, got none; add one, or write null",
     ),
     (
-        # 4 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 8
+        # 3 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
         put("compare.significance", 0.0005),
-        "compare.resamples: expected at least 16000, so that one of 8 tests can be significant at 0.0005, got 10000",
+        "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),
     (put("fetch", None), "fetch: expected a mapping, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected a mapping, got 3"),
