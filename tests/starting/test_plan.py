@@ -50,7 +50,7 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
     plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
     (line,) = plan.describe(["faq", "minilm_faq"])
     assert line.startswith(
-        "make repro will convert faq, mine faq, tune minilm_faq, measure 7 models on faq, science and sympy and compare: "
+        "make repro will convert faq, mine faq, tune minilm_faq, measure 6 models on faq, science and sympy and compare: "
     )
     assert line.endswith("minutes here (a test's machine)")
     seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
@@ -62,6 +62,25 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
     )
     assert seconds["eval", "minilm", "faq"] == pytest.approx(8 + (100 * 102 + 20 * 12) / 500)
     assert seconds["eval", "bm25", "faq"] == 8
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"method": "nudge", "nudge": {"variant": "m"}},
+        {"method": "query_tower", "query_tower": {"learns": "linear", "everywhere": False}},
+    ],
+    ids=["nudge", "linear"],
+)
+def test_what_learns_from_vectors_takes_the_time_to_encode(
+    method: dict, default_params: dict, workspace: Workspace
+) -> None:
+    params = with_faq(default_params)
+    params["finetune"]["minilm_faq"] |= method
+    survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
+    plan = Plan(check(params), workspace, RATE, {"faq": survey})
+    (seconds,) = (task.seconds for task in plan.tasks if (task.stage, *task.of) == ("finetune", "minilm_faq"))
+    assert seconds == pytest.approx(20 + (100 * 102 + 5 * 12) / 1000)
 
 
 def test_entries_without_output_are_said_apart(default_params: dict, workspace: Workspace) -> None:

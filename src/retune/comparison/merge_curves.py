@@ -1,7 +1,7 @@
 """What each weight of the merged models does on dev queries, as the stage `merge` wrote it.
 
-dvc.yaml has no dep on these files, as there is no folder of them without a merge. What changes them changes others that
-`compare` depends on: scores of the tuned models, data sets, or parameters.
+dvc.yaml has no dep on these files, because there is no folder of them without a merge. What changes them changes
+others that `compare` depends on: scores of the tuned models, data sets, or parameters.
 """
 
 import json

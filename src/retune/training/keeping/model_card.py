@@ -33,7 +33,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     num_pairs = int(mined.examples["positive_ids"].str.len().sum())
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
     sections = [
-        f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
+        f"# {name}\n\n{_made(task)}",
         loading_section(name, read_encoding(folder), folder),
         f"## Made from\n\n{origins_table(origins)}\n\nTrained on {counts}. {LICENCE}",
         _scores(task, rows, name, note, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
@@ -41,6 +41,16 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     ]
     write_text(folder / CARD, "\n\n".join(sections) + "\n")
     write_origins(folder, origins)
+
+
+def _made(task: Task) -> str:
+    """Return the sentence that says what the model is."""
+    base, data, dataset = (f"`{value}`" for value in (task.base.name, task.params.data, task.dev.name))
+    if task.params.method == "nudge":
+        return f"{base}, with the document vectors of {dataset} moved by retune towards the queries of {data}."
+    if task.params.method == "query_tower":
+        return f"{base}, with a model for the queries of {dataset} that was fine-tuned on {data} by retune."
+    return f"{base}, fine-tuned on {data} by retune."
 
 
 def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
@@ -55,8 +65,6 @@ def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
         f"""## Loading
 
 ```python
-from sentence_transformers import SentenceTransformer
-
 {_loading(name, folder)}
 ```
 """,
@@ -66,6 +74,8 @@ from sentence_transformers import SentenceTransformer
     ]
     if encoding.query_suffix:
         lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
+    if (folder / SCOPE / QUERY_MODEL / "adapter").is_dir():
+        lines.append(f"The weights are those of the merged model; `{SCOPE}/{QUERY_MODEL}/adapter/` holds the adapter.")
     if (folder / "adapter").is_dir():
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)
@@ -75,7 +85,7 @@ def _loading(name: str, folder: Path) -> str:
     """Return the lines of Python that score a document for a query."""
     scope = read_scope(folder)
     documents = 'model.encode_document(["a document"])'
-    load = f'model = SentenceTransformer("models/{name}")'
+    load = f'from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer("models/{name}")'
     if scope is None:
         return f'{load}\nscores = model.encode_query(["a query"]) @ {documents}.T'
     if (folder / SCOPE / QUERY_MODEL).is_dir():
@@ -86,7 +96,7 @@ def _loading(name: str, folder: Path) -> str:
             f'scores = query_model.encode_query(["a query"]) @ {documents}.T'
         )
     return (
-        f"{load}  # the base, for queries\n"
+        f"import numpy as np\n{load}  # the base, for queries\n"
         f'documents = np.load("models/{name}/{SCOPE}/{VECTORS}")  # of {scope.dataset}, in the order of its corpus\n'
         'scores = model.encode_query(["a query"]) @ documents.T'
     )
