@@ -84,6 +84,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "mine": MINE | {"range": [1, 20]},
         "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
         "merge": merge,
+        "export": {},
     }
     return {
         "seed": 13,
@@ -98,6 +99,7 @@ def tiny_params(fetch_values: dict) -> dict:
             "tuned": {"base": "tiny", "data": "made", "dev": "second", "guide": "tiny", "learning_rate": 1e-3}
         },
         "merge": {},
+        "export": {},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",

@@ -10,8 +10,8 @@ HEADINGS = (
     "export", "of", "format", "dtype", "verdict", "dimensions", "MB", "least cosine", "median cosine", "worst change",
 )  # fmt: skip
 NOTE = (
-    "The cosines are those of an export's vectors with its model's, over texts of documents and queries. An export is to "
-    "be as good as its model, so its verdict is that of the data set on which it does worst, and it need not gain."
+    "The cosines are those of an export's vectors with its model's, over texts of documents and queries. An export need "
+    "not gain, but must be as good as its model everywhere, so its verdict is the one on the data set where it does worst."
 )
 
 
@@ -25,12 +25,7 @@ def export_table(exports: Mapping[str, Mapping[str, Any]], verdicts: Sequence[Mo
 
 
 def _row(verdict: ModelVerdict, measured: Mapping[str, Any]) -> list[str]:
-    cosine = measured["cosine"]
     names = [f"`{verdict.model}`", f"`{verdict.base}`", measured["format"], measured["dtype"], verdict.word]
-    figures = [
-        f"{measured['dims']:,}",
-        f"{measured['megabytes']:.1f}",
-        f"{cosine['least']:.5f}",
-        f"{cosine['median']:.5f}",
-    ]
-    return [*names, *figures, f"{verdict.worst_change_elsewhere or 0.0:+.4f}"]
+    cosines = [f"{measured['cosine'][key]:.5f}" for key in ("least", "median")]
+    worst = f"{verdict.worst_change_elsewhere or 0.0:+.4f}"
+    return [*names, f"{measured['dims']:,}", f"{measured['megabytes']:.1f}", *cosines, worst]
