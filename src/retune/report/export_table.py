@@ -10,8 +10,8 @@ HEADINGS = (
     "export", "of", "format", "dtype", "verdict", "dimensions", "MB", "least cosine", "median cosine", "worst change",
 )  # fmt: skip
 NOTE = (
-    "The cosines are those of an export's vectors with its model's, over texts of documents and queries. An export need "
-    "not gain, but must be as good as its model everywhere, so its verdict is the one on the data set where it does worst."
+    "The cosines are those of an export's vectors with its model's, over texts of documents and queries. An export "
+    "need not gain, but must be as good as its model everywhere: its verdict is the worst on any data set."
 )
 
 
