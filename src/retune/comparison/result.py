@@ -6,11 +6,10 @@ from typing import Any
 
 from retune.comparison.compare import Comparison, compare
 from retune.comparison.details import Details, read_details
-from retune.comparison.export_metrics import read_exports
 from retune.comparison.gate import GateResult, judge_gate
 from retune.comparison.histories import read_histories
 from retune.comparison.lineage import TunedModel
-from retune.comparison.merge_curves import add_weights, read_merge_curves
+from retune.comparison.made_models import add_weights, read_exports, read_merge_curves
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
 from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
