@@ -336,7 +336,8 @@ def test_added_export_runs_only_its_own_cells(repository: Path) -> None:
     assert measured["texts"] == {"documents": 10, "queries": 10}
     assert "| `half` | `tuned` | safetensors | float16 | withheld |" in (repository / "reports/compare.md").read_text()
     assert "Running stage" not in succeed("dvc repro", repository)
-    change(repository, {"export.half": entry | {"parity": {"texts": 20, "least": 1.0, "median": 1.0}}})
+    worse = {"dtype": "bfloat16", "parity": {"texts": 20, "least": 1.0, "median": 1.0}}
+    change(repository, {"export.half": entry | worse})
     failed = run("dvc repro export@half", repository)
     assert "error: params.yaml: export.half.parity.least: expected at least 1, got 0.999" in failed.stderr
     assert not (repository / "models/half").exists()
