@@ -12,6 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from retune.core.errors import InputError
 from retune.core.provenance import read_origins
@@ -24,7 +28,7 @@ from retune.exporting import onnx_format
 from retune.exporting.export import export
 from retune.exporting.parity import check_parity, cosines, draw_texts
 from retune.exporting.task import Task
-from retune.models.directory import load_model, read_encoding
+from retune.models.directory import load_model, read_encoding, save_model
 from retune.params.export import Export
 from tests.support.encoders import random_encoder
 from tests.support.parameters import COMPUTE, EXPORT
@@ -279,8 +283,6 @@ def test_architecture_gives_the_vectors_of_the_model(
     kind: str, tiny_model: Path, project: Exporting, tmp_path: Path
 ) -> None:
     needs_onnx()
-    from retune.models.directory import save_model
-
     model = random_encoder(kind, tiny_model, tmp_path / "plain", **KINDS.get(kind, {}))
     project.model = tmp_path / kind
     save_model(model, read_encoding(tiny_model), project.model)
@@ -321,3 +323,33 @@ def test_onnx_export_cannot_be_trained_or_merged(tmp_path: Path) -> None:
         InputError, match="expected a model with weights, got an ONNX export; name what it was made fro"
     ):
         load_model(tmp_path, "cpu")
+
+
+@pytest.mark.slow
+def test_export_to_onnx_runs_on_the_cpu_where_there_is_a_gpu(as_onnx: dict[str, Exporting]) -> None:
+    compute = COMPUTE.model_copy(update={"device": "cuda"})
+    assert Encoder.load(as_onnx["int8"].out, compute).device.type == "cpu"
+
+
+def test_static_model_is_cut_and_halved_but_has_no_onnx(tiny_model: Path, project: Exporting, tmp_path: Path) -> None:
+    vocabulary = {word: number for number, word in enumerate([*WORDS, "[UNK]"])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    weights = np.random.default_rng(0).standard_normal((len(vocabulary), 16)).astype(np.float32)
+    project.model = tmp_path / "static"
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
+    save_model(model, read_encoding(tiny_model), project.model)
+    shutil.copy(tiny_model / "provenance.json", project.model)
+    assert project.run(dims=8)["cosine"]["least"] > 0.999
+    assert project.vectors().shape == (40, 8)
+    needs_onnx()
+    with pytest.raises(InputError, match="got 'static'; use format: safetensors"):
+        project.run(format="onnx", dtype="int8")
+
+
+def test_cross_encoder_is_refused(project: Exporting, tmp_path: Path) -> None:
+    project.model = tmp_path / "pairs"
+    shutil.copytree(project.dataset.parent, project.model)
+    (project.model / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    with pytest.raises(InputError, match="pairs: expected an embedding model, got a cross-encoder; name it as mine"):
+        project.run()

@@ -124,6 +124,8 @@ class Plan:
                 return self._training(name)
             case "merge":
                 return self._merging(name)
+            case "export":
+                return self._exporting(name)
             case "synthesize" if self._project.synthesize[name].method == "llm":
                 return None  # the language model's time is not known
             case _:
@@ -154,6 +156,15 @@ class Plan:
         weights = len(SEARCHED) if entry.weight == "search" else 3
         tokens = sum(size.encoding("dev") for size in sizes if size)  # of whole corpora, so at most
         return START_S["merge"] + weights * tokens * self._factor(entry.base) / self._rate.fast
+
+    def _exporting(self, name: str) -> float | None:
+        """Return the time to encode the parity texts with the model and with the export."""
+        entry = self._project.export[name]
+        size = self._size(entry.dataset)
+        if size is None:
+            return None
+        tokens = 2 * entry.parity.texts * size.document_tokens  # queries are shorter, so at most
+        return START_S["export"] + tokens * self._factor(entry.model) / self._rate.exact
 
     def _evaluation(self, model: str, dataset: str) -> float | None:
         size = self._size(dataset)
