@@ -1,5 +1,6 @@
 """Exports from a model and a data set on disk to a directory that loads again, or to one line and nothing."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -353,3 +354,30 @@ def test_cross_encoder_is_refused(project: Exporting, tmp_path: Path) -> None:
     (project.model / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
     with pytest.raises(InputError, match="pairs: expected an embedding model, got a cross-encoder; name it as mine"):
         project.run()
+
+
+@pytest.mark.slow
+@each_dtype
+def test_weights_that_are_too_large_for_one_file_stand_beside_it(
+    dtype: str, project: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_onnx()
+    monkeypatch.setattr(onnx_format, "MOST_BYTES", 1000)
+    assert project.run(format="onnx", dtype=dtype)["cosine"]["median"] > 0.99
+    assert sorted(path.name for path in (project.out / "onnx").iterdir()) == ["model.onnx", "model.onnx.data"]
+
+
+@pytest.mark.slow
+def test_lower_case_that_only_sentence_transformers_asks_for_is_kept(
+    as_onnx: dict[str, Exporting], tmp_path: Path
+) -> None:
+    folder = tmp_path / "cased"
+    shutil.copytree(as_onnx["float32"].out, folder)
+    for name, value in (("tokenizer_config.json", False), ("sentence_bert_config.json", True)):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(content | {"do_lower_case": value}))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    upper, lower = Encoder.load(folder, COMPUTE).encode_documents(["SORT THE ARRAY", "sort the array"])
+    np.testing.assert_array_equal(upper, lower)
