@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,21 @@ def measure(command: Sequence[str], **environment: str) -> tuple[float, float]:
         raise SystemExit(f"error: exit status {process.returncode} of {' '.join(command)}; run dvc repro first")
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     return time.perf_counter() - start, usage.ru_maxrss * unit / 2**30
+
+
+def run_apart(module: str, *arguments: object) -> dict[str, float]:
+    """Call `run` of a module of benchmarks in a process of its own, and return what it measured, and `peak_gb`.
+
+    Args:
+        module: The name of the module.
+        arguments: What `run` gets; after them comes the file to write its figures to.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "report.json")
+        called = ", ".join(map(repr, [*arguments, str(out)]))
+        _, peak_gb = measure([sys.executable, "-c", f"from benchmarks.{module} import run; run({called})"])
+        report: dict[str, float] = json.loads(out.read_text(encoding="utf-8"))
+    return report | {"peak_gb": peak_gb}
 
 
 def case(name: str, value: float, unit: str) -> dict[str, object]:

@@ -9,8 +9,6 @@ its own.
 """
 
 import json
-import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ import pandas as pd
 import torch
 
 import stages  # noqa: F401  puts src/ on the path
-from benchmarks.machine import case, measure, write_results
+from benchmarks.machine import case, run_apart, write_results
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
 from retune.retrieval.exact import top_k
@@ -60,11 +58,7 @@ def _cases(name: str, found: Report) -> list[dict[str, object]]:
 
 def _run(method: str, variant: Variant, size: tuple[int, int, int]) -> Report:
     """Measure one method in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "report.json")
-        call = f"from benchmarks.nudging import run; run({method!r}, {variant!r}, {size}, {str(out)!r})"
-        _, peak_gb = measure([sys.executable, "-c", call])
-        report: Report = json.loads(out.read_text(encoding="utf-8")) | {"peak_gb": peak_gb}
+    report = run_apart("nudging", method, variant, size)
     figures = ", ".join(f"{key} {value:.4f}" for key, value in report.items())
     print(f"{method:8} variant {variant} {size[0]:9,} documents: {figures}", flush=True)
     return report

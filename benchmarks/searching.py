@@ -9,7 +9,6 @@ minutes. Each case has a process of its own.
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +20,7 @@ import torch
 from sentence_transformers.util import semantic_search
 
 import stages  # noqa: F401  puts src/ on the path
-from benchmarks.machine import case, measure, write_results
+from benchmarks.machine import case, run_apart, write_results
 from retune.encoding.hardware import resolve_device
 from retune.params.search import Flat, Graph, InvertedLists, Search, Torch
 from retune.retrieval.index import build_index, recall
@@ -79,11 +78,7 @@ def _versus(name: str, ours: float, peer: float, unit: str) -> dict[str, object]
 
 def _run(method: str, num_documents: int, num_queries: int) -> Report:
     """Measure one method in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "report.json")
-        call = f"from benchmarks.searching import run; run({method!r}, {num_documents}, {num_queries}, {str(out)!r})"
-        _, peak_gb = measure([sys.executable, "-c", call])
-        report: Report = json.loads(out.read_text(encoding="utf-8")) | {"peak_gb": peak_gb}
+    report = run_apart("searching", method, num_documents, num_queries)
     figures = ", ".join(f"{key} {value:.2f}" for key, value in report.items())
     print(f"{method:15} {num_documents:9,} documents {num_queries:6,} queries: {figures}", flush=True)
     return report

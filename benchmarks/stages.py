@@ -37,7 +37,7 @@ def _commands() -> dict[str, list[str]]:
 
 def _redirect(command: list[str], scratch: Path) -> list[str]:
     """Let a stage's outputs go to a scratch folder; the rest it only reads."""
-    outputs = {"--out", "--history", "--summary", "--by-model", "--plots", "--reports", "--means"}
+    outputs = {"--out", "--history", "--summary", "--by-model", "--plots", "--means"}
     outputs |= {"--trec", "--pair-scores"}
     if "--out" in command or "--means" in command:  # what compare calls metrics and scores, it reads
         outputs |= {"--metrics", "--lengths", "--audit", "--scores"}

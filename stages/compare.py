@@ -1,6 +1,6 @@
 """Stage `compare`: compare tuned models with their bases; write the verdict as metrics, plots and reports.
 
-python -m stages.compare --data DIR --metrics DIR --reports DIR
+python -m stages.compare --data DIR --metrics DIR --out DIR
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from retune.params.synthesize import Synthesize
 from retune.report.outputs import write_outputs
 
 
-def main(*, data: Path, metrics: Path, reports: Path) -> None:
+def main(*, data: Path, metrics: Path, out: Path) -> None:
     inputs, listed = InputFolders.under(data, metrics), Eval.read("eval")
     tuned_models, synthetic = read_tuned_models(listed), Synthesize.read_entries("synthesize")
     result = conclude(inputs, listed, tuned_models, synthetic, Compare.read("compare"), read_value("seed"))
-    write_outputs(result, inputs, metrics=metrics, reports=reports)
+    write_outputs(result, inputs, metrics=metrics, reports=out)
 
 
 if __name__ == "__main__":

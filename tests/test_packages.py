@@ -63,7 +63,11 @@ def test_order_of_packages_lists_each_of_them_once() -> None:
     ("path", "text", "message"),
     [
         ("core/seeds.py", "import retune.training.spec\n", "retune.core.seeds -> retune.training.spec"),
-        ("core/seeds.py", "def f():\n    from retune.text import words\n", "retune.core.seeds -> retune.text.words"),
+        (
+            "core/seeds.py",
+            "def f():\n    from retune.text import language\n",
+            "retune.core.seeds -> retune.text.language",
+        ),
         ("novel/__init__.py", "", "- retune.novel"),
         ("helpers.py", "", "- retune.helpers"),
     ],

@@ -80,7 +80,9 @@ def test_every_pin_file_belongs_to_a_preset() -> None:
 def test_graph_accepts_preset(preset: Path, repository: Path, forks: None) -> None:
     shutil.copy(preset, repository / "params.yaml")
     graph = succeed("dvc dag --collapse-foreach-matrix --dot", repository)
-    stages = {"fetch", "convert", "mine", "finetune", "eval", "compare"}
+    stages = {"fetch", "convert", "mine", "finetune", "eval", "compare"} | (
+        {"merge"} if load(preset)["merge"] else set()
+    )
     stages |= {"synthesize"} if load(preset)["synthesize"] else set()
     assert set(re.findall(r'^"?(\w+)"?;$', graph, flags=re.MULTILINE)) == stages
 
@@ -119,7 +121,7 @@ def test_commands_of_the_page_put_everything_where_the_preset_expects_it(
     clone(folder)
     commands = "".join(blocks(f"docs/{preset.stem}.md")[:1])
     (folder / "given").mkdir()
-    for name in re.findall(r"[^\s/]+\.(?:csv|jsonl)\b", commands):
+    for name in re.findall(r"[^\s/]+\.(?:csv|jsonl|tsv)\b", commands):
         (folder / "given" / name).write_text("given")
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").touch()

@@ -291,7 +291,7 @@ WRONG = [
     ),
     (
         put("eval.datasets", ["science"]),
-        "eval.datasets: expected 'sympy' or 'sympy_synthetic', which 'minilm_sympy_synthetic' is tuned for, got neither",
+        "eval.datasets: expected 'sympy' or 'sympy_synthetic', which 'minilm_sympy_synthetic_merged' is tuned for, got neither",
     ),
     (
         put("eval.datasets", ["science", "sympy", "science"]),
@@ -381,9 +381,9 @@ WRONG = [
         "'minilm_science' may forget, got none; add one, or write null",
     ),
     (
-        # 4 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 8
+        # 3 tuned models on 2 data sets: the smallest p of 10,000 resamples, about 0.0001, times 6
         put("compare.significance", 0.0005),
-        "compare.resamples: expected at least 16000, so that one of 8 tests can be significant at 0.0005, got 10000",
+        "compare.resamples: expected at least 12000, so that one of 6 tests can be significant at 0.0005, got 10000",
     ),
     (put("fetch", None), "fetch: expected a mapping, got None"),
     (put("finetune.minilm_science", 3), "finetune.minilm_science: expected a mapping, got 3"),
@@ -436,6 +436,44 @@ def test_wrong_value_gives_its_line(change: Callable[[dict], None], line: str, d
     lines = str(caught.value).splitlines()
     assert any(line in found for found in lines), lines
     assert all(found.startswith("params.yaml: ") for found in lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "line"),
+    [
+        ("nudge", put("mine.science.model", "minilm_sympy"), "mine.science.model: expected a model that treats all"),
+        ("nudge", put("mine.science.scorer", "minilm_sympy"), "mine.science.scorer: expected a model that treats all"),
+        (
+            "nudge",
+            put("compare.seeds", {"minilm_sympy": ["minilm_science"]}),
+            "expected models that a seed changes, got 'minilm_sympy'",
+        ),
+        (
+            "query_tower",
+            put("finetune.minilm_science.base", "minilm_sympy"),
+            "minilm_science.base: expected a model that",
+        ),
+        ("query_tower", put("finetune.minilm_science.guide", "minilm_sympy"), "minilm_science.guide: expected a model"),
+        ("query_tower", put("merge.between", MERGE), "merge.between.tuned: expected a model that treats all data sets"),
+        (
+            "query_tower",
+            put("synthesize.sympy_synthetic.model", "minilm_sympy"),
+            "sympy_synthetic.model: expected a mod",
+        ),
+        (
+            "query_tower",
+            put("finetune.minilm_sympy.dev", "science"),
+            "minilm_sympy.dev: expected its home (sympy), the",
+        ),
+    ],
+)
+def test_model_that_is_made_for_one_data_set_is_not_used_for_all(
+    method: str, change: Callable[[dict], None], line: str, default_params: dict
+) -> None:
+    blocks = {"nudge": {"variant": "m"}, "query_tower": {"learns": "linear", "everywhere": False}}
+    default_params["finetune"]["minilm_sympy"] |= {"method": method, method: blocks[method]}
+    check(default_params)
+    test_wrong_value_gives_its_line(change, line, default_params)
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def test_real_queries_judge_a_model_tuned_on_synthetic_ones_if_they_are_evaluate
 
 
 def test_merged_model_has_the_home_of_the_model_it_is_made_from(default_params: dict[str, Any]) -> None:
-    default_params["merge"] = {  # in any order: a merge may be made from merges
+    default_params["merge"] |= {  # in any order: a merge may be made from merges
         "of_merges": MERGE | {"tuned": "between", "tuned_2": "minilm_sympy_synthetic"},
         "between": dict(MERGE),
     }
     project = check(default_params)
     tuned = trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets)
     merges = trace_merges(project.merge, tuned)
-    assert list(merges) == ["of_merges", "between"]
+    assert list(merges)[-2:] == ["of_merges", "between"]
     one, two = merges["between"], merges["of_merges"]
     assert (one.base, one.home, one.mined, one.merged_from) == ("minilm", "sympy", ("sympy",), ("minilm_sympy",))
     assert one.parameters["margin"] == default_params["defaults"]["merge"]["margin"]

@@ -30,6 +30,7 @@ from retune.exporting.export import export
 from retune.exporting.parity import check_parity, cosines, draw_texts
 from retune.exporting.task import Task
 from retune.models.directory import load_model, read_encoding, save_model
+from retune.models.scope import Scope, write_scope
 from retune.params.export import Export
 from tests.support.encoders import random_encoder
 from tests.support.parameters import COMPUTE, EXPORT
@@ -354,6 +355,15 @@ def test_cross_encoder_is_refused(project: Exporting, tmp_path: Path) -> None:
     (project.model / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
     with pytest.raises(InputError, match="pairs: expected an embedding model, got a cross-encoder; name it as mine"):
         project.run()
+
+
+def test_model_made_for_one_data_set_is_refused(project: Exporting, tmp_path: Path) -> None:
+    project.model = tmp_path / "tower"
+    shutil.copytree(project.dataset.parent, project.model)
+    write_scope(project.model, Scope(dataset="faq", everywhere=False, corpus="", base=""))
+    with pytest.raises(InputError, match="tower: expected a model that treats all data sets alike, got one that is m"):
+        project.run()
+    assert not project.out.exists()
 
 
 @pytest.mark.slow

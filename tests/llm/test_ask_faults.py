@@ -57,6 +57,14 @@ def test_fault_that_passes_is_retried_and_nothing_is_lost(response: Response, st
     assert ledger.tokens.input == 30
 
 
+def test_one_timeout_among_other_faults_is_retried(start: Start) -> None:
+    faults = [error(500, "oh"), Response(FINE.body, delay_s=0.6)]
+    start(lambda body, before: faults[before] if before < len(faults) else FINE)
+    found, ledger = ask_for("a", timeout_s=0.3)
+    assert found == [Reply({"query": "fine"}, "")]
+    assert ledger.spent.sent == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("response", "problem"),

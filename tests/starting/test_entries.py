@@ -54,6 +54,18 @@ def test_a_few_unusable_records_are_allowed(unusable: float, written: float | No
     assert convert(added({"train": 9}, unusable=unusable)).get("max_unusable") == written
 
 
+@pytest.mark.parametrize("llm", ["", "qwen"])
+def test_model_of_synthetic_queries_is_merged_if_another_data_set_guards_it(llm: str) -> None:
+    survey = Survey(documents=9, queries={}, languages={"en": 9})
+    merged = additions(Wanted("faq", "minilm", llm, guard="science"), CONVERT, survey, DEFAULTS)
+    models = ["minilm_faq_synthetic", "minilm_faq_synthetic_merged"]
+    entry = merged.entries["merge"][models[1]]
+    assert (entry["tuned"], entry["dev"], entry["guard"]) == (models[0], "faq_synthetic", "science")
+    assert merged.models == models
+    alone = added({}, llm=llm)
+    assert ("merge" in alone.entries, alone.models) == (False, models[:1])
+
+
 def test_language_model_writes_the_queries_of_documents_alone() -> None:
     synthetic = added({}, llm="qwen").entries["synthesize"]["faq_synthetic"]
     assert (synthetic["dataset"], synthetic["model"], synthetic["method"]) == ("faq", "minilm", "llm")

@@ -51,7 +51,7 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
     plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
     (line,) = plan.describe(["faq", "minilm_faq"])
     assert line.startswith(
-        "make repro will convert faq, mine faq, tune minilm_faq, measure 7 models on faq, science and sympy and compare: "
+        "make repro will convert faq, mine faq, tune minilm_faq, measure 6 models on faq, science and sympy and compare: "
     )
     assert line.endswith("minutes here (a test's machine)")
     seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
@@ -75,6 +75,25 @@ def test_export_takes_the_time_to_encode_its_texts_twice(default_params: dict, w
     seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
     assert seconds["export", "small"] == pytest.approx(20 + 2 * 30 * 102 / 500)  # 30 texts of 400 / 4 + 2 tokens
     assert "export small" in plan.describe(["small"])[0]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"method": "nudge", "nudge": {"variant": "m"}},
+        {"method": "query_tower", "query_tower": {"learns": "linear", "everywhere": False}},
+    ],
+    ids=["nudge", "linear"],
+)
+def test_what_learns_from_vectors_takes_the_time_to_encode(
+    method: dict, default_params: dict, workspace: Workspace
+) -> None:
+    params = with_faq(default_params)
+    params["finetune"]["minilm_faq"] |= method
+    survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
+    plan = Plan(check(params), workspace, RATE, {"faq": survey})
+    (seconds,) = (task.seconds for task in plan.tasks if (task.stage, *task.of) == ("finetune", "minilm_faq"))
+    assert seconds == pytest.approx(20 + (100 * 102 + 5 * 12) / 1000)
 
 
 def test_entries_without_output_are_said_apart(default_params: dict, workspace: Workspace) -> None:

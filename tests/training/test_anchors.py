@@ -117,7 +117,23 @@ def test_killed_training_near_the_base_resumes_with_the_same_bytes(
     check_resumed_after_kill(4, tiny_model, tmp_path, monkeypatch, l2_sp=20.0, checkpoint="last")
 
 
-@pytest.mark.parametrize("changes", [LORA, {"trainer": {"fsdp": "full_shard"}}])
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one(tiny_model: Path, tmp_path: Path, forks: None) -> None:
+    one, two = (
+        trained(tiny_model, tmp_path, f"of_{count}", processes=count, anchor=ANCHOR, l2_sp=20.0) for count in (1, 2)
+    )
+    torch.testing.assert_close(first_weights(two), first_weights(one), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes", [LORA, {"trainer": {"fsdp": "full_shard"}}, {"trainer": {"optim": "galore_adamw_layerwise"}}]
+)
 def test_l2_sp_needs_all_weights_in_one_place(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="l2_sp: expected 0 unless method is full"):
         params(l2_sp=0.1, **changes)
+
+
+def test_l2_sp_does_not_move_weights_past_the_base() -> None:
+    assert params(learning_rate=5e-3, l2_sp=200.0).l2_sp == 200.0
+    with pytest.raises(ValidationError, match=r"l2_sp: expected at most 1 / learning_rate \(200\), .* got 201"):
+        params(learning_rate=5e-3, l2_sp=201.0)

@@ -119,7 +119,9 @@ def test_dev_score_ranks_no_more_documents_than_asked_for(
     monkeypatch.setattr(
         dev_scoring,
         "evaluate",
-        lambda encoder, documents, *rest: sizes.append(len(documents)) or evaluate(encoder, documents, *rest),
+        lambda encoder, corpus, *rest, **options: (
+            sizes.append(len(corpus)) or evaluate(encoder, corpus, *rest, **options)
+        ),
     )
     few = Split(split().queries.iloc[:2], split().qrels.iloc[:2])
     training = task(tiny_model, tmp_path, dev=few, dev_documents=3, hard_negatives=0, batch_size=4)

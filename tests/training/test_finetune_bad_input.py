@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
 from transformers import BertTokenizerFast, RobertaConfig, RobertaModel
 
 from retune.check.checking import check
@@ -19,7 +19,7 @@ from retune.core.files import sha256
 from retune.core.records import Mined
 from retune.fetching import fetch
 from retune.fetching.checks import check_pooling
-from retune.models.directory import load_model
+from retune.models.directory import load_model, read_encoding, save_model
 from retune.params.fetch import Fetch
 from retune.training import finetune
 from retune.training.batches.plan import Plan
@@ -50,6 +50,17 @@ def test_decoder_is_not_pooled_over_tokens_that_have_not_seen_the_text(
     with pytest.raises(InputError, match=expected):
         fetch_from(tmp_path / "saved", encoding_values | {"pooling": "as_saved"}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, LORA], ids=["full", "lora"])
+def test_static_model_is_not_trained(tiny_model: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    tokenizer = load_model(tiny_model, "cpu").tokenizer.backend_tokenizer
+    vectors = torch.eye(tokenizer.get_vocab_size(), 32).numpy()
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=vectors)], device="cpu")
+    (tmp_path / "static").mkdir()
+    save_model(static, read_encoding(tiny_model), tmp_path / "static")
+    with pytest.raises(InputError, match="static: expected a transformer to train, got a static model; name another"):
+        finetune.finetune(task(tmp_path / "static", tmp_path, **changes), tmp_path / "out", tmp_path / "out.tsv")
 
 
 def test_encoder_may_have_any_pooling(tiny_model: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
 from retune.core.errors import InputError
 from retune.core.records import Dataset, empty_split, write_dataset
@@ -19,7 +20,7 @@ from retune.models.directory import load_model
 from retune.models.scope import QUERY_MODEL, SCOPE, read_addition
 from retune.params.eval import Measuring
 from retune.training.dev_scoring import evaluate
-from retune.training.towers import add_head, head_of
+from retune.training.towers import add_head, apply_head
 from tests.support.parameters import COMPUTE, MEASURING
 from tests.support.training_task import corpus, params, split, task
 from tests.support.trainings import LORA, check_resumed_after_kill, train
@@ -53,10 +54,29 @@ def test_head_changes_nothing_at_first(tiny_model: Path, head: str) -> None:
     before = vectors(model)
     add_head(model, head)
     np.testing.assert_allclose(vectors(model), before, atol=1e-6)
-    np.testing.assert_allclose(head_of(model, torch.tensor(before)).detach().numpy(), before, atol=1e-6)
+    np.testing.assert_allclose(apply_head(model, torch.tensor(before)).detach().numpy(), before, atol=1e-6)
     names = {name.partition(".")[0] for name, values in model.named_parameters() if values.requires_grad}
     assert len(names) == {"linear": 1, "network": 2}[head]
     assert "0" not in names  # the base
+
+
+def test_head_stands_behind_all_of_the_base(tiny_model: Path) -> None:
+    model = load_model(tiny_model, "cpu")
+    model.append(Dense(32, 32, activation_function=torch.nn.Tanh()))  # behind unit vectors, as some models have it
+    model.append(Normalize())
+    before = vectors(model)
+    add_head(model, "network")
+    np.testing.assert_allclose(apply_head(model, torch.tensor(before)).detach().numpy(), before, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learns", ["linear", "model"])
+def test_two_processes_give_the_history_of_one(tiny_model: Path, tmp_path: Path, forks: None, learns: str) -> None:
+    one, two = (
+        train(tiny_model, tmp_path, f"of_{count}", processes=count, **tower(learns, evaluate_steps=1))
+        for count in (1, 2)
+    )
+    np.testing.assert_allclose(two, one, atol=1e-4)
 
 
 @pytest.mark.slow

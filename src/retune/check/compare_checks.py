@@ -8,6 +8,8 @@ from retune.params.compare import Compare
 from retune.params.eval import Eval
 from retune.params.finetune import Finetune
 
+SEEDLESS = ("none", "nudge")  # methods without any randomness
+
 
 def compared_metrics(params: Compare, listed: Eval) -> list[tuple[str, str, list[str]]]:
     """Return every metric that is compared: its place in params.yaml, its name, and the data sets it is read on."""
@@ -50,6 +52,8 @@ def wrong_seeds(params: Compare, project_seed: int, models: Mapping[str, Finetun
             if name not in models or name not in listed.models:
                 yield f"{where}: expected tuned models that eval.models lists, got {name!r}"
                 continue
+            if models[name].method in SEEDLESS:
+                yield f"{where}: expected models that a seed changes, got {name!r} of method {models[name].method}"
             differing = {
                 field
                 for field in Finetune.model_fields

@@ -162,7 +162,7 @@ def _unfit_merges(project: Project) -> Iterator[str]:
 
 
 def _misused_models(project: Project) -> Iterator[str]:
-    """Yield uses of models that are made for one data set where any text is encoded, and those made for another."""
+    """Yield models made for one data set that are used where any text is encoded, or whose `dev` is not their home."""
     made_for_one = {name for name, model in project.finetune.items() if model.method in ("nudge", "query_tower")}
     moved = {name for name in made_for_one if project.finetune[name].method == "nudge"}
     uses = [

@@ -1,7 +1,7 @@
 """What the stages `merge` and `export` measured of the models that they made.
 
-dvc.yaml has no dep on these files, as there is no folder of them without an entry. What changes them changes others
-that `compare` depends on: scores of the models, data sets, or parameters.
+dvc.yaml has no dep on these files, because there is no folder of them without an entry. What changes them changes
+others that `compare` depends on: scores of the models, data sets, or parameters.
 """
 
 import json

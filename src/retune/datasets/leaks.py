@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from retune.core.words import normal_form, words
 from retune.text.near_duplicates import NearDuplicates, jaccard, shingles
-from retune.text.words import normal_form, words
 
 MAX_PAIRS = 10  # per train query
 LEAK_COLUMNS = ["kind", "train_query_id", "query_id", "split", "queries", "similarity", "train_text", "text"]

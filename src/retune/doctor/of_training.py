@@ -124,7 +124,7 @@ def _usual_rate(state: State, tuned: TunedModel) -> float | None:
 def _losses(state: State) -> Iterator[tuple[str, "pd.Series[Any]"]]:
     """Yield the losses of each training, of the first model only if several were trained to be averaged.
 
-    With an `anchor`, losses of two kinds follow one another, which no threshold fits.
+    Trainings with an `anchor` are left out: their batches have two kinds of loss, and no threshold fits both.
     """
     for name, history in state.histories.items():
         if state.tuned_models[name].parameters.get("anchor"):

@@ -17,14 +17,14 @@ from retune.core.errors import InputError
 from retune.encoding.batching import Batching
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
-from retune.encoding.fingerprint import ModelFiles, fingerprint
+from retune.encoding.fingerprint import ModelFiles, base_hash, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import is_onnx, read_encoding
 from retune.models.encoding_settings import Encoding, Role
-from retune.models.scope import Addition, read_scope
+from retune.models.scope import Addition, check_unscoped, read_scope
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -99,12 +99,18 @@ class Encoder:
             InputError: The directory is no embedding model; or the model adds something for one data set and
                 `addition` is None, or its base has changed since.
         """
-        _check_scope(folder, addition)
+        if addition is None:
+            check_unscoped(folder)
         encoding = read_encoding(folder)
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
         device = torch.device("cpu") if is_onnx(folder) else resolve_device(compute.device)
         files = ModelFiles.of(folder) if compute.cache else None
+        scope = read_scope(folder)
+        if scope and scope.base != base_hash(folder):
+            raise InputError(
+                f"{folder}: expected the base that the model was made from, got another; run finetune again"
+            )
         model = lazy_model(folder, encoding, device, files)
         encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
@@ -253,20 +259,6 @@ class Encoder:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         return Tokenizer(self.model.tokenizer, self.encoding)
-
-
-def _check_scope(folder: Path, addition: Addition | None) -> None:
-    """Refuse a model that is more than its base where nobody asked for what it adds, and one whose base changed."""
-    scope = read_scope(folder)
-    if scope is None:
-        return
-    if addition is None:
-        raise InputError(
-            f"{folder}: expected a model that treats all data sets alike, got one that is made for {scope.dataset!r}; "
-            "name its base, or another model"
-        )
-    if ModelFiles.of(folder).sha256 != scope.base:
-        raise InputError(f"{folder}: expected the base that the model was made from, got another; run finetune again")
 
 
 def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:

@@ -58,6 +58,11 @@ class ModelFiles:
             )
 
 
+def base_hash(folder: Path) -> str:
+    """Return a hash of all that decides a model's vectors on one machine: its files and its encoding settings."""
+    return _hash([ModelFiles.of(folder).sha256, sha256(folder / SETTINGS)])
+
+
 def fingerprint(
     files: ModelFiles, encoding: Encoding, role: Role, *, dtype: torch.dtype, device: torch.device, token_budget: int
 ) -> str:

@@ -36,8 +36,8 @@ def pair_scores(retriever: VectorRetriever, doc_ids: pd.Series, split: Split, *,
     is_known = (rows >= 0) & (positions >= 0)
     rows, positions = rows[is_known], positions[is_known]
     scores = {
-        "positives": retriever.score(rows, positions),
-        "random_pairs": retriever.score(*random_pairs(split.queries["query_id"], rows, positions, len(doc_ids), seed)),
+        "positives": retriever.cosine(rows, positions),
+        "random_pairs": retriever.cosine(*random_pairs(split.queries["query_id"], rows, positions, len(doc_ids), seed)),
     }
     return {name: _summary(values) for name, values in scores.items()} | {"histogram": _histogram(scores)}
 

@@ -18,6 +18,7 @@ from retune.exporting.onnx_format import check_exportable, write_onnx
 from retune.exporting.parity import check_parity, cosines, draw_texts, encode_in_new_process
 from retune.exporting.task import Task
 from retune.models.directory import ONNX, first_module, load_model, read_encoding, save_model
+from retune.models.scope import check_unscoped
 from retune.models.size import count_parameters
 
 LOG = logging.getLogger(__name__)
@@ -31,8 +32,10 @@ def export(task: Task, out: Path) -> dict[str, Any]:
         Its size and its cosines with the model, beside the limits, for a file of metrics.
 
     Raises:
-        InputError: The model cannot be written in this format, or a limit is broken; then nothing is left behind.
+        InputError: The model is made for one data set, or cannot be written in this format, or a limit is broken; then
+            nothing is left behind.
     """
+    check_unscoped(task.model)
     where, params = f"params.yaml: export.{out.name}", task.params
     texts = draw_texts(task.dataset, params.parity.texts, task.seed)
     with atomic_directory(out) as partial:

@@ -108,7 +108,7 @@ class Conversation:
         A server that limits the rate turns away some of many requests, so a 429 counts as a failure only if nothing
         was answered since the last one.
         """
-        tries = failures = 0
+        tries = failures = timeouts = 0
         answered = self._answered
         while True:
             try:
@@ -116,7 +116,8 @@ class Conversation:
             except FaultError as fault:
                 is_limited = fault.problem == RATE_LIMITED and self._answered > answered
                 failures, answered = 0 if is_limited else failures + 1, self._answered
-                if self._is_last(failures, fault):
+                timeouts += fault.problem == replies.TIMED_OUT
+                if timeouts >= PATIENCE.attempts_in_time or self._is_last(failures, fault):
                     self._log(fault)
                     raise UnansweredError(fault.problem) from None
                 await self._pause(tries, fault)
@@ -152,8 +153,7 @@ class Conversation:
                 "start it, or fix the address"
             )
         is_long = (fault.retry_after_s or 0.0) > PATIENCE.longest_retry_after_s
-        most = PATIENCE.attempts_in_time if fault.problem == replies.TIMED_OUT else PATIENCE.attempts
-        return fault.is_final or is_long or failures >= most
+        return fault.is_final or is_long or failures >= PATIENCE.attempts
 
     def _log(self, fault: FaultError) -> None:
         """Say what the server said, the first time that a problem ends a request."""

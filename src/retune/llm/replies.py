@@ -25,7 +25,7 @@ OVER_BUDGET = "over budget"
 TIMED_OUT = "timed out"
 OUT_OF_TIME = "out of time"  # of all requests together
 CONNECTION_LOST = "connection lost"
-NO_SERVER = "no server"  # is named, and nearly all replies are kept
+NO_SERVER = "no server"  # the environment names none, and nearly all replies are kept
 INVALID_RESPONSE = "invalid response"
 SERVER_ERROR = "server error"  # followed by the status
 

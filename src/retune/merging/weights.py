@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from retune.core.errors import InputError
 from retune.models.directory import first_module, load_model, read_encoding, save_model
 from retune.models.encoding_settings import Encoding
+from retune.models.scope import check_unscoped
 
 State = Mapping[str, torch.Tensor]
 
@@ -29,8 +30,11 @@ class Mergeable:
             tuned: The directories of the tuned models; all count equally.
 
         Raises:
-            InputError: A model reads texts differently than the base, or has other modules, or weights of other shapes.
+            InputError: A model is made for one data set, reads texts differently than the base, or has other modules
+                or weights of other shapes.
         """
+        for folder in (base, *tuned):
+            check_unscoped(folder)
         self.encoding = read_encoding(base)
         for folder in tuned:
             _check_same_reading(base, self.encoding, folder)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from retune.core.words import normal_form, words
 from retune.mining.candidates import NegativeCandidates
 from retune.mining.inputs import MiningInputs, flatten
 from retune.text.near_duplicates import NearDuplicates, shingles
-from retune.text.words import normal_form, words
 
 
 class FalseNegatives:

@@ -120,7 +120,7 @@ def load_models(
     """Load the ranker and the scorer of a recipe for a data set; if the folders are the same, they are one model.
 
     Raises:
-        InputError: A model has vectors of its own for the documents of the data set, or is no model.
+        InputError: A model has moved vectors for the documents of the data set, or is no model.
     """
     encoder = _load_encoder(ranker, dataset, compute)
     if scorer == ranker:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retune.core.errors import InputError
+from retune.core.words import count_words, first_words
 from retune.encoding.encoder import Encoder
 from retune.llm.judge import judge
 from retune.llm.ledger import Ledger
@@ -19,7 +20,6 @@ from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import MiningInputs
 from retune.params.mine import Mine
 from retune.text.language import main_language
-from retune.text.words import count_words, first_words
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
     ]
     if encoding.query_suffix:
         lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
+    if (folder / SCOPE / QUERY_MODEL / "adapter").is_dir():
+        lines.append(f"The weights are those of the merged model; `{SCOPE}/{QUERY_MODEL}/adapter/` holds the adapter.")
     if (folder / "adapter").is_dir():
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)
@@ -54,7 +56,7 @@ def _loading(name: str, folder: Path) -> str:
             f'scores = query_model.encode_query(["a query"]) @ {documents}.T'
         )
     return (
-        f"{load}  # the base, for queries\n"
+        f"import numpy as np\n{load}  # the base, for queries\n"
         f'documents = np.load("models/{name}/{SCOPE}/{VECTORS}")  # of {scope.dataset}, in the order of its corpus\n'
         'scores = model.encode_query(["a query"]) @ documents.T'
     )

@@ -57,6 +57,19 @@ def read_scope(folder: Path) -> Scope | None:
         raise InputError(f"{path}: expected settings, got: {reason}; run the stage that writes it again") from None
 
 
+def check_unscoped(folder: Path) -> None:
+    """Check that a model treats all data sets alike.
+
+    Raises:
+        InputError: It adds something for one data set.
+    """
+    if scope := read_scope(folder):
+        raise InputError(
+            f"{folder}: expected a model that treats all data sets alike, got one that is made for {scope.dataset!r}; "
+            "name its base, or another model"
+        )
+
+
 def read_addition(folder: Path, dataset: str, corpus: pd.DataFrame) -> Addition:
     """Return what a model adds for a data set.
 

@@ -6,60 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from retune.core.section import Name, Section, Share
+from retune.params.methods import Anchor, Averaging, Icl, Lora, Nudge, QueryTower
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
     "guide_margin": None, "processes": 1, "l2_sp": 0.0, "anchor": None,
 }  # fmt: skip
-
-
 SHARDING = ("deepspeed", "fsdp")  # training arguments that shard the training state among processes
-
-
-class Lora(Section):
-    """Low-rank matrices added to frozen layers; their product is scaled by alpha / rank."""
-
-    rank: PositiveInt
-    alpha: PositiveInt
-    dropout: Share  # probability, for the input of the low-rank matrices
-    load_in_4bit: bool  # quantise the frozen layers in training, on CUDA only; the written model is not quantised
-    target_modules: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"]  # last parts of layers' names
-
-
-class Icl(Section):
-    """In-context examples: other queries of the batch, each with a relevant document, put before a query."""
-
-    examples: bool
-    example_max_length: PositiveInt  # tokens of an example's query; its document may have document_max_length
-
-
-class Nudge(Section):
-    """Document vectors move towards their training queries (NUDGE, arXiv:2409.02343); the model stays as it is."""
-
-    variant: Literal["m", "n"]  # m: along the mean query, by one step size; n: turned towards it, keeping unit length
-
-
-class QueryTower(Section):
-    """Only queries are encoded by what is trained; documents keep the vectors of the base."""
-
-    learns: Literal["model", "lora", "linear", "network"]  # a copy of the base, an adapter in it, or one behind it
-    everywhere: bool  # whether queries of other data sets than the home go through it as well
-
-
-class Averaging(Section):
-    """Weight averages that are scored on dev and written instead of the trained weights."""
-
-    RENAMED = {"base_weight": "add an entry under merge, of weight 1 - base_weight"}
-
-    from_epoch: PositiveInt | None = None  # average the weights of all dev scores from the end of this epoch on
-    models: PositiveInt = 1  # number of models to train from the base, with different batches, and to average
-
-
-class Anchor(Section):
-    """A part of a mixture whose texts keep the vectors of the base, instead of being trained on."""
-
-    dataset: Name
-    weight: PositiveFloat  # the loss of its batches is this times the mean squared distance to the base's vectors
 
 
 class Finetune(Section):
@@ -156,6 +109,12 @@ class Finetune(Section):
         """Return whether DeepSpeed or FSDP shards the training state among processes."""
         return any(self.trainer.get(name) for name in SHARDING)
 
+    @property
+    def steps_by_layer(self) -> bool:
+        """Return whether the optimizer updates each layer during the backward pass."""
+        optimizer = str(self.trainer.get("optim", ""))
+        return "lomo" in optimizer or "layerwise" in optimizer
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         is_alone = not self.in_batch_negatives or self.batch_size == 1
@@ -207,9 +166,15 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _stays_near_base(self) -> Self:
-        if self.l2_sp and (self.method != "full" or self.is_sharded):
+        if self.l2_sp and (self.method != "full" or self.is_sharded or self.steps_by_layer):
             raise ValueError(
-                f"l2_sp: expected 0 unless method is full and nothing is sharded by deepspeed or fsdp, got {self.l2_sp}"
+                "l2_sp: expected 0 unless method is full and trainer has no deepspeed, fsdp or layer-wise optim, got "
+                f"{self.l2_sp}"
+            )
+        if self.l2_sp * self.learning_rate > 1.0:
+            raise ValueError(
+                f"l2_sp: expected at most 1 / learning_rate ({1.0 / self.learning_rate:g}), as weights move past the "
+                f"base's with more, got {self.l2_sp:g}"
             )
         return self
 
@@ -231,8 +196,7 @@ class Finetune(Section):
                 "checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
                 f"got {self.checkpoint} and {start}"
             )
-        optimizer = str(self.trainer.get("optim", ""))
-        if self.is_sharded or "lomo" in optimizer or "layerwise" in optimizer:
+        if self.is_sharded or self.steps_by_layer:
             raise ValueError(
                 "trainer: expected no deepspeed, fsdp or layer-wise optim with averaging.models above 1, "
                 f"got {self.trainer}"

@@ -6,7 +6,7 @@ from retune.comparison.result import Conclusion
 
 
 def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of each plot: forgetting matrix, scores, gain and change elsewhere, dev scores."""
+    """Return the rows of each plot: forgetting matrix, scores, gain and change elsewhere, dev scores, merges."""
     measurements = found.comparison.measurements
     return {
         "forgetting": [
@@ -31,5 +31,10 @@ def plot_data(found: Conclusion) -> dict[str, list[dict[str, Any]]]:
             {"model": row["model"], "global_step": row["global_step"], "dev": row["dev"]}
             for row in found.histories
             if row["dev"] is not None
+        ],
+        "merges": [
+            {"model": model, "weight": row["weight"], "gain": row["gain"], "worst_guard": row["worst"]}
+            for model, curve in found.merge_curves.items()
+            for row in curve["curve"]
         ],
     }

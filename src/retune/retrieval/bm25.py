@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retune.core.words import normal_form, words
 from retune.models.directory import K1, B
-from retune.text.words import normal_form, words
 
 
 class Bm25:
     """Ranks documents by the words that they share with a query, by Lucene's BM25 with k1 1.5 and b 0.75.
 
-    The words are those of `retune.text.words` that begin with a letter or digit; in scripts without spaces, each
+    The words are those of `retune.core.words` that begin with a letter or digit; in scripts without spaces, each
     character is a word. There is no stemming, and there are no stop words.
     """
 

@@ -81,6 +81,7 @@ class VectorRetriever:
             )
         doc_ids = corpus["doc_id"].tolist()
         texts, prompts, query_ids = (queries[column].tolist() for column in ("text", "prompt", "query_id"))
+        self._lengths = None if documents is None else np.linalg.norm(documents, axis=1)
         if documents is None:
             documents = encoder.encode_documents(document_texts(corpus), ids=doc_ids)
         self.documents = _cut(documents, dims, doc_ids)
@@ -110,6 +111,11 @@ class VectorRetriever:
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the inner product of each pair of a query and a document, (pairs,) float32."""
         return pair_cosines(self.queries, self.documents, rows, positions)
+
+    def cosine(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the cosine similarity of each pair of a query and a document, (pairs,) float32."""
+        scores = self.score(rows, positions)
+        return scores if self._lengths is None else scores / self._lengths[positions]
 
 
 class WordRetriever:

@@ -139,12 +139,11 @@ class Plan:
         dev = self._size(model.dev)
         if dev is None or None in sizes or model.method == "none":
             return START_S["finetune"] if model.method == "none" else None
+        epochs = 0 if model.method == "nudge" or model.head else model.all_epochs  # those learn from vectors
         tokens = sum(
-            training_tokens(size, epochs=model.all_epochs, hard_negatives=model.hard_negatives)
-            for size in sizes
-            if size
+            training_tokens(size, epochs=epochs, hard_negatives=model.hard_negatives) for size in sizes if size
         )
-        scored = (model.all_epochs + 1) * dev.encoding("dev")
+        scored = (epochs + 1) * dev.encoding("dev")
         return START_S["finetune"] + self._factor(model.base) * (TRAINING_FACTOR * tokens + scored) / rate
 
     def _merging(self, name: str) -> float | None:

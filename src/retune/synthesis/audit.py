@@ -11,8 +11,8 @@ import pandas as pd
 
 from retune.core.distributions import percentiles
 from retune.core.records import document_texts
+from retune.core.words import count_words
 from retune.synthesis.drafts import Draft, Rejected
-from retune.text.words import count_words
 
 if TYPE_CHECKING:
     from retune.llm.ledger import Ledger

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from retune.core.seeds import generator
+from retune.core.words import count_words, first_words
 from retune.params.synthesize import Extraction, Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
 from retune.synthesis.keyphrases import Keyphrases
-from retune.text.words import count_words, first_words
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n\s*\n")
 CLAUSE_END = re.compile(r"[,;:()\[\]—–]|(?<=\s)-(?=\s)|[，；：（）、]")

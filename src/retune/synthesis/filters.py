@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from retune.core.records import document_texts
+from retune.core.words import count_words, normal_form, words
 from retune.params.synthesize import Filters
 from retune.synthesis.drafts import Draft, Drafts, Rejected
 from retune.text.language import could_be, identify_language
 from retune.text.near_duplicates import NearDuplicates, shingles
-from retune.text.words import count_words, normal_form, words
 
 if TYPE_CHECKING:
     from retune.encoding.encoder import Encoder

@@ -9,6 +9,7 @@ import pandas as pd
 
 from retune.core.records import document_texts
 from retune.core.seeds import generator
+from retune.core.words import UNIT
 from retune.llm.ask import ask
 from retune.llm.json_reply import object_schema
 from retune.llm.ledger import Ledger
@@ -16,7 +17,6 @@ from retune.llm.prompts import Prompt, without_tags
 from retune.llm.replies import Reply, Request
 from retune.params.synthesize import TWO_DOCUMENTS, Synthesize
 from retune.synthesis.drafts import Draft, Drafts, Rejected
-from retune.text.words import UNIT
 
 EXAMPLES_SHOWN = 4  # real queries in a prompt
 BETWEEN_DOCUMENTS = "\n</document>\n<document>\n"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
-from retune.text.words import WORD, normal_form, words
+from retune.core.words import WORD, normal_form, words
 
 STOP_SHARE = 0.2  # a word of more documents than this share connects phrases and is no part of one
 FEW_DOCUMENTS = 20  # in a corpus this small, how many documents have a word says nothing

@@ -16,7 +16,7 @@ from peft import (
 from sentence_transformers import SentenceTransformer
 
 from retune.core.errors import InputError
-from retune.params.finetune import Lora
+from retune.params.methods import Lora
 
 
 def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Anchors: the base's vectors of texts that a training is not to move."""
+"""Anchors: the base's vectors of texts that training should not move."""
 
 from collections.abc import Iterable
 

@@ -1,5 +1,6 @@
 """Dev scores: rank the dev split with a model in training, as `eval` would do."""
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 
@@ -44,13 +45,14 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
     """Return a function that scores a model on the dev split."""
     corpus, dev = _read_dev(task, mined)
     metric, k = task.params.dev_metric, _cutoff(task)
-    documents = None  # are encoded by the model, except for a query tower
-    if task.params.method == "query_tower":
-        documents = _encode(Encoder.load(task.base, task.compute, devices=()), corpus)
+
+    @functools.cache  # encodes where scores are needed: in the main process
+    def documents() -> np.ndarray | None:
+        return _encode(Encoder.load(task.base, task.compute, devices=()), corpus) if task.params.tower else None
 
     def score(model: SentenceTransformer) -> float:
         encoder = Encoder.snapshot(model, encoding, task.compute)
-        return mean_scores(evaluate(encoder, corpus, dev, [k], documents=documents))[metric]
+        return mean_scores(evaluate(encoder, corpus, dev, [k], documents=documents()))[metric]
 
     return score
 

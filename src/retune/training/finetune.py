@@ -5,6 +5,7 @@ from pathlib import Path
 
 from retune.core.files import atomic_directory
 from retune.models.card import CARD
+from retune.models.scope import check_unscoped
 from retune.training.history import write_history
 from retune.training.spec import Task
 
@@ -15,8 +16,9 @@ def finetune(task: Task, out: Path, history: Path) -> None:
     With method `none`, the tuned model is a copy of the base; with `nudge`, document vectors are moved instead.
 
     Raises:
-        InputError: The training cannot start or fails; see `train`.
+        InputError: The base is made for one data set, or the training cannot start or fails; see `train`.
     """
+    check_unscoped(task.base)
     if task.params.method == "none":
         with atomic_directory(out) as partial:
             shutil.copytree(task.base, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))

@@ -39,7 +39,14 @@ def dev_scores(rows: Iterable[HistoryRow]) -> list[float]:
     return [row.dev for row in rows if row.dev is not None]
 
 
-def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str, *, base_dev: float | None = None) -> None:
+def write_history(
+    rows: Sequence[HistoryRow],
+    path: Path,
+    dev_metric: str,
+    *,
+    base_dev: float | None = None,
+    remarks: Mapping[str, object] = {},
+) -> None:
     """Write one row per step, as tab-separated values.
 
     Args:
@@ -47,6 +54,7 @@ def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str, *, ba
         path: The file to write.
         dev_metric: The metric of the dev scores.
         base_dev: The base's dev score, which stands beside every dev score.
+        remarks: Further columns, with the same value in every row.
     """
     columns = ["global_step", "loss", "lr", f"dev_{dev_metric}", f"base_{dev_metric}"]
     steps: dict[int, dict[str, object]] = {}
@@ -56,5 +64,5 @@ def write_history(rows: Sequence[HistoryRow], path: Path, dev_metric: str, *, ba
             step |= {"loss": f"{row.loss:.5f}", "lr": f"{row.learning_rate:.4e}"}
         else:
             step |= {f"dev_{dev_metric}": row.dev, f"base_{dev_metric}": base_dev}
-    table = pd.DataFrame(list(steps.values()), columns=columns)
+    table = pd.DataFrame([{**step, **remarks} for step in steps.values()], columns=[*columns, *remarks])
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

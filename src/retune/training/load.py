@@ -4,6 +4,7 @@ import importlib.util
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from transformers import BitsAndBytesConfig
 
 from retune.core.errors import InputError
@@ -22,8 +23,9 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
         dtype: The number format to compute in.
 
     Raises:
-        InputError: 4-bit loading or the attention implementation is not available here, no layer has a name that the
-            adapter needs, a Matryoshka dimension exceeds the model's, or all layers would be frozen.
+        InputError: The base is a static model, 4-bit loading or the attention implementation is not available here, no
+            layer has a name that the adapter needs, a Matryoshka dimension exceeds the model's, or all layers would be
+            frozen.
     """
     params = task.params
     lora = params.lora if params.trains_adapter else None
@@ -38,6 +40,8 @@ def load_for_training(task: Task, device: torch.device, dtype: torch.dtype) -> S
             raise
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"attention: {params.attention}: {reason}; use auto") from None
+    if isinstance(model[0], StaticEmbedding):
+        raise InputError(f"{task.base}: expected a transformer to train, got a static model; name another base")
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = params.dropout

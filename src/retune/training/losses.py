@@ -12,7 +12,7 @@ from retune.encoding.batching import token_batches
 from retune.params.finetune import Finetune
 from retune.training.packing import config_to_pack, pack, packed_attention, packed_batches
 from retune.training.processes.group import gather, num_processes, rank, shares
-from retune.training.towers import BaseVectors, head_of
+from retune.training.towers import apply_head
 
 
 class RankingLoss(torch.nn.Module):
@@ -23,27 +23,12 @@ class RankingLoss(torch.nn.Module):
     texts to the longest one would take twice the time.
     """
 
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        params: Finetune,
-        *,
-        token_budget: int,
-        base_vectors: BaseVectors | None = None,
-    ) -> None:
-        """Take the model in training, and how it learns.
-
-        Args:
-            model: The model in training.
-            params: Parameters of the tuned model.
-            token_budget: The most tokens in one forward pass.
-            base_vectors: The base's vectors of the plan's texts, for a model that encodes queries only.
-        """
+    def __init__(self, model: SentenceTransformer, params: Finetune, *, token_budget: int) -> None:
+        """Take the model in training, and the most tokens in one forward pass, `token_budget`."""
         super().__init__()
         self.model = model
         self.params = params
         self.token_budget = token_budget
-        self.base_vectors = base_vectors
         self.packed_config = config_to_pack(model, params)  # None: texts are padded
         self.pads_left = model.tokenizer.padding_side == "left"
         self.num_tokens = 0  # encoded so far, without padding and second forward passes
@@ -55,8 +40,9 @@ class RankingLoss(torch.nn.Module):
         Args:
             features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length). Without
                 documents if their vectors are given.
-            labels: The arrays of a `TrainingBatch`; also `anchors`, (texts, dim), the unit vectors that the texts are
-                to keep, if they are anchored.
+            labels: `groups`, `is_compared` and `scores` of a `TrainingBatch`. `anchors`, (texts, dim), are the unit
+                vectors that the texts are to keep, if they are anchored. `document_vectors` are given if only queries
+                are encoded, and `query_vectors`, which enter the head, if the base is frozen.
         """
         columns = list(features)
         rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
@@ -65,17 +51,14 @@ class RankingLoss(torch.nn.Module):
         anchors = labels.get("anchors")
         if self.params.loss == "infonce" and anchors is None:
             self.num_alone += (labels["is_compared"].sum(dim=1) == 1).sum()
-        given = self.base_vectors
-        if given is not None and given.queries is not None:
-            vectors = head_of(self.model, given.queries[labels["queries"]])
-        else:
-            vectors = self._encode(rows, lengths)
+        given = labels.get("query_vectors")
+        vectors = self._encode(rows, lengths) if given is None else apply_head(self.model, given)
         with torch.autocast(vectors.device.type, enabled=False):
             if anchors is not None and self.params.anchor:
                 return self.params.anchor.weight * squared_distance(vectors.float(), anchors)
             parts = [len(column["input_ids"]) for column in columns]
             queries, *encoded = torch.split(vectors.float(), parts)
-            documents = encoded[0] if given is None else given.documents[labels["documents"]]
+            documents = encoded[0] if encoded else labels["document_vectors"]
             dims = self.params.matryoshka_dims or [vectors.shape[1]]
             return torch.stack([self.of_vectors(queries[:, :dim], documents[:, :dim], labels) for dim in dims]).mean()
 

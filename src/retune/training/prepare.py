@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
 from retune.core.records import Mined, read_mined
@@ -68,7 +67,7 @@ def prepare(task: Task, scratch: Path) -> Prepared:
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
     plan = _plan(task, mined)
-    anchors, base_vectors = _anchors(task, plan), _base_vectors(task, plan, device)
+    anchors, base_vectors = _anchors(task, plan), _base_vectors(task, plan)
     args = training_arguments(task.params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = load_for_training(task, device, dtype)
     save = partial(keep_model, encoding=encoding, folder=scratch / KEPT, texts=plan.documents[:NUM_PARITY_TEXTS])
@@ -93,8 +92,8 @@ def _anchors(task: Task, plan: Plan) -> Anchors | None:
     return from_main(lambda: Anchors(encoder, plan.examples, anchor.dataset))
 
 
-def _base_vectors(task: Task, plan: Plan, device: torch.device) -> BaseVectors | None:
+def _base_vectors(task: Task, plan: Plan) -> BaseVectors | None:
     if task.params.method != "query_tower":
         return None
     encoder, has_head = Encoder.load(task.base, task.compute), task.params.head is not None
-    return from_main(lambda: BaseVectors.of(encoder, plan, device, with_queries=has_head))
+    return from_main(lambda: BaseVectors.encode(encoder, plan, with_queries=has_head))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retune.core.records import read_corpus
-from retune.encoding.fingerprint import ModelFiles
+from retune.encoding.fingerprint import base_hash
 from retune.models.card import CARD
 from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, Scope, corpus_hash, write_scope
 from retune.training.spec import Task
@@ -28,6 +28,6 @@ def write_moved(folder: Path, task: Task, corpus: pd.DataFrame, vectors: np.ndar
 
 def _write_base(folder: Path, task: Task, corpus: pd.DataFrame, *, everywhere: bool) -> None:
     shutil.copytree(task.base, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))
-    base = ModelFiles.of(folder).sha256
+    base = base_hash(folder)
     scope = Scope(dataset=task.dev.name, everywhere=everywhere, corpus=corpus_hash(corpus), base=base)
     write_scope(folder, scope)

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+from torch.nn.parallel import DistributedDataParallel
 
 from retune.encoding.encoder import Encoder
-from retune.training.batches.plan import Plan
+from retune.training.batches.plan import Plan, TrainingBatch
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,22 @@ class BaseVectors:
         queries: (queries, dim) float32; None if queries are encoded in training.
     """
 
-    documents: torch.Tensor
-    queries: torch.Tensor | None
+    documents: np.ndarray
+    queries: np.ndarray | None
 
     @classmethod
-    def of(cls, encoder: Encoder, plan: Plan, device: torch.device, *, with_queries: bool) -> "BaseVectors":
+    def encode(cls, encoder: Encoder, plan: Plan, *, with_queries: bool) -> "BaseVectors":
         """Encode the texts of a plan with the base; what mining encoded comes from the cache."""
-        documents = torch.from_numpy(encoder.encode_documents(plan.documents)).to(device)
+        documents = encoder.encode_documents(plan.documents)
         if not with_queries:
             return cls(documents, None)
         texts, prompts = zip(*plan.queries, strict=True)
-        return cls(documents, torch.from_numpy(encoder.encode_queries(texts, prompts)).to(device))
+        return cls(documents, encoder.encode_queries(texts, prompts))
+
+    def of(self, batch: TrainingBatch) -> dict[str, np.ndarray]:
+        """Return `document_vectors` of a batch, and `query_vectors` if they are known, (texts, dim) float32 each."""
+        found = {"document_vectors": self.documents[batch.documents]}
+        return found if self.queries is None else found | {"query_vectors": self.queries[batch.queries]}
 
 
 def add_head(model: SentenceTransformer, head: Literal["linear", "network"]) -> None:
@@ -54,12 +61,12 @@ def add_head(model: SentenceTransformer, head: Literal["linear", "network"]) -> 
         model.append(layer.to(model.device))
 
 
-def head_of(model: SentenceTransformer, vectors: torch.Tensor) -> torch.Tensor:
+def apply_head(model: SentenceTransformer | DistributedDataParallel, vectors: torch.Tensor) -> torch.Tensor:
     """Return what the layers behind the frozen base make of its vectors, (texts, dim)."""
+    modules = list(model.module if isinstance(model, DistributedDataParallel) else model)
+    is_trained = [any(values.requires_grad for values in module.parameters()) for module in modules]
     features = {"sentence_embedding": vectors}
-    modules = list(model)
-    first = next(number for number, module in enumerate(modules) if isinstance(module, Normalize)) + 1
-    for module in modules[first:]:
+    for module in modules[is_trained.index(True) :]:
         features = module(features)
     return features["sentence_embedding"]
 

@@ -60,14 +60,9 @@ def _train(prepared: Prepared) -> list[HistoryRow]:
 def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
     task, model, plan = prepared.task, prepared.model, prepared.plan
     params, token_budget = task.params, task.compute.token_budget
-    base_vectors = prepared.base_vectors
-    loss = RankingLoss(model, params, token_budget=token_budget, base_vectors=base_vectors)
+    loss = RankingLoss(model, params, token_budget=token_budget)
     collator = Collator(
-        plan,
-        model.tokenizer,
-        prepared.encoding,
-        anchors=prepared.anchors,
-        has_document_vectors=base_vectors is not None,
+        plan, model.tokenizer, prepared.encoding, anchors=prepared.anchors, base_vectors=prepared.base_vectors
     )
     trainer = Trainer(
         plan=plan,

@@ -28,6 +28,7 @@ from retune.training.keeping.averaging import DecayToBase, RestartFromBase
 from retune.training.processes.group import from_main
 from retune.training.processes.trainer import ProcessTrainer
 from retune.training.progress import Progress
+from retune.training.towers import BaseVectors
 
 LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
@@ -91,7 +92,7 @@ class Collator(SentenceTransformerDataCollator):
         encoding: Encoding,
         *,
         anchors: Anchors | None = None,
-        has_document_vectors: bool = False,
+        base_vectors: BaseVectors | None = None,
     ) -> None:
         """Tokenise all texts of the plan.
 
@@ -100,10 +101,10 @@ class Collator(SentenceTransformerDataCollator):
             tokenizer: The model's tokenizer.
             encoding: The encoding settings of the base.
             anchors: The vectors that some texts are to keep.
-            has_document_vectors: Whether the vectors of documents are known, so that no document is to be encoded.
+            base_vectors: The vectors of the documents, which then are not encoded, and perhaps of the queries.
         """
         super().__init__(preprocess_fn=list, valid_label_columns=[])
-        self._plan, self._anchors = plan, anchors
+        self._plan, self._anchors, self._base_vectors = plan, anchors, base_vectors
         encoding_tokenizer = Tokenizer(tokenizer, encoding)
         texts, prompts = zip(*plan.queries, strict=True)
         queries, _ = encoding_tokenizer.tokenize(query_inputs(texts, prompts, encoding), "queries")
@@ -116,7 +117,7 @@ class Collator(SentenceTransformerDataCollator):
                     f"training: expected texts with tokens, got a {role} without any, {empty!r}; remove it"
                 )
         self._queries = [np.array(ids, np.int32) for ids in queries]
-        self._documents = None if has_document_vectors else [np.array(ids, np.int32) for ids in documents]
+        self._documents = None if base_vectors else [np.array(ids, np.int32) for ids in documents]
         self._tokenizer = encoding_tokenizer.plain
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
@@ -136,9 +137,10 @@ class Collator(SentenceTransformerDataCollator):
             "is_compared": torch.from_numpy(batch.is_compared),
             "groups": torch.from_numpy(batch.groups),
             "scores": torch.from_numpy(batch.scores),
-            "queries": torch.from_numpy(batch.queries),
-            "documents": torch.from_numpy(batch.documents),
         }
+        if self._base_vectors:
+            given = self._base_vectors.of(batch)
+            inputs["label"] |= {name: torch.from_numpy(vectors) for name, vectors in given.items()}
         if self._anchors and self._anchors.has(batch):
             inputs["label"]["anchors"] = torch.from_numpy(self._anchors.of(batch))
         return inputs

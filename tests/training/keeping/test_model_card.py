@@ -50,6 +50,41 @@ def test_card_lists_base_data_scores_and_parameters(
     assert read_origins(tmp_path / "model") == [WORDS_DATA, base]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "made", "shape"),
+    [
+        ({}, "`tiny`, fine-tuned on `words` by retune.", (1, 1)),
+        (
+            {"method": "query_tower", "query_tower": {"learns": "linear", "everywhere": False}},
+            "`tiny`, with a model for the queries of `dataset` that was fine-tuned on `words` by retune.",
+            (1, 1),
+        ),
+        (
+            {"method": "nudge", "nudge": {"variant": "n"}},
+            "`tiny`, with the document vectors of `dataset` moved by retune towards the queries of `words`.",
+            (1, 24),
+        ),
+    ],
+    ids=["full", "query_tower", "nudge"],
+)
+def test_card_says_what_the_model_is_and_its_code_runs(
+    changes: dict[str, object],
+    made: str,
+    shape: tuple[int, int],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "models").mkdir()
+    card = card_of(tiny_model, tmp_path, "models/tuned", **changes)
+    assert card.startswith(f"# tuned\n\n{made}\n")
+    monkeypatch.chdir(tmp_path)
+    variables: dict[str, object] = {}
+    exec(re.search(r"```python\n(.*?)```", card, flags=re.DOTALL)[1], variables)
+    assert variables["scores"].shape == shape
+
+
 def test_card_says_that_queries_are_synthetic(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ CODE = (
     "retrieval/exact.py",
     "evaluation/metrics.py",
     "params/finetune.py",
+    "params/methods.py",
 )  # the code that training runs: the same as the deps of finetune in dvc.yaml
 STATE = "trainer_state.json"  # transformers writes it last
 LOG = logging.getLogger(__name__)

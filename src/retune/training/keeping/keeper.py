@@ -21,7 +21,7 @@ class Keeper:
         device: torch.device,
         save: Callable[[SentenceTransformer, SentenceTransformer], None],
     ) -> None:
-        """Take what decides.
+        """Take the parameters, and how to save a model.
 
         Args:
             params: Parameters of the tuned model.

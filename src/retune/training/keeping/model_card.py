@@ -28,7 +28,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     num_pairs = int(mined.examples["positive_ids"].str.len().sum())
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
     sections = [
-        f"# {name}\n\n`{task.base.name}`, fine-tuned on `{task.params.data}` by retune.",
+        f"# {name}\n\n{_made(task)}",
         loading_section(name, read_encoding(folder), folder),
         f"## Made from\n\n{origins_table(origins)}\n\nTrained on {counts}. {LICENCE}",
         _scores(task, rows, name, note, [origin.name for origin in origins if origin.kind == "synthetic queries"]),
@@ -36,6 +36,16 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
     ]
     write_text(folder / CARD, "\n\n".join(sections) + "\n")
     write_origins(folder, origins)
+
+
+def _made(task: Task) -> str:
+    """Return the sentence that says what the model is."""
+    base, data, dataset = (f"`{value}`" for value in (task.base.name, task.params.data, task.dev.name))
+    if task.params.method == "nudge":
+        return f"{base}, with the document vectors of {dataset} moved by retune towards the queries of {data}."
+    if task.params.method == "query_tower":
+        return f"{base}, with a model for the queries of {dataset} that was fine-tuned on {data} by retune."
+    return f"{base}, fine-tuned on {data} by retune."
 
 
 def _scores(task: Task, rows: Sequence[HistoryRow], name: str, note: str, synthetic: Sequence[str]) -> str:

@@ -58,7 +58,8 @@ def nudge(task: Task, out: Path, history: Path) -> None:
     with atomic_directory(out) as partial:
         write_moved(partial, task, corpus, moved)
         write_card(partial, task, rows, name=out.name, note=f"Step size: {summary}.")
-    write_history(rows, history, task.params.dev_metric, base_dev=choice.base_score)
+    remarks = {"gamma": round(choice.gamma, 6), "coverage": round(coverage, 5), "decided_by": choice.decided_by}
+    write_history(rows, history, task.params.dev_metric, base_dev=choice.base_score, remarks=remarks)
 
 
 def _encode(encoder: Encoder, queries: pd.DataFrame) -> np.ndarray:
@@ -104,11 +105,8 @@ def _coverage(task: Task, judgments: Judgments, directions: Directions) -> float
 
 
 def _summary(task: Task, choice: Choice, moved: int, coverage: float) -> str:
-    tie = (
-        ""
-        if choice.tied == 1
-        else f" ({choice.tied} of {choice.candidates} steps are equal; {choice.decided_by} decided)"
-    )
+    decided = {"metric": "", "ndcg": "nDCG decided", "gamma": "the smallest was taken"}[choice.decided_by]
+    tie = decided and f" ({choice.tied} of {choice.candidates} steps score the same; {decided})"
     return (
         f"gamma {choice.gamma:.4g}{tie}: dev {task.params.dev_metric} {choice.base_score:.5f} -> {choice.score:.5f}; "
         f"{moved} documents can move, which {coverage:.1%} of the dev queries ask for"

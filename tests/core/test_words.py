@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retune.core.words import normal_form, words
 from retune.text.near_duplicates import shingles
-from retune.text.words import normal_form, words
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
