@@ -22,7 +22,7 @@ from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
 from retune.encoding.tokenizing import Texts, Tokenizer, max_length
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
-from retune.models.directory import read_encoding
+from retune.models.directory import is_onnx, read_encoding
 from retune.models.encoding_settings import Encoding, Role
 from retune.models.scope import Addition, check_unscoped, read_scope
 
@@ -104,7 +104,7 @@ class Encoder:
         encoding = read_encoding(folder)
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
-        device = resolve_device(compute.device)
+        device = torch.device("cpu") if is_onnx(folder) else resolve_device(compute.device)
         files = ModelFiles.of(folder) if compute.cache else None
         scope = read_scope(folder)
         if scope and scope.base != base_hash(folder):

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from retune.comparison.wording import MARKS, SEEDS
 from retune.core.provenance import Origin
+from retune.models.card import LICENCE, card_table, origins_table, quoted
 from retune.models.directory import read_encoding
 from retune.models.encoding_settings import Encoding
 from retune.publishing.judged import Judged
 from retune.publishing.thresholds import Answered, Shift
 from retune.report.tables import matrix, statistics
-from retune.training.keeping.model_card import LICENCE, card_table, origins_table, quoted
 
 
 def card_text(judged: Judged, origins: Sequence[Origin], shift: Shift, *, place: str) -> str:
