@@ -37,11 +37,11 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 gate: $(INSTALLED)  ## fail if a tuned model in metrics/verdict.json gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
-publish: $(INSTALLED)  ## make publish MODEL=name [REPO=organisation/name] [PRECISION=0.9] [FORCE=1]: write published/<name> for the Hub
+publish: $(INSTALLED)  ## make publish MODEL=name [REPO=organisation/name] [BASE=organisation/name] [PRECISION=0.9] [FORCE=1]: write published/<name>
 	@dvc status --quiet eval compare \
 	  || { echo "error: metrics/verdict.json is older than what is here: run make repro, or dvc pull what is missing"; exit 1; }
 	@python -m stages.publish $(or $(call option,MODEL),"") $(call option,REPO,--repo) \
-	  $(call option,PRECISION,--precision) $(call option,FORCE,--force)
+	  $(call option,BASE,--base) $(call option,PRECISION,--precision) $(call option,FORCE,--force)
 
 bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging and asking, beside their peers; renew the tables
 	python -m benchmarks.stages

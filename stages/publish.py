@@ -1,6 +1,6 @@
 """Write the folder of a tuned model for the Hub, and upload it; a command, not a stage of dvc.yaml.
 
-python -m stages.publish MODEL [--repo ORGANISATION/NAME] [--precision SHARE] [--force 1]
+python -m stages.publish MODEL [--repo ORGANISATION/NAME] [--base ORGANISATION/NAME] [--precision SHARE] [--force 1]
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from retune.publishing.upload import upload
 FOLDERS = Folders(Path("models"), Path("data/datasets"), Path("metrics"), Path("published"))
 
 
-def main(model: str, *, repo: str = "", precision: str = "0.9", force: str = "") -> None:
-    out = publish(Options(model, precision, force, repo), FOLDERS, Compute.read("compute"))
+def main(model: str, *, repo: str = "", base: str = "", precision: str = "0.9", force: str = "") -> None:
+    out = publish(Options(model, precision, force, repo, base), FOLDERS, Compute.read("compute"))
     register(Path("dvc.yaml"), FOLDERS.models / model)
     print(upload(out, repo))
 

@@ -1,8 +1,9 @@
 """A finished project in the working directory: `tuned` gained at home and passes the gate."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -12,7 +13,7 @@ from retune.core.files import write_json
 from retune.core.provenance import Origin, write_origins
 from retune.core.records import Dataset, empty_split, write_dataset
 from retune.publishing.publish import Folders, Options, publish
-from tests.support.comparisons import QUERIES, SCORES, compared
+from tests.support.comparisons import PARAMS, QUERIES, SCORES, compared
 from tests.support.parameters import COMPUTE
 from tests.support.training_task import corpus, split
 
@@ -23,11 +24,30 @@ TUNED = {"tuned": TunedModel("base", "home", ("home",), {"epochs": 2, "seed": No
 Publish = Callable[..., Path]
 
 
-def write_verdict(folder: Path, *, farther: float = 0.6) -> None:
-    """Compare the models and write the verdict; `farther` is what `tuned` scores there, the base has 0.6."""
+def write_verdict(
+    folder: Path,
+    *,
+    farther: float = 0.6,
+    more: Mapping[str, TunedModel] = MappingProxyType({}),
+    lost: float = 0.0,
+    gate: Mapping[str, float] | None = PARAMS["gate"],
+) -> None:
+    """Compare the models and write the verdict.
+
+    Args:
+        folder: The project.
+        farther: What `tuned` scores there; the base has 0.6.
+        more: Models beside `tuned`, which score what it scores.
+        lost: What these score less at home.
+        gate: The gate.
+    """
     scores = {model: datasets | {"farther": [0.6] * QUERIES} for model, datasets in SCORES.items()}
     scores["tuned"]["farther"] = [farther] * QUERIES
-    found = compared(folder / "compared", scores, TUNED)
+    scores |= {name: scores["tuned"] | {"home": [0.7 - lost] * QUERIES} for name in more}
+    for name in more:
+        write_json(folder / f"compared/metrics/merge/{name}.json", {"weight": 0.75, "points": []})
+        write_json(folder / f"compared/metrics/export/{name}.json", {})
+    found = compared(folder / "compared", scores, TUNED | dict(more), gate=gate)
     write_json(folder / "metrics/verdict.json", verdict_json(found))
     shutil.rmtree(folder / "compared")
 
@@ -59,7 +79,7 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def publish_it(project: Path) -> Publish:
     """Publishes a model of the project."""
 
-    def call(model: str = "tuned", precision: str = "0.9", force: str = "", repo: str = "") -> Path:
-        return publish(Options(model, precision, force, repo), FOLDERS, COMPUTE)
+    def call(model: str = "tuned", *, precision: str = "0.9", force: str = "", repo: str = "", base: str = "") -> Path:
+        return publish(Options(model, precision, force, repo, base), FOLDERS, COMPUTE)
 
     return call

@@ -8,7 +8,6 @@ from retune.core.files import write_json
 from retune.core.provenance import Origin
 from retune.publishing.judged import read_judged
 from retune.publishing.metadata import card_metadata, hub_name, read_languages
-from tests.publishing.conftest import BASE, DATA
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_licence_is_named_if_all_origins_share_it(
     judged = read_judged(Path("metrics/verdict.json"), Path("models"), "tuned", is_forced=False)
     origins = [Origin("data", f"d{n}", licence, "", "any") for n, licence in enumerate(licences)]
     origins.append(Origin("synthetic queries", "made", "", "", ""))
-    data = card_metadata(judged, origins, [BASE, DATA], ["en"]).to_dict()
+    data = card_metadata(judged, origins, ["org/base-model"], ["en"]).to_dict()
     assert (data["license"], data.get("license_name")) == expected
     assert (data["base_model"], data["datasets"]) == ("org/base-model", ["d0", "d1"])
 

@@ -44,13 +44,17 @@ def test_metadata_are_those_that_the_hub_reads(publish_it: Publish) -> None:
 
 def test_card_says_what_a_user_has_to_know(publish_it: Publish) -> None:
     text = ModelCard.load(publish_it(repo="org/tuned") / "README.md").text
-    assert "**improved**: +0.2000 on home (95 % confidence interval +0.2000 to +0.2000, corrected p" in text
-    assert "The gate passed." in text
+    assert (
+        "`tuned` compared with `base` by ndcg_at_10 on test queries: **improved**, +0.2000 on home (95 % conf" in text
+    )
+    assert "The gate passed. Required: a gain of at least 0.0 and a loss elsewhere of at most 0.02, at the" in text
+    assert "- ≈ non-inferior: on a data set that the model was not tuned for, the interval rules out a loss" in text
+    assert "withheld" not in text
     assert "| `tuned` | **0.7000 (+0.2000 ▲)** | 0.4000 (+0.0000 ≈) | 0.6000 (+0.0000 ≈) |" in text
     assert "| `epochs` | `2` |" in text
     assert "| `seed` | `13` |" in text  # of the section `seed`, as the entry has none
     assert 'SentenceTransformer("org/tuned")' in text
-    assert "queries were cut to 32 tokens and documents to 48" in text
+    assert "queries were cut to 32 tokens and documents to 48. sentence-transformers cuts both to 48." in text
     assert "| data | home | MIT | made for a test | any |" in text
     assert "24 dev queries of `home`" in text
 
@@ -68,6 +72,15 @@ def test_failed_gate_needs_force_and_stands_in_the_first_line(project: Path, pub
     assert text.lstrip().startswith("> **The gate failed: tuned on farther: lost 0.10000")
 
 
+def test_project_without_a_gate_needs_force_too(project: Path, publish_it: Publish) -> None:
+    write_verdict(project, gate=None)
+    with pytest.raises(InputError, match=r"got 'tuned': there is no gate \(compare.gate is null\); FORCE=1 publishes"):
+        publish_it()
+    text = ModelCard.load(publish_it(force="1") / "README.md").text
+    assert "There was no gate." in text
+    assert "Required:" not in text
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
@@ -80,9 +93,7 @@ def test_failed_gate_needs_force_and_stands_in_the_first_line(project: Path, pub
 )
 def test_other_models_are_refused_with_the_reason(model: str, reason: str, project: Path, publish_it: Publish) -> None:
     shutil.copytree(project / "models/tuned", project / "models/unjudged")
-    with pytest.raises(
-        InputError, match=r"one of the tuned models that metrics/verdict.json judges \(tuned\)"
-    ) as error:
+    with pytest.raises(InputError, match=r"one of the models that metrics/verdict.json judges \(tuned\)") as error:
         publish_it(model)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
@@ -135,6 +146,7 @@ def test_missing_data_leave_the_old_folder_as_it_was(project: Path, publish_it: 
         ({"precision": "90"}, "PRECISION: expected a share above 0 and up to 1, such as 0.9, got '90'"),
         ({"precision": "high"}, "PRECISION: expected a share above 0 and up to 1, such as 0.9, got 'high'"),
         ({"repo": "tuned"}, "REPO: expected organisation/name, got 'tuned'"),
+        ({"base": "base"}, "BASE: expected organisation/name, got 'base'"),
     ],
 )
 def test_malformed_option_is_refused(options: dict[str, str], message: str, publish_it: Publish) -> None:

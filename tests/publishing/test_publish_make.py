@@ -50,6 +50,6 @@ def test_refusal_is_one_line_and_ends_make(repository: Path) -> None:
     refused = run("make publish", repository, MODEL="minilm_science", FORCE="1")  # not from the environment
     assert refused.returncode != 0
     assert [line for line in refused.stderr.splitlines() if line.startswith("error: ")] == [
-        "error: publish: expected one of the tuned models that metrics/verdict.json judges (minilm_science), got '', "
+        "error: publish: expected one of the models that metrics/verdict.json judges (minilm_science), got '', "
         "which is not in models"
     ]

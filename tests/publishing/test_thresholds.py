@@ -9,7 +9,7 @@ import pytest
 from retune.core.records import Dataset, Split, empty_split, write_dataset
 from retune.encoding import encoder
 from retune.publishing import thresholds
-from retune.publishing.thresholds import Answered, BestHits, answered, best_hits, lowest_threshold
+from retune.publishing.thresholds import Answered, BestHits, Wanted, answered, best_hits, lowest_threshold
 from tests.support.keyword_encoder import KeywordEncoder
 from tests.support.parameters import COMPUTE
 
@@ -17,17 +17,17 @@ HITS = BestHits(np.array([0.9, 0.8, 0.8, 0.7, 0.6]), np.array([True, True, False
 
 
 @pytest.mark.parametrize(
-    ("precision", "threshold", "reached", "share"),
+    ("precision", "threshold", "count", "right"),
     [
-        (0.5, 0.6, 3 / 5, 5 / 5),
-        (0.7, 0.7, 3 / 4, 4 / 5),  # at 0.8 only 2 / 3 are right, at 0.7 more again
-        (0.8, 0.9, 1 / 1, 1 / 5),
+        (0.5, 0.6, 5, 3),
+        (0.7, 0.7, 4, 3),  # at 0.8 only 2 of 3 are right, at 0.7 more again
+        (0.8, 0.9, 1, 1),
     ],
 )
 def test_threshold_is_the_lowest_that_reaches_the_precision(
-    precision: float, threshold: float, reached: float, share: float
+    precision: float, threshold: float, count: int, right: int
 ) -> None:
-    assert lowest_threshold(HITS, precision) == Answered(threshold, reached, share)
+    assert lowest_threshold(HITS, precision) == Answered(threshold, count, right)
 
 
 def test_no_threshold_may_reach_the_precision() -> None:
@@ -36,7 +36,8 @@ def test_no_threshold_may_reach_the_precision() -> None:
 
 
 def test_threshold_that_answers_nothing_has_no_precision() -> None:
-    assert answered(HITS, 0.95) == Answered(0.95, None, 0.0)
+    assert answered(HITS, 0.95) == Answered(0.95, 0, 0)
+    assert Answered(0.95, 0, 0).precision is None
 
 
 def test_best_hits_are_cosines_of_the_first_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +57,8 @@ def test_base_threshold_is_applied_to_the_tuned_model(monkeypatch: pytest.Monkey
     shifted = BestHits(HITS.scores - 0.25, HITS.is_relevant)
     hits = {"base": HITS, "tuned": shifted}
     monkeypatch.setattr(thresholds, "best_hits", lambda model, *_, **__: hits[model.name])
-    shift = thresholds.measure_shift(
-        [Path("base"), Path("tuned")], Path("home"), COMPUTE, dtype="float32", precision=0.7
-    )
+    wanted = Wanted(0.7, 0.95, "float32")
+    shift = thresholds.measure_shift([Path("base"), Path("tuned")], Path("home"), COMPUTE, wanted)
     assert (shift.dataset, shift.queries) == ("home", 5)
     assert (shift.base.threshold, shift.tuned.threshold) == (0.7, pytest.approx(0.45))
-    assert shift.kept == Answered(0.7, None, 0.0)  # every score fell below 0.7
+    assert shift.kept == Answered(0.7, 0, 0)  # every score fell below 0.7

@@ -1,36 +1,55 @@
 """The card of a published model: its verdict, its scores beside those of other models, its use and its origins."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from retune.comparison.wording import MARKS, SEEDS
+from retune.comparison.verdict import FEWEST, Word
+from retune.comparison.wording import MARKS, SEEDS, gate_rules
 from retune.core.provenance import Origin
-from retune.models.card import LICENCE, card_table, origins_table, quoted
-from retune.models.directory import read_encoding
-from retune.models.encoding_settings import Encoding
+from retune.models.card import CARD, LICENCE, card_table, origins_table, quoted
+from retune.models.scope import read_scope
+from retune.params.compare import Compare
 from retune.publishing.judged import Judged
 from retune.publishing.thresholds import Answered, Shift
+from retune.publishing.usage import usage
 from retune.report.tables import matrix, statistics
 
 
-def card_text(judged: Judged, origins: Sequence[Origin], shift: Shift, *, place: str) -> str:
+@dataclass(frozen=True)
+class Place:
+    """Where the published model is.
+
+    Attributes:
+        folder: The published folder.
+        repo: The repository on the Hub that the card loads it from; empty if there is none yet.
+    """
+
+    folder: Path
+    repo: str = ""
+
+
+def card_text(judged: Judged, origins: Sequence[Origin], shift: Shift, place: Place) -> str:
     """Return the card without its metadata.
 
     Args:
         judged: The model.
         origins: The data and models it was made from.
         shift: The score thresholds before and after tuning.
-        place: Where the model is loaded from: a folder, or a repository on the Hub.
+        place: Where it is loaded from.
     """
-    verdict = judged.verdict
-    failed = [f"> **The gate failed: {'; '.join(verdict.failures)}.**"] if verdict.gate == "failed" else []
+    failed = [
+        f"> **The gate failed: {'; '.join(verdict.failures)}.**"
+        for verdict in (each.verdict for each in judged.all)
+        if verdict.gate == "failed"
+    ]
     sections = [
         *failed,
         f"# {judged.name}",
-        f"`{verdict.base}`, tuned for `{verdict.home}` with retune.",
+        _made(judged),
         f"## Verdict\n\n{_verdict(judged)}",
         f"## Scores and forgetting\n\n{_scores(judged)}",
-        f"## Use\n\n{_use(judged, place)}",
+        f"## Use\n\n{usage(judged, place.repo, place.folder)}",
         f"## Score threshold\n\n{_threshold(judged, shift)}",
         f"## Made from\n\n{origins_table(origins)}\n\n{LICENCE}",
         f"## Parameters\n\n{_parameters(judged)}",
@@ -38,86 +57,115 @@ def card_text(judged: Judged, origins: Sequence[Origin], shift: Shift, *, place:
     return "\n\n".join(sections) + "\n"
 
 
+def _made(judged: Judged) -> str:
+    """Return the sentences that say what the model is."""
+    base, home, values = judged.verdict.base, judged.verdict.home, judged.parameters
+    if judged.is_export:
+        cut = f", cut to {values['dims']} dimensions" if values["dims"] is not None else ""
+        origin = [f"`{base}`: {_made(judged.exported)}"] if judged.exported else []
+        return "\n\n".join([f"`{base}` in {values['dtype']} ({values['format']}){cut}.", *origin])
+    if judged.merged_weight is not None:
+        names = " and ".join(f"`{name}`" for name in dict.fromkeys([values["tuned"], values["tuned_2"]]))
+        mean = names if values["tuned"] == values["tuned_2"] else f"the mean of {names}"
+        weights = f"`{base}` ({1.0 - judged.merged_weight:g}) and {mean} ({judged.merged_weight:g})"
+        return f"The weighted mean of {weights}, tuned from it for `{home}` with retune."
+    if read_scope(judged.folder):
+        return f"`{base}` for documents, and a model for queries that was tuned from it for `{home}` with retune."
+    return f"`{base}`, tuned for `{home}` with retune."
+
+
 def _verdict(judged: Judged) -> str:
-    gate = {"passed": "The gate passed.", "failed": "**The gate failed.**", None: "There was no gate."}
-    verdict = judged.verdict
-    table = "\n".join(statistics(replace(judged.comparison, measurements=judged.measurements)))
-    return f"**{verdict.word}**: {verdict.sentence}. {gate[verdict.gate]}\n\n{table}\n\n{SEEDS.partition(':')[0]}."
+    lines = [_judgement(each) for each in judged.all]
+    measurements = [measurement for each in judged.all for measurement in each.measurements]
+    table = "\n".join(statistics(replace(judged.comparison, measurements=measurements)))
+    return "\n\n".join([*lines, table, f"{SEEDS.partition(':')[0]}."])
+
+
+def _judgement(judged: Judged) -> str:
+    verdict, params = judged.verdict, judged.comparison.params
+    gate = {"passed": "The gate passed.", "failed": "**The gate failed.**", None: "There was no gate."}[verdict.gate]
+    rules = f" {gate_rules(params.gate, is_export=judged.is_export)}" if params.gate else ""
+    compared = f"`{judged.name}` compared with `{verdict.base}` by {params.metric} on test queries"
+    return f"{compared}: **{verdict.word}**, {verdict.sentence}. {gate}{rules}"
 
 
 def _scores(judged: Judged) -> str:
-    params, dims = judged.comparison.params, judged.settings["eval"].get("dims")
+    comparison, dims = judged.comparison, judged.settings["eval"].get("dims")
     first = f" of the first {dims} dimensions" if dims else ""
-    words: dict[str, list[str]] = {}
-    for word, mark in MARKS.items():
-        words.setdefault(mark.sign, []).append(word)
-    signs = ", ".join(f"{sign} {' or '.join(named)}" for sign, named in words.items())
-    return (
-        f"{params.metric}{first} on test queries, with the change from the model's base in brackets; bold marks the "
-        f"data set that a model was tuned for. {signs}.\n\n" + "\n".join(matrix(judged.comparison))
+    found = {measurement.word for measurement in comparison.measurements}
+    words = [
+        f"- {mark.sign} {word}: {_meaning(word, comparison.params)}." for word, mark in MARKS.items() if word in found
+    ]
+    return "\n".join(
+        [
+            f"{comparison.params.metric}{first} on test queries, with the change from the model's base in brackets; "
+            "bold marks the data set that a model was tuned for.",
+            "",
+            *matrix(comparison),
+            "",
+            *words,
+        ]
     )
 
 
-def _use(judged: Judged, place: str) -> str:
-    encoding, dims = read_encoding(judged.folder), judged.parameters.get("matryoshka_dims")
-    lengths = (encoding.query_max_length, encoding.document_max_length)
-    lines = [
-        f"""```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{place}")
-queries, documents = model.encode_query(["a query"]), model.encode_document(["a document"])
-scores = model.similarity(queries, documents)
-```
-""",
-        f"- Prompts: {_prompts(encoding)}.",
-        f"- Lengths: queries were cut to {lengths[0]} tokens and documents to {lengths[1]}. sentence-transformers cuts "
-        f"both to {max(lengths)}.",
-    ]
-    if encoding.query_suffix:
-        lines.append(f"- Suffix: {quoted(encoding.query_suffix)} after a query, which you add yourself.")
-    if dims:
-        shorter = f"also trained for {', '.join(map(str, dims))} dimensions; `truncate_dim` of `SentenceTransformer`"
-        lines.append(f"- Matryoshka: {shorter} chooses a number.")
-    else:
-        lines.append("- Matryoshka: not trained for shorter vectors.")
-    return "\n".join(lines)
-
-
-def _prompts(encoding: Encoding) -> str:
-    if not (encoding.query_prefix or encoding.document_prefix):
-        return "none"
-    prefixes = f"{quoted(encoding.query_prefix)} before a query, {quoted(encoding.document_prefix)} before a document"
-    return f"{prefixes}; `encode_query` and `encode_document` add them"
+def _meaning(word: Word, params: Compare) -> str:
+    p = f"corrected p at most {params.significance:g}"
+    elsewhere = "a data set that the model was not tuned for"
+    return {
+        "improved": f"better, {p}",
+        "worse": f"worse, {p}",
+        "forgot": f"worse on {elsewhere}, {p}, and the interval allows for a loss of {params.margin:g} or more",
+        "non-inferior": f"on {elsewhere}, the interval rules out a loss of {params.margin:g} or more",
+        "no difference shown": "none of these; with few queries this says little",
+        "withheld": f"fewer than {FEWEST} test queries",
+    }[word]
 
 
 def _threshold(judged: Judged, shift: Shift) -> str:
+    precision = f"{100 * shift.precision:g} %"
     if not shift.queries:
         return f"`{shift.dataset}` has no dev queries, so no threshold was computed."
     if shift.base is None and shift.tuned is None:
-        return f"No score reaches a precision of {shift.precision:g} on the {shift.queries:,} dev queries."
+        return f"No score reaches a precision of {precision} on the {shift.queries:,} dev queries of `{shift.dataset}`."
     base, name = judged.verdict.base, judged.name
-    rows = [_row(base, shift.base), _row(name, shift.tuned)]
+    rows = [_row(base, shift.base, shift), _row(name, shift.tuned, shift)]
     if shift.kept:
-        rows.append(_row(f"{name}` with the threshold of `{base}", shift.kept))
-    precision = f"{100 * shift.precision:g} %"
-    table = card_table(["model", "threshold", "precision", "queries answered"], rows)
+        rows.append(_row(f"{name}` with the threshold of `{base}", shift.kept, shift))
+    interval = f"precision ({100 * shift.confidence:g} % interval)"
+    table = card_table(["model", "threshold", interval, "queries answered"], rows)
     return (
-        f"The lowest cosine from which on the best document of a query is relevant in {precision} of the "
-        f"cases, on the {shift.queries:,} dev queries of `{shift.dataset}`. Scores shift with tuning, so a threshold "
-        f"that was chosen for the base needs a new value.\n\n{table}\n\nThe checkpoint may have been chosen on these "
-        "queries; measure the precision on queries of your own."
+        f"If a query is answered only where its best document has at least this cosine, {precision} of the answers are "
+        f"relevant documents, on the {shift.queries:,} dev queries of `{shift.dataset}`. Cosines shift with "
+        f"{'an export' if judged.is_export else 'tuning'}: a threshold that was chosen for `{base}` needs a new "
+        f"value.\n\n{table}\n\n{_doubt(shift)}The checkpoint may have been chosen on these queries; measure the "
+        "precision on queries of your own."
     )
 
 
-def _row(model: str, answered: Answered | None) -> list[str]:
+def _row(model: str, answered: Answered | None, shift: Shift) -> list[str]:
     if answered is None:
         return [f"`{model}`", "none reaches it", "", ""]
-    precision = "" if answered.precision is None else f"{answered.precision:.3f}"
-    return [f"`{model}`", f"{answered.threshold:.4f}", precision, f"{100 * answered.share:.1f} %"]
+    reached = ""
+    if answered.precision is not None:
+        low, high = answered.interval(shift.confidence)
+        reached = f"{answered.precision:.3f} ({low:.3f} to {high:.3f})"
+    share = f"{answered.count:,} of {shift.queries:,} ({100 * answered.count / shift.queries:.1f} %)"
+    return [f"`{model}`", f"{answered.threshold:.4f}", reached, share]
+
+
+def _doubt(shift: Shift) -> str:
+    few = shift.fewest_answered
+    return f"A threshold that rests on {few} answered queries is uncertain. " if few < FEWEST else ""
 
 
 def _parameters(judged: Judged) -> str:
-    seed = judged.parameters.get("seed")
-    values = {**judged.parameters, "seed": judged.settings["seed"] if seed is None else seed}
-    return card_table(["parameter", "value"], [[f"`{key}`", quoted(value)] for key, value in values.items()])
+    """Return the parameters of the model, and of the one that was exported; those that are off are left out."""
+    tables = []
+    for each in judged.all:
+        values = dict(each.parameters)
+        if "seed" in values and values["seed"] is None:
+            values["seed"] = judged.settings["seed"]
+        rows = [[f"`{key}`", quoted(value)] for key, value in values.items() if value not in (None, {})]
+        tables += [f"Those of `{each.name}`; the others are off:", card_table(["parameter", "value"], rows)]
+    card = f"[{CARD}]({CARD}) was written with the model, and has more on how it was made."
+    return "\n\n".join([*tables, card])

@@ -1,5 +1,7 @@
 """The verdict on the model to publish, from the file that `compare` wrote."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +21,15 @@ from retune.params.compare import Compare
 
 @dataclass(frozen=True)
 class Judged:
-    """A tuned model with its verdict.
+    """A tuned or merged model, or an export, with its verdict.
 
     Attributes:
         folder: The directory of the model.
-        verdict: The verdict on it.
-        parameters: Its entry in `finetune` or `merge`, completed by the defaults.
+        verdict: The verdict on it; that on an export compares it with the model that was exported.
+        parameters: Its entry in `finetune`, `merge` or `export`, completed by the defaults.
         settings: The sections `compare` and `eval`, and the seed.
         comparison: All models on all data sets.
+        exported: The model that was exported, with its verdict; None if this is no export, or one of a base.
     """
 
     folder: Path
@@ -34,6 +37,7 @@ class Judged:
     parameters: Mapping[str, Any]
     settings: Mapping[str, Any]
     comparison: Comparison
+    exported: Judged | None = None
 
     @property
     def name(self) -> str:
@@ -41,9 +45,29 @@ class Judged:
         return self.verdict.model
 
     @property
+    def base(self) -> str:
+        """The name of the model that was fetched, and then tuned, merged or exported."""
+        return self.exported.base if self.exported else self.verdict.base
+
+    @property
     def measurements(self) -> list[Measurement]:
         """The model on every data set."""
         return self.comparison.of(self.name)
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the model is an export of another."""
+        return any(measurement.is_export for measurement in self.measurements)
+
+    @property
+    def merged_weight(self) -> float | None:
+        """The weight of the tuned models, if the model was merged."""
+        return self.measurements[0].merged_weight
+
+    @property
+    def all(self) -> list[Judged]:
+        """The model, and the one that was exported if it is an export."""
+        return [self, *(self.exported.all if self.exported else [])]
 
 
 def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judged:
@@ -53,10 +77,10 @@ def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judg
         file: The verdict.
         models: The folder of the models' directories.
         name: The name of the model.
-        is_forced: Whether a model whose gate failed may be published.
+        is_forced: Whether a model that did not pass the gate may be published.
 
     Raises:
-        InputError: The model has no verdict, or its gate failed.
+        InputError: The model has no verdict; or it, or the model that was exported, did not pass the gate.
     """
     measurements = read_measurements(file)
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,15 +95,30 @@ def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judg
             f"{file}: expected a verdict of this version of compare, got another ({error!r:.80}); run dvc repro compare"
         ) from None
     if name not in verdicts:
-        expected = f"one of the tuned models that {file} judges ({', '.join(verdicts) or 'none'})"
+        expected = f"one of the models that {file} judges ({', '.join(verdicts) or 'none'})"
         raise InputError(f"publish: expected {expected}, got {name!r}, {_reason(models, name, comparison)}")
-    verdict = verdicts[name]
-    if verdict.gate == "failed" and not is_forced:
-        raise InputError(
-            f"publish: expected a model that passes the gate, got {name!r}: {'; '.join(verdict.failures)}; "
-            "FORCE=1 publishes it all the same, and the card says so"
-        )
-    return Judged(models / name, verdict, parameters[name], settings, comparison)
+
+    def find(model: str) -> Judged:
+        verdict = verdicts[model]
+        is_export = any(measurement.is_export for measurement in comparison.of(model))
+        exported = find(verdict.base) if is_export and verdict.base in verdicts else None
+        return Judged(models / model, verdict, parameters[model], settings, comparison, exported)
+
+    judged = find(name)
+    if not is_forced:
+        _check_gate(judged)
+    return judged
+
+
+def _check_gate(judged: Judged) -> None:
+    """Check that a model passed the gate, and the model that was exported, too."""
+    for verdict in (each.verdict for each in judged.all):
+        if verdict.gate != "passed":
+            reason = "; ".join(verdict.failures) or "there is no gate (compare.gate is null)"
+            raise InputError(
+                f"publish: expected a model that passes the gate, got {verdict.model!r}: {reason}; "
+                "FORCE=1 publishes it all the same, and the card says so"
+            )
 
 
 def _reason(models: Path, name: str, comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retune.core.provenance import Origin
-from retune.models.directory import read_json
+from retune.models.directory import is_onnx, read_json
 from retune.publishing.judged import Judged
 
 if TYPE_CHECKING:
@@ -24,27 +24,27 @@ LICENCES = {  # those of the Hub's identifiers that data sets and models mostly 
 
 
 def card_metadata(
-    judged: Judged, origins: Sequence[Origin], base: Sequence[Origin], languages: Sequence[str]
+    judged: Judged, origins: Sequence[Origin], bases: Sequence[str], languages: Sequence[str]
 ) -> ModelCardData:
     """Return the metadata.
 
     Args:
-        judged: The tuned model.
+        judged: The model.
         origins: The data and models it was made from.
-        base: The origins of its base.
+        bases: The names of its base, or of the models that its base was made from.
         languages: ISO 639-1 codes.
     """
     from huggingface_hub import ModelCardData
 
     licence = _licence(origins)
-    bases = [hub_name(origin) for origin in base if origin.kind == "model"]
+    is_in_onnx = is_onnx(judged.folder)
     return ModelCardData(
-        base_model=bases[0] if len(bases) == 1 else bases,
-        datasets=[hub_name(origin) for origin in origins if origin.kind == "data"],
+        base_model=bases[0] if len(bases) == 1 else list(bases),
+        datasets=[hub_name(origin) for origin in origins if origin.kind == "data"] or None,
         language=list(languages) or None,
-        library_name="sentence-transformers",
+        library_name="onnx" if is_in_onnx else "sentence-transformers",  # the latter cannot load it as it is
         pipeline_tag="sentence-similarity",
-        tags=TAGS,
+        tags=[*TAGS, "onnx"] if is_in_onnx else TAGS,
         model_name=judged.name,
         eval_results=_results(judged),
         license=licence,

@@ -6,18 +6,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from retune.comparison.verdict import FEWEST
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, write_json, write_text
 from retune.core.provenance import read_origins
 from retune.encoding.compute import Compute
-from retune.publishing.card import card_text
-from retune.publishing.contents import licensed_origins, publishable_files
+from retune.publishing.card import Place, card_text
+from retune.publishing.contents import licensed_origins, published_files
 from retune.publishing.judged import Judged, read_judged
-from retune.publishing.metadata import card_metadata, read_languages
+from retune.publishing.metadata import card_metadata, hub_name, read_languages
 from retune.publishing.mteb_results import task_result
-from retune.publishing.thresholds import measure_shift
+from retune.publishing.thresholds import Shift, Wanted, measure_shift
 
-CARD = "README.md"
+README = "README.md"
 RESULTS = "results"  # the folder of MTEB's files
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 LOG = logging.getLogger(__name__)
@@ -47,14 +48,16 @@ class Options:
     Attributes:
         model: The tuned model.
         precision: The precision that the score threshold is computed for.
-        force: `1` publishes a model whose gate failed.
+        force: `1` publishes a model that did not pass the gate.
         repo: The repository on the Hub; empty if there is none yet.
+        base: The base's repository on the Hub; empty if the base was fetched from there, or is not there.
     """
 
     model: str
     precision: str
     force: str
     repo: str
+    base: str
 
 
 def publish(options: Options, folders: Folders, compute: Compute) -> Path:
@@ -63,37 +66,65 @@ def publish(options: Options, folders: Folders, compute: Compute) -> Path:
     Raises:
         InputError: The model may not be published, or an input is missing or malformed; nothing is written.
     """
-    precision = _precision(options.precision)
-    if options.repo and REPOSITORY.fullmatch(options.repo) is None:
-        raise InputError(f"REPO: expected organisation/name, got {options.repo!r}")
-    verdict = folders.metrics / "verdict.json"
-    judged = read_judged(verdict, folders.models, options.model, is_forced=options.force == "1")
+    _check_repositories(options)
+    judged = read_judged(
+        folders.metrics / "verdict.json", folders.models, options.model, is_forced=options.force == "1"
+    )
     folder, out = judged.folder, folders.published / judged.name
-    files, origins = publishable_files(folder), licensed_origins(folder)
-    base = folders.models / judged.verdict.base
-    home, dtype = folders.datasets / judged.verdict.home, judged.settings["eval"].get("dtype", "auto")
-    languages = read_languages(folders.metrics / "data" / f"{home.name}.json")
-    metadata = card_metadata(judged, origins, read_origins(base), languages)
-    results = {
-        measurement.dataset: _result(judged, folders, measurement.dataset) for measurement in judged.measurements
-    }
-    shift = measure_shift([base, folder], home, compute, dtype=dtype, precision=precision)
-    text = card_text(judged, origins, shift, place=options.repo or str(out))
+    files, origins = published_files(folder), licensed_origins(folder)
+    metadata = card_metadata(
+        judged, origins, _bases(judged, folders, options), _languages(folders, judged.verdict.home)
+    )
+    results = {measured.dataset: _result(judged, folders, measured.dataset) for measured in judged.measurements}
+    text = card_text(judged, origins, _shift(judged, folders, options, compute), Place(out, options.repo))
     with atomic_directory(out) as partial:
-        for file in files:
-            (partial / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / file, partial / file)
-        write_text(partial / CARD, f"---\n{metadata.to_yaml(line_break=chr(10))}\n---\n\n{text}")
-        for name, result in results.items():
-            write_json(partial / RESULTS / f"{name}.json", result)
+        for name, file in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, partial / name)
+        write_text(partial / README, f"---\n{metadata.to_yaml(line_break=chr(10))}\n---\n\n{text}")
+        for dataset, result in results.items():
+            write_json(partial / RESULTS / f"{dataset}.json", result)
     LOG.info("%s: written", out)
     return out
 
 
+def _check_repositories(options: Options) -> None:
+    for option, value in (("REPO", options.repo), ("BASE", options.base)):
+        if value and REPOSITORY.fullmatch(value) is None:
+            raise InputError(f"{option}: expected organisation/name, got {value!r}")
+
+
+def _bases(judged: Judged, folders: Folders, options: Options) -> list[str]:
+    """Return the base's repository on the Hub, or its name here; several if it was made from several models."""
+    if options.base:
+        return [options.base]
+    return [hub_name(origin) for origin in read_origins(folders.models / judged.base) if origin.kind == "model"]
+
+
+def _shift(judged: Judged, folders: Folders, options: Options, compute: Compute) -> Shift:
+    models = [folders.models / judged.verdict.base, judged.folder]
+    wanted = Wanted(
+        _precision(options.precision),
+        judged.comparison.params.confidence,
+        judged.settings["eval"].get("dtype", "auto"),
+    )
+    shift = measure_shift(models, folders.datasets / judged.verdict.home, compute, wanted)
+    if shift.queries and shift.fewest_answered < FEWEST:
+        LOG.warning(
+            "%s: a threshold for a precision of %g rests on %d of %d dev queries, which is uncertain; choose a lower "
+            "PRECISION, or more dev queries", judged.name, shift.precision, shift.fewest_answered, shift.queries,
+        )  # fmt: skip
+    return shift
+
+
+def _languages(folders: Folders, dataset: str) -> list[str]:
+    return read_languages(folders.metrics / "data" / f"{dataset}.json")
+
+
 def _result(judged: Judged, folders: Folders, dataset: str) -> dict[str, object]:
-    languages = read_languages(folders.metrics / "data" / f"{dataset}.json")
     scores = folders.metrics / "eval" / judged.name / f"{dataset}.json"
-    return task_result(scores, folders.datasets / dataset, judged.comparison.params.metric, languages)
+    metric = judged.comparison.params.metric
+    return task_result(scores, folders.datasets / dataset, metric, _languages(folders, dataset))
 
 
 def _precision(text: str) -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retune.core.records import document_texts, read_corpus, read_split
+from retune.core.records import read_corpus, read_split
+from retune.params.search import Torch
 
 if TYPE_CHECKING:
     from retune.encoding.compute import Compute
@@ -36,13 +37,25 @@ class Answered:
 
     Attributes:
         threshold: The lowest score.
-        precision: The share of answered queries whose best document is relevant; None if none is answered.
-        share: The share of all queries that are answered.
+        count: How many queries are answered.
+        right: How many of them have a relevant best document.
     """
 
     threshold: float
-    precision: float | None
-    share: float
+    count: int
+    right: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of answered queries whose best document is relevant; None if none is answered."""
+        return self.right / self.count if self.count else None
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the precision's confidence interval (Wilson's score interval); at least one query must be answered."""
+        from scipy.stats import binomtest
+
+        found = binomtest(self.right, self.count).proportion_ci(confidence, method="wilson")
+        return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,7 @@ class Shift:
         dataset: The data set of the dev queries.
         queries: Their number.
         precision: The wanted precision.
+        confidence: The confidence of the intervals.
         base: What the base's threshold gives with the base; None if no threshold reaches the precision.
         tuned: The same of the tuned model.
         kept: What the base's threshold gives with the tuned model.
@@ -61,46 +75,63 @@ class Shift:
     dataset: str
     queries: int
     precision: float
+    confidence: float
     base: Answered | None
     tuned: Answered | None
     kept: Answered | None
 
+    @property
+    def fewest_answered(self) -> int:
+        """The least number of queries that a threshold of its own model answers."""
+        return min((answered.count for answered in (self.base, self.tuned) if answered), default=self.queries)
 
-def measure_shift(models: Sequence[Path], dataset: Path, compute: Compute, *, dtype: str, precision: float) -> Shift:
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which thresholds are computed.
+
+    Attributes:
+        precision: The precision, in (0, 1].
+        confidence: The confidence of the intervals.
+        dtype: The number format of a model whose own settings say `auto`.
+    """
+
+    precision: float
+    confidence: float
+    dtype: str
+
+
+def measure_shift(models: Sequence[Path], dataset: Path, compute: Compute, wanted: Wanted) -> Shift:
     """Find the thresholds of a base and of a tuned model on the dev queries of a data set.
 
     Args:
         models: The directories of the base and of the tuned model.
         dataset: The folder of the data set.
         compute: The hardware for encoding.
-        dtype: The number format of a model whose own settings say `auto`.
-        precision: The wanted precision, in (0, 1].
+        wanted: Which thresholds.
 
     Raises:
-        InputError: A model or the data set is missing, or a model is made for one data set.
+        InputError: A model or the data set is missing.
     """
-    base, tuned = (best_hits(model, dataset, compute, dtype=dtype) for model in models)
-    before, after = (lowest_threshold(hits, precision) for hits in (base, tuned))
+    base, tuned = (best_hits(model, dataset, compute, dtype=wanted.dtype) for model in models)
+    before, after = (lowest_threshold(hits, wanted.precision) for hits in (base, tuned))
     kept = None if before is None else answered(tuned, before.threshold)
-    return Shift(dataset.name, len(tuned.scores), precision, before, after, kept)
+    return Shift(dataset.name, len(tuned.scores), wanted.precision, wanted.confidence, before, after, kept)
 
 
 def best_hits(model: Path, dataset: Path, compute: Compute, *, dtype: str) -> BestHits:
     """Rank the corpus for each dev query, and keep the best document."""
-    from retune.encoding.encoder import Encoder
-    from retune.retrieval.exact import top_k
+    from retune.retrieval.retriever import VectorFormat, load_retriever
 
     corpus, dev = read_corpus(dataset), read_split(dataset, "dev")
-    encoder = Encoder.load(model, compute, dtype=dtype)
     if dev.queries.empty:
         return BestHits(np.zeros(0), np.zeros(0, dtype=bool))
-    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
-    texts, prompts, ids = (dev.queries[column].tolist() for column in ("text", "prompt", "query_id"))
-    scores, positions = top_k(encoder.encode_queries(texts, prompts, ids=ids), documents, 1, device=encoder.device)
+    retriever = load_retriever(model, dataset.name, corpus, dev.queries, compute, VectorFormat(dtype=dtype))
+    ranking = retriever.top_k(1, Torch(backend="torch"), seed=0)
     judged = dev.qrels[dev.qrels["relevance"] > 0]
     relevant = set(zip(judged["query_id"], judged["doc_id"], strict=True))
-    found = zip(ids, corpus["doc_id"].to_numpy()[positions[:, 0]], strict=True)
-    return BestHits(scores[:, 0].astype(float).round(DECIMALS), np.array([pair in relevant for pair in found]))
+    found = zip(dev.queries["query_id"], corpus["doc_id"].to_numpy()[ranking.positions[:, 0]], strict=True)
+    return BestHits(ranking.scores[:, 0].astype(float).round(DECIMALS), np.array([pair in relevant for pair in found]))
 
 
 def lowest_threshold(hits: BestHits, precision: float) -> Answered | None:
@@ -112,5 +143,4 @@ def lowest_threshold(hits: BestHits, precision: float) -> Answered | None:
 def answered(hits: BestHits, threshold: float) -> Answered:
     """Return what happens if only queries with a score of at least `threshold` are answered."""
     is_answered = hits.scores >= threshold
-    precision = float(hits.is_relevant[is_answered].mean()) if is_answered.any() else None
-    return Answered(float(threshold), precision, float(is_answered.mean()))
+    return Answered(float(threshold), int(is_answered.sum()), int(hits.is_relevant[is_answered].sum()))

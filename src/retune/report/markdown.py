@@ -8,7 +8,7 @@ from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
 from retune.comparison.significance import POWER
 from retune.comparison.verdict import SYNTHETIC
-from retune.comparison.wording import MARKS, SEEDS
+from retune.comparison.wording import MARKS, SEEDS, gate_rules
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
@@ -84,11 +84,9 @@ def _line(verdict: ModelVerdict) -> str:
 def _gate(gate: Gate | None, results: Sequence[GateResult]) -> list[str]:
     if gate is None:
         return ["There is no gate, because `compare.gate` is null."]
-    rules = {"a gain of at least": gate.min_gain, "a loss elsewhere of at most": gate.max_forgetting}
-    required = " and ".join(f"{rule} {limit}" for rule, limit in rules.items() if limit is not None) or "nothing"
     failed = [f"- {result.sentence}" for result in results if not result.holds]
     result = f"**Gate: {'failed' if failed else 'passed'}.**"
-    return [f"{result} Required: {required}, at the conservative bound of the confidence interval.", *failed]
+    return [f"{result} {gate_rules(gate)}", *failed]
 
 
 def _statistics(comparison: Comparison) -> list[str]:
