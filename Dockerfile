@@ -5,6 +5,7 @@
 ARG ACCELERATOR=cpu
 
 FROM python:3.11-slim AS base
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install --no-install-recommends --yes git make && rm -rf /var/lib/apt/lists/*
 WORKDIR /retune
 
@@ -15,7 +16,8 @@ FROM base AS cuda
 ENV REQUIREMENTS=requirements-gpu.txt
 
 FROM ${ACCELERATOR}
+WORKDIR /retune
 COPY Makefile requirements.txt requirements-gpu.txt ./
-RUN make .venv/installed-${REQUIREMENTS}
+RUN make ".venv/installed-${REQUIREMENTS}"
 COPY . .
 CMD ["make", "repro"]

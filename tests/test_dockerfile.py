@@ -24,7 +24,7 @@ def test_each_accelerator_has_a_stage_that_installs_its_lock() -> None:
     assert stages == {"cpu": "requirements.txt", "cuda": "requirements-gpu.txt"}
     assert instructions("ARG") == ["ACCELERATOR=cpu"]
     assert instructions("FROM")[-1] == "${ACCELERATOR}"
-    assert "make .venv/installed-${REQUIREMENTS}" in instructions("RUN")  # the target $(INSTALLED) of the Makefile
+    assert 'make ".venv/installed-${REQUIREMENTS}"' in instructions("RUN")  # the target $(INSTALLED) of the Makefile
     assert "INSTALLED := $(VENV)/installed-$(REQUIREMENTS)" in MAKEFILE
     assert "REQUIREMENTS ?= " in MAKEFILE  # so that the environment chooses it
     for lock in stages.values():

@@ -54,11 +54,12 @@ def test_without_token_or_repository_the_commands_are_named(
     token: str, repo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
-    named = repo or "organisation/name"
-    assert upload(FOLDER, repo).splitlines()[1:] == [
+    said, *commands = upload(FOLDER, repo).splitlines()
+    assert commands == [
         "  hf auth login",
-        f"  hf upload --private {named} published/tuned .",
+        f"  hf upload --private {repo or 'organisation/name'} published/tuned .",
     ]
+    assert ("REPO=organisation/name" in said) is not bool(repo)
     assert StandIn.calls == []
 
 

@@ -25,8 +25,13 @@ def upload(folder: Path, repo: str) -> str:
     """
     token = os.environ.get(TOKEN)
     if not (repo and token):
-        repo = repo or "organisation/name"
-        return f"To upload it, run:\n  hf auth login\n  hf upload --private {repo} {folder} ."
+        commands = f"  hf auth login\n  hf upload --private {repo or 'organisation/name'} {folder} ."
+        if repo:
+            return f"To upload it, run this, or set {TOKEN}:\n{commands}"
+        return (
+            f"The card loads the model from {folder}. To upload it, first run make publish with REPO=organisation/name, "
+            f"so that the card names the repository, then this:\n{commands}"
+        )
     import httpx2
     from huggingface_hub import HfApi
 
