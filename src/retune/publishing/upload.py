@@ -29,8 +29,8 @@ def upload(folder: Path, repo: str) -> str:
         if repo:
             return f"To upload it, run this, or set {TOKEN}:\n{commands}"
         return (
-            f"The card loads the model from {folder}. To upload it, first run make publish with REPO=organisation/name, "
-            f"so that the card names the repository, then this:\n{commands}"
+            f"The card loads the model from {folder}. To upload it, first run make publish with "
+            f"REPO=organisation/name, so that the card names the repository, then this:\n{commands}"
         )
     import httpx2
     from huggingface_hub import HfApi
