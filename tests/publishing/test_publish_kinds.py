@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
@@ -23,6 +24,7 @@ from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, Scope, corpus_hash,
 from retune.params.export import Export
 from tests.publishing.conftest import Publish, write_verdict
 from tests.support.parameters import COMPUTE, EXPORT
+from tests.support.repository import REPOSITORY
 
 TEXTS = ["a query", "a document"]
 
@@ -147,7 +149,21 @@ def test_merged_model_has_its_weight(project: Path, publish_it: Publish) -> None
     text = ModelCard.load(publish_it("merged") / "README.md").text
     assert "The weighted mean of `base` (0.25) and `tuned` (0.75), tuned from it for `home` with retune." in text
     assert "| `weight` | `'search'` |" in text
-    assert "seed" not in text[text.index("## Parameters") :]
+    assert "Those of `tuned`; the others are off:\n\n| parameter | value |\n| --- | --- |\n| `epochs` | `2` |" in text
+
+
+def test_model_merged_from_one_without_a_verdict_has_its_parameters(project: Path, publish_it: Publish) -> None:
+    shutil.copytree(project / "models/tuned", project / "models/merged")
+    judge_scores(project, "merged")
+    params = {"base": "base", "tuned": "unlisted", "tuned_2": "unlisted", "weight": 0.75}
+    write_verdict(project, more={"merged": TunedModel("base", "home", (), params, merged_from=("unlisted",))})
+    entry = {"base": "base", "data": "home", "dev": "home", "guide": "base"}
+    shutil.copy(REPOSITORY / "params.yaml", "params.yaml")
+    settings = YAML(typ="safe").load(Path("params.yaml"))
+    Path("params.yaml").write_text(json.dumps(settings | {"finetune": {"unlisted": entry}, "merge": {}}))
+    text = ModelCard.load(publish_it("merged") / "README.md").text
+    assert "Those of `unlisted`; the others are off:" in text
+    assert "| `learning_rate` | `0.0001` |" in text
 
 
 def scoped(project: Path, *, everywhere: bool) -> Path:

@@ -13,7 +13,7 @@ from retune.params.compare import Compare
 from retune.publishing.judged import Judged
 from retune.publishing.thresholds import Answered, Shift
 from retune.publishing.usage import usage
-from retune.report.tables import matrix, statistics
+from retune.report.tables import matrix, statistics, statistics_note
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def _verdict(judged: Judged) -> str:
     lines = [_judgement(each) for each in judged.all]
     measurements = [measurement for each in judged.all for measurement in each.measurements]
     table = "\n".join(statistics(replace(judged.comparison, measurements=measurements)))
-    return "\n\n".join([*lines, table, f"{SEEDS.partition(':')[0]}."])
+    note = f"{statistics_note(judged.comparison)} {SEEDS.partition(':')[0]}."  # without the page of the project
+    return "\n\n".join([*lines, table, note])
 
 
 def _judgement(judged: Judged) -> str:
@@ -134,8 +135,8 @@ def _threshold(judged: Judged, shift: Shift) -> str:
     interval = f"precision ({100 * shift.confidence:g} % interval)"
     table = card_table(["model", "threshold", interval, "queries answered"], rows)
     return (
-        f"If a query is answered only where its best document has at least this cosine, {precision} of the answers are "
-        f"relevant documents, on the {shift.queries:,} dev queries of `{shift.dataset}`. Cosines shift with "
+        f"If only the queries are answered whose best document has at least this cosine, at least {precision} of the "
+        f"answers are relevant, on the {shift.queries:,} dev queries of `{shift.dataset}`. Cosines shift with "
         f"{'an export' if judged.is_export else 'tuning'}: a threshold that was chosen for `{base}` needs a new "
         f"value.\n\n{table}\n\n{_doubt(shift)}The checkpoint may have been chosen on these queries; measure the "
         "precision on queries of your own."
@@ -159,13 +160,14 @@ def _doubt(shift: Shift) -> str:
 
 
 def _parameters(judged: Judged) -> str:
-    """Return the parameters of the model, and of the one that was exported; those that are off are left out."""
+    """Return the parameters of the model and of those that it was made from; those that are off are left out."""
     tables = []
-    for each in judged.all:
-        values = dict(each.parameters)
+    entries = [entry for each in judged.all for entry in ((each.name, each.parameters), *each.merged_from.items())]
+    for name, parameters in entries:
+        values = dict(parameters)
         if "seed" in values and values["seed"] is None:
             values["seed"] = judged.settings["seed"]
         rows = [[f"`{key}`", quoted(value)] for key, value in values.items() if value not in (None, {})]
-        tables += [f"Those of `{each.name}`; the others are off:", card_table(["parameter", "value"], rows)]
+        tables += [f"Those of `{name}`; the others are off:", card_table(["parameter", "value"], rows)]
     card = f"[{CARD}]({CARD}) was written with the model, and has more on how it was made."
     return "\n\n".join([*tables, card])

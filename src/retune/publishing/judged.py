@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
 from retune.models.directory import is_lexical
 from retune.params.compare import Compare
+from retune.params.finetune import Finetune
+from retune.params.merge import Merge
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Judged:
         settings: The sections `compare` and `eval`, and the seed.
         comparison: All models on all data sets.
         exported: The model that was exported, with its verdict; None if this is no export, or one of a base.
+        merged_from: The tuned models that it was merged from, with their entries; empty if it was not merged.
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class Judged:
     settings: Mapping[str, Any]
     comparison: Comparison
     exported: Judged | None = None
+    merged_from: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,12 +106,35 @@ def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judg
         verdict = verdicts[model]
         is_export = any(measurement.is_export for measurement in comparison.of(model))
         exported = find(verdict.base) if is_export and verdict.base in verdicts else None
-        return Judged(models / model, verdict, parameters[model], settings, comparison, exported)
+        merged_from = _merged_from(parameters[model], parameters)
+        return Judged(models / model, verdict, parameters[model], settings, comparison, exported, merged_from)
 
     judged = find(name)
     if not is_forced:
         _check_gate(judged)
     return judged
+
+
+def _merged_from(
+    parameters: Mapping[str, Any], judged: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of the models that a model was merged from, which need no verdict of their own."""
+    found: dict[str, Mapping[str, Any]] = {}
+    merges = [parameters]
+    for merge in merges:
+        names = [merge[key] for key in ("tuned", "tuned_2") if key in merge]
+        for name in dict.fromkeys(names):
+            found[name] = judged.get(name) or _entry(name)
+            merges.append(found[name])  # it may be merged, too
+    return found
+
+
+def _entry(name: str) -> dict[str, Any]:
+    """Return the entry of a tuned or merged model in params.yaml."""
+    entries: dict[str, Finetune | Merge] = {**Finetune.read_entries("finetune"), **Merge.read_entries("merge")}
+    if name not in entries:
+        raise InputError(f"params.yaml: expected an entry of {name!r} in finetune or merge, got none; run dvc repro")
+    return entries[name].model_dump(mode="json")
 
 
 def _check_gate(judged: Judged) -> None:

@@ -134,7 +134,7 @@ def _prefixes(encoding: Encoding) -> str:
 
 def _lengths(encoding: Encoding) -> str:
     lengths = f"{encoding.query_max_length} tokens and documents to {encoding.document_max_length}"
-    return f"- Lengths: for the scores below, queries were cut to {lengths}."
+    return f"- Lengths: for the scores above, queries were cut to {lengths}."
 
 
 def _suffix(encoding: Encoding) -> list[str]:
