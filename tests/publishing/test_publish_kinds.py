@@ -1,8 +1,9 @@
-"""Merged models, exports and query towers are published as what they are."""
+"""Each kind of model is published as what it is, and loads as its card says."""
 
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from retune.comparison.lineage import TunedModel
 from retune.core.errors import InputError
+from retune.core.provenance import write_origins
 from retune.core.records import read_corpus
 from retune.encoding.encoder import Encoder
 from retune.encoding.fingerprint import base_hash
@@ -22,7 +24,7 @@ from retune.exporting.export import export
 from retune.exporting.task import Task
 from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, Scope, corpus_hash, read_addition, write_scope
 from retune.params.export import Export
-from tests.publishing.conftest import Publish, write_verdict
+from tests.publishing.conftest import BASE, Publish, write_verdict
 from tests.support.parameters import COMPUTE, EXPORT
 from tests.support.repository import REPOSITORY
 
@@ -39,6 +41,14 @@ def run_card(folder: Path) -> dict[str, Any]:
 
 def judge_scores(project: Path, model: str) -> None:
     shutil.copytree(project / "metrics/eval/tuned", project / "metrics/eval" / model)
+
+
+def test_tuned_model_loads_as_its_card_says(project: Path, publish_it: Publish) -> None:
+    names = run_card(publish_it())
+    model = Encoder.load(project / "models/tuned", COMPUTE)
+    np.testing.assert_allclose(names["queries"], model.encode_queries(TEXTS[:1], [None]), atol=1e-5)
+    np.testing.assert_allclose(names["documents"], model.encode_documents(TEXTS[1:]), atol=1e-5)
+    assert names["scores"].shape == (1, 1)
 
 
 @pytest.fixture
@@ -220,3 +230,11 @@ def test_moved_document_vectors_are_refused(project: Path, publish_it: Publish) 
 
 def test_base_that_was_not_fetched_from_the_hub_may_be_named(publish_it: Publish) -> None:
     assert ModelCard.load(publish_it(base="org/original") / "README.md").data.base_model == "org/original"
+
+
+def test_base_that_is_not_known_to_be_on_the_hub_is_reported(
+    project: Path, publish_it: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_origins(project / "models/base", [replace(BASE, source="a_package")])
+    assert ModelCard.load(publish_it() / "README.md").data.base_model == "base"
+    assert "base_model: base was not fetched from the Hub; BASE=organisation/name names it" in caplog.messages

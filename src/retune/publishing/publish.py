@@ -98,7 +98,10 @@ def _bases(judged: Judged, folders: Folders, options: Options) -> list[str]:
     """Return the base's repository on the Hub, or its name here; several if it was made from several models."""
     if options.base:
         return [options.base]
-    return [hub_name(origin) for origin in read_origins(folders.models / judged.base) if origin.kind == "model"]
+    names = [hub_name(origin) for origin in read_origins(folders.models / judged.base) if origin.kind == "model"]
+    if elsewhere := [name for name in names if "/" not in name]:
+        LOG.warning("base_model: %s was not fetched from the Hub; BASE=organisation/name names it", elsewhere[0])
+    return names
 
 
 def _shift(judged: Judged, folders: Folders, options: Options, compute: Compute) -> Shift:
