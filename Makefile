@@ -70,6 +70,10 @@ lock: $(INSTALLED)  ## renew the locks from pyproject.toml; the CPU lock is the 
 	grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' requirements-gpu.txt > $(VENV)/cuda.txt
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
 	  -c requirements-gpu.txt --extra cpu --extra dev pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+	  --excludes $(VENV)/cuda.txt -c requirements.txt --extra cpu --extra dev --extra export pyproject.toml \
+	  -o $(VENV)/export.txt
+	grep -oE '^[a-z0-9._-]+==' requirements.txt | grep -vFf - $(VENV)/export.txt > requirements-export.txt  # what is new
 
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \

@@ -20,6 +20,7 @@ from retune.llm import json_reply, replies
 from retune.params.compare import Compare, Gate, Reference
 from retune.params.convert import Convert, Leaks
 from retune.params.eval import Eval
+from retune.params.export import Export, Parity
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.llm import Budget, Llm, Prices
@@ -79,7 +80,8 @@ def test_readme_shows_matrix_and_verdict_of_the_committed_run() -> None:
 
 
 def test_every_stage_and_preset_has_a_page() -> None:
-    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "merge", "eval", "compare", "predict"}
+    stages = {"fetch", "convert", "synthesize", "mine", "mix", "finetune", "merge", "export", "eval", "compare"}
+    stages |= {"predict"}
     presets = {path.stem for path in (REPOSITORY / "presets").glob("*.yaml")}
     assert stages | presets <= {page.stem for page in (REPOSITORY / "docs").glob("*.md")}
 
@@ -102,6 +104,8 @@ PARAMETERS: list[tuple[str, str, type[Section]]] = [
     ("finetune", "lora.", Lora),
     ("finetune", "averaging.", Averaging),
     ("merge", "", Merge),
+    ("export", "", Export),
+    ("export", "parity.", Parity),
     ("flagembedding", "icl.", Icl),
     ("eval", "", Eval),
     ("compare", "", Compare),

@@ -84,6 +84,7 @@ def tiny_params(fetch_values: dict) -> dict:
         "mine": MINE | {"range": [1, 20]},
         "finetune": {name: value for name, value in FINETUNE.items() if name not in of_entries} | {"epochs": 2},
         "merge": merge,
+        "export": {},
     }
     return {
         "seed": 13,
@@ -98,6 +99,7 @@ def tiny_params(fetch_values: dict) -> dict:
             "tuned": {"base": "tiny", "data": "made", "dev": "second", "guide": "tiny", "learning_rate": 1e-3}
         },
         "merge": {},
+        "export": {},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",
@@ -320,6 +322,25 @@ def test_added_merge_runs_only_its_own_cells(repository: Path) -> None:
     assert "between" in json.loads((repository / "metrics/summary.json").read_text())["gain"]
     assert "failed to load" not in succeed("dvc plots show", repository)
     assert "Running stage" not in succeed("dvc repro", repository)
+
+
+def test_added_export_runs_only_its_own_cells(repository: Path) -> None:
+    entry = {"model": "tuned", "dataset": "second", "format": "safetensors", "dtype": "float16"}
+    parity = {"parity": {"texts": 20, "least": 0.99, "median": 0.99}}
+    change(repository, {"export.half": entry | parity, "eval.models": ["tiny", "tuned", "half"]})
+    succeed("python -m stages.check", repository)
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"export@half", "eval@half-first", "eval@half-second", "compare"}
+    measured = json.loads((repository / "metrics/export/half.json").read_text())
+    assert measured["texts"] == {"documents": 10, "queries": 10}
+    assert "| `half` | `tuned` | safetensors | float16 | withheld |" in (repository / "reports/compare.md").read_text()
+    assert "Running stage" not in succeed("dvc repro", repository)
+    worse = {"dtype": "bfloat16", "parity": {"texts": 20, "least": 1.0, "median": 1.0}}
+    change(repository, {"export.half": entry | worse})
+    failed = run("dvc repro export@half", repository)
+    assert "error: params.yaml: export.half.parity.least: expected at least 1, got 0.999" in failed.stderr
+    assert not (repository / "models/half").exists()
 
 
 def test_model_is_judged_by_synthetic_test_queries_if_there_are_no_others(repository: Path) -> None:

@@ -14,7 +14,7 @@ from retune.check.sections import show
 from retune.check.user_files import check_files
 from retune.core.errors import InputError
 from retune.core.section import read_all
-from tests.support.parameters import MERGE
+from tests.support.parameters import EXPORT, MERGE
 from tests.support.repository import REPOSITORY
 
 
@@ -504,6 +504,60 @@ def test_wrong_merge_gives_its_line(change: Callable[[dict], None], line: str, d
     default_params["merge"]["between"] = dict(MERGE)
     check(default_params)
     test_wrong_value_gives_its_line(change, line, default_params)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (put("export.small.model", "bert"), "export.small.model: expected one of minilm, minilm_science, "),
+        (
+            put("export.small.model", "bm25"),
+            "export.small.model: expected an embedding model, got 'bm25', which is BM25",
+        ),
+        (put("export.small.dataset", "law"), "export.small.dataset: expected one of science, sympy, "),
+        (
+            put("export.small.dtype", "int8"),
+            "export.small: dtype: expected one of float32, float16, bfloat16 with format safetensors, got 'int8'",
+        ),
+        (put("export.small.format", "onnx"), "dtype: expected one of float32, int8 with format onnx, got 'float16'"),
+        (put("export.small.parity.least", 2.0), "export.small.parity.least: "),
+        (copy_entry("export", "small", "minilm"), "export.minilm: fetch, finetune or merge has a model of this name"),
+        (
+            put("finetune.minilm_science.base", "small"),
+            "finetune.minilm_science.base: expected a model that is no export, got 'small'; name 'minilm_sympy', its mo",
+        ),
+        (put("export.small.model", "small"), "export.small.model: expected a model that is no export, got 'small'; na"),
+        (
+            put("merge.minilm_sympy_synthetic_merged.tuned", "small"),
+            "merge.minilm_sympy_synthetic_merged.tuned: expected one of minilm_science, ",
+        ),
+        (put("mine.sympy.model", "small"), "finetune.minilm_sympy: expected a chain of models that ends at a fetched"),
+        (put("eval.models", ["small"]), "eval.models: expected 'minilm_sympy', the base of 'small', got none; add it"),
+        (
+            lambda params: (
+                params["eval"].update(models=["minilm", "small"], datasets=["sympy"])
+                or params["export"]["small"].update(model="minilm", dataset="science")
+            ),
+            "eval.datasets: expected 'science', which 'small' is judged on, got none; add it",
+        ),
+    ],
+)
+def test_wrong_export_gives_its_line(change: Callable[[dict], None], line: str, default_params: dict) -> None:
+    default_params["export"]["small"] = copy.deepcopy(EXPORT)
+    check(default_params)
+    test_wrong_value_gives_its_line(change, line, default_params)
+
+
+def test_export_of_a_model_made_for_one_data_set_is_refused(default_params: dict) -> None:
+    default_params["export"]["small"] = copy.deepcopy(EXPORT)
+    default_params["finetune"]["minilm_sympy"] |= {
+        "method": "query_tower",
+        "query_tower": {"learns": "linear", "everywhere": False},
+    }
+    with pytest.raises(
+        InputError, match=r"export.small.model: expected a model that treats all data sets alike, got 'm"
+    ):
+        check(default_params)
 
 
 def test_every_finding_is_reported_at_once(default_params: dict) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from retune.check.checking import check
-from retune.comparison.lineage import trace, trace_merges
-from tests.support.parameters import MERGE
+from retune.comparison.lineage import trace, trace_exports, trace_merges
+from tests.support.parameters import EXPORT, MERGE
 
 
 @pytest.mark.slow
@@ -63,3 +63,19 @@ def test_merged_model_has_the_home_of_the_model_it_is_made_from(default_params: 
     assert (one.base, one.home, one.mined, one.merged_from) == ("minilm", "sympy", ("sympy",), ("minilm_sympy",))
     assert one.parameters["margin"] == default_params["defaults"]["merge"]["margin"]
     assert (two.mined, two.trained_on) == (("sympy", "sympy_synthetic"), ("sympy", "sympy_synthetic"))
+
+
+def test_export_is_judged_where_its_model_is_at_home(default_params: dict[str, Any]) -> None:
+    default_params["export"] = {
+        "of_tuned": EXPORT | {"dataset": "science"},  # of minilm_sympy
+        "of_fetched": EXPORT | {"model": "minilm", "dataset": "science"},
+    }
+    project = check(default_params)
+    tuned = trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=project.eval.datasets)
+    exports = trace_exports(project.export, tuned)
+    assert {name: (export.base, export.home) for name, export in exports.items()} == {
+        "of_tuned": ("minilm_sympy", "sympy"),
+        "of_fetched": ("minilm", "science"),
+    }
+    assert all(export.is_export and not export.is_trained for export in exports.values())
+    assert tuned["minilm_sympy"].is_trained

@@ -41,7 +41,7 @@ def test_change_of_any_file_of_a_local_base_is_seen(
         weights = {"path": f"data/raw/{name}", "sha256": sha256(base / "model.safetensors")}
         fetch[name] = fetch_values | weights | {"pooling": "as_saved"}
         succeed(f"dvc add -q data/raw/{name}", repository)
-    others = {name: {} for name in ("convert", "synthesize", "mine", "mix", "finetune", "merge", "predict")}
+    others = {name: {} for name in ("convert", "synthesize", "mine", "mix", "finetune", "merge", "export", "predict")}
     write_params(repository, default_params | others | {"fetch": fetch})
     output = succeed("dvc repro fetch", repository)
     assert stages_run(output) == {"fetch@bm25", "fetch@first", "fetch@second"}

@@ -10,6 +10,7 @@ from retune.check.checking import check
 from retune.starting.cost import Rate, rate_of, size_of, training_tokens
 from retune.starting.plan import Plan, Workspace
 from retune.starting.survey import Survey
+from tests.support.parameters import EXPORT
 from tests.support.repository import REPOSITORY
 
 RATE = Rate(fast=1000.0, exact=500.0, description="a test's machine")
@@ -62,6 +63,18 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
     )
     assert seconds["eval", "minilm", "faq"] == pytest.approx(8 + (100 * 102 + 20 * 12) / 500)
     assert seconds["eval", "bm25", "faq"] == 8
+
+
+def test_export_takes_the_time_to_encode_its_texts_twice(default_params: dict, workspace: Workspace) -> None:
+    default_params["export"] = {"small": EXPORT | {"dataset": "faq"}}
+    default_params["eval"]["models"].append("small")
+    default_params = with_faq(default_params)
+    finish(workspace, default_params)
+    survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
+    plan = Plan(check(default_params), workspace, RATE, {"faq": survey})
+    seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
+    assert seconds["export", "small"] == pytest.approx(20 + 2 * 30 * 102 / 500)  # 30 texts of 400 / 4 + 2 tokens
+    assert "export small" in plan.describe(["small"])[0]
 
 
 @pytest.mark.parametrize(

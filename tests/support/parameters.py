@@ -80,3 +80,10 @@ MERGE: dict[str, Any] = {  # beside the default params.yaml
     "guard_2": "science",
     "weight": "search",
 }
+EXPORT: dict[str, Any] = {  # beside the default params.yaml
+    "model": "minilm_sympy",
+    "dataset": "sympy",
+    "format": "safetensors",
+    "dtype": "float16",
+    "parity": {"texts": 30, "least": 0.9, "median": 0.95},
+}

@@ -35,7 +35,7 @@ def unguarded_models(params: Compare, evaluated: Mapping[str, TunedModel], liste
     if params.gate is None or params.gate.max_forgetting is None:
         return
     for name, model in evaluated.items():
-        if not set(listed.datasets) - {model.home}:
+        if not (set(listed.datasets) - {model.home} or model.is_export):
             yield (
                 f"compare.gate.max_forgetting: expected a data set besides {model.home!r} under eval.datasets, on "
                 f"which {name!r} may forget, got none; add one, or write null"

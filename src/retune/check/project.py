@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from retune.params.compare import Compare
 from retune.params.convert import Convert
 from retune.params.eval import Eval
+from retune.params.export import Export
 from retune.params.fetch import Fetch, Lexical
 from retune.params.finetune import Finetune
 from retune.params.merge import Merge
@@ -26,16 +27,17 @@ class Project:
     mix: dict[str, Mix]
     finetune: dict[str, Finetune]
     merge: dict[str, Merge]
+    export: dict[str, Export]
     eval: Eval
     compare: Compare
     predict: dict[str, Predict]
 
     @property
     def made_models(self) -> list[str]:
-        """The models that are made in the project, from fetched ones."""
+        """The models that are tuned or merged in the project, from fetched ones."""
         return [*self.finetune, *self.merge]
 
     @property
     def models(self) -> list[str]:
         """All models."""
-        return [*self.fetch, *self.made_models]
+        return [*self.fetch, *self.made_models, *self.export]

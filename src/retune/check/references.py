@@ -22,7 +22,7 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield from _no_encoder(f"mine.{name}.model", recipe.model, project)
         yield from _no_encoder(f"mine.{name}.scorer", recipe.scorer, project)
     for name, model in project.finetune.items():
-        yield from _no_encoder(f"finetune.{name}.base", model.base, project)
+        yield from _no_weights(f"finetune.{name}.base", model.base, project)
         yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
         yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)
@@ -30,6 +30,7 @@ def unknown_names(project: Project) -> Iterator[str]:
             known = ", ".join(project.eval.datasets)
             yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
     yield from _unknown_to_merges(project, datasets)
+    yield from _unknown_to_exports(project, datasets)
     yield from _unknown("eval.models", project.eval.models, project.models)
     yield from _unknown("eval.datasets", project.eval.datasets, datasets)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
@@ -44,6 +45,8 @@ def _names_of_two(project: Project) -> Iterator[str]:
         yield f"finetune.{name}: fetch has a model of this name; rename one"
     for name in sorted({*project.fetch, *project.finetune} & {*project.merge}):
         yield f"merge.{name}: fetch or finetune has a model of this name; rename one"
+    for name in sorted({*project.fetch, *project.made_models} & {*project.export}):
+        yield f"export.{name}: fetch, finetune or merge has a model of this name; rename one"
     for name in sorted({*project.convert} & {*project.synthesize}):
         yield f"synthesize.{name}: convert has a data set of this name; rename one"
 
@@ -51,11 +54,18 @@ def _names_of_two(project: Project) -> Iterator[str]:
 def _unknown_to_merges(project: Project, datasets: Iterable[str]) -> Iterator[str]:
     """Yield names in `merge` that no section defines."""
     for name, merge in project.merge.items():
-        yield from _no_encoder(f"merge.{name}.base", merge.base, project)
+        yield from _no_weights(f"merge.{name}.base", merge.base, project)
         for field in ("tuned", "tuned_2"):
             yield from _unknown(f"merge.{name}.{field}", [getattr(merge, field)], project.made_models)
         for field in ("dev", "guard", "guard_2"):
             yield from _unknown(f"merge.{name}.{field}", [getattr(merge, field)], datasets)
+
+
+def _unknown_to_exports(project: Project, datasets: Iterable[str]) -> Iterator[str]:
+    """Yield names in `export` that no section defines."""
+    for name, export in project.export.items():
+        yield from _no_weights(f"export.{name}.model", export.model, project)
+        yield from _unknown(f"export.{name}.dataset", [export.dataset], datasets)
 
 
 def missing_paths(project: Project) -> Iterator[str]:
@@ -74,6 +84,14 @@ def wrong_mixtures(project: Project) -> Iterator[str]:
             yield f"mix.{name}: mine has a recipe of this name; rename one"
         if name in _parts(name, project):
             yield f"mix.{name}: expected a mixture of mining recipes, got one that contains itself"
+
+
+def _no_weights(where: str, name: str, project: Project) -> Iterator[str]:
+    """Yield a model's name if it is undefined, or the model cannot be trained, merged or exported."""
+    if export := project.export.get(name):
+        yield f"{where}: expected a model that is no export, got {name!r}; name {export.model!r}, its model"
+    else:
+        yield from _no_encoder(where, name, project)
 
 
 def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:

@@ -107,10 +107,11 @@ def _wrong_comparison(project: Project) -> Iterator[str]:
 
 
 def _tuned_models(project: Project) -> dict[str, lineage.TunedModel]:
-    """Return the tuned and the merged models, by name."""
+    """Return the tuned and the merged models and the exports, by name."""
     evaluated = project.eval.datasets
     tuned = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=evaluated)
-    return tuned | lineage.trace_merges(project.merge, tuned)
+    tuned |= lineage.trace_merges(project.merge, tuned)
+    return tuned | lineage.trace_exports(project.export, tuned)
 
 
 def _untrainable(project: Project) -> Iterator[str]:
@@ -174,6 +175,7 @@ def _misused_models(project: Project) -> Iterator[str]:
         for name, merge in project.merge.items()
         for field in ("base", "tuned", "tuned_2")
     ]
+    uses += [(f"export.{name}.model", export.model, made_for_one) for name, export in project.export.items()]
     uses += [(f"synthesize.{name}.model", entry.model, made_for_one) for name, entry in project.synthesize.items()]
     uses += [
         (f"mine.{name}.{field}", getattr(recipe, field), moved)
@@ -212,7 +214,9 @@ def _circles(project: Project) -> Iterator[str]:
 
 
 def _parents(name: str, project: Project) -> set[str]:
-    """Return the models that a tuned model is made from: base, guide, and those behind its training data."""
+    """Return the models that a model is made from: base, guide, and those behind its training data."""
+    if export := project.export.get(name):
+        return {export.model}
     if merge := project.merge.get(name):
         return {merge.base, *merge.tuned_models}
     if name not in project.finetune:

@@ -13,6 +13,7 @@ from retune.encoding.compute import Compute
 from retune.params.compare import Compare
 from retune.params.convert import Convert
 from retune.params.eval import Eval
+from retune.params.export import Export
 from retune.params.fetch import Fetch, parse_entry
 from retune.params.finetune import Finetune
 from retune.params.merge import Merge
@@ -31,6 +32,7 @@ class Defaults(Section):
     mine: dict[str, Any]
     finetune: dict[str, Any]
     merge: dict[str, Any]
+    export: dict[str, Any]
 
 
 class Sections(Section):
@@ -46,6 +48,7 @@ class Sections(Section):
     mix: dict[str, Any]
     finetune: dict[str, Any]
     merge: dict[str, Any]
+    export: dict[str, Any]
     eval: Eval
     compare: Compare
     predict: dict[str, Any]
@@ -59,11 +62,12 @@ PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "mix": Mix.parse,
     "finetune": Finetune.parse,
     "merge": Merge.parse,
+    "export": Export.parse,
     "predict": Predict.parse,
 }
 WITH_DEFAULTS: dict[str, type[Section]] = {
     "fetch": Fetch, "convert": Convert, "synthesize": Synthesize, "mine": Mine, "finetune": Finetune,
-    "merge": Merge,
+    "merge": Merge, "export": Export,
 }  # fmt: skip
 
 

@@ -38,11 +38,15 @@ class Comparison:
         return {measurement.dataset: measurement.test_set for measurement in self.measurements}
 
     def home(self, model: str) -> Measurement:
-        """Return a tuned model's measurement on the data set it was tuned for."""
-        return next(measurement for measurement in self.of(model) if measurement.is_home)
+        """Return a tuned model's measurement on the data set it was tuned for, an export's on that of its model."""
+        home = self.tuned_models[model].home
+        return next(measurement for measurement in self.of(model) if measurement.dataset == home)
 
     def elsewhere(self, model: str) -> list[Measurement]:
-        """Return a tuned model's measurements on all other data sets, from the largest loss to the largest gain."""
+        """Return a tuned model's measurements on all other data sets, from the largest loss to the largest gain.
+
+        Those of an export are on all data sets.
+        """
         others = [measurement for measurement in self.of(model) if not measurement.is_home]
         return sorted(others, key=lambda measurement: measurement.change or 0.0)
 
@@ -80,13 +84,15 @@ def gain_kept(comparison: Comparison, model: str) -> float | None:
     """Return a tuned model's gain divided by the best gain of any model with the same base and home.
 
     This shows how much of the gain a milder tuning keeps. None if no other model has this base and home, or if none
-    of them gained.
+    of them gained. Exports do not count.
     """
     tuned = comparison.tuned_models[model]
+    if tuned.is_export:
+        return None
     gains = {
         name: comparison.home(name).change or 0.0
         for name, other in comparison.tuned_models.items()
-        if (other.base, other.home) == (tuned.base, tuned.home)
+        if (other.base, other.home) == (tuned.base, tuned.home) and not other.is_export
     }
     best = max(gains.values())
     return printed(gains[model] / best) if len(gains) > 1 and best > 0.0 else None
@@ -134,7 +140,8 @@ def _against_base(
     return replace(
         measurement,
         base=tuned.base,
-        is_home=measurement.dataset == tuned.home,
+        is_home=measurement.dataset == tuned.home and not tuned.is_export,
+        is_export=tuned.is_export,
         base_score=base_score,
         change=printed(differences.mean()),
         better=int((differences > 0.0).sum()),

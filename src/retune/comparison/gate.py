@@ -40,7 +40,8 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
     `min_gain` holds if the lower end of the change at home is at least the limit. `max_forgetting` holds if the
     largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
     that cannot be judged does not hold. With `seed_spreads`, as many standard deviations between seeds are taken off
-    the lower end first; merged models have no seeds of their own. A merge that fell back to its base gained nothing.
+    the lower end first; merged models and exports have no seeds of their own. A merge that fell back to its base gained
+    nothing. An export need not gain, and `max_forgetting` holds for it on all data sets.
     """
     if gate is None:
         return []
@@ -54,7 +55,8 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
 def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) -> Iterator[GateResult]:
     home = [measurement for measurement in measurements if measurement.is_home]
     others = [measurement for measurement in measurements if not measurement.is_home]
-    if gate.min_gain is not None:
+    is_export = any(measurement.is_export for measurement in measurements)
+    if gate.min_gain is not None and not is_export:
         yield from (_judge(measurement, "min_gain", gate.min_gain, gate) for measurement in home)
         if not home:
             sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
@@ -68,7 +70,8 @@ def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) ->
 
 def _judge(measurement: Measurement, rule: str, limit: float, gate: Gate) -> GateResult:
     """Judge one rule on one data set."""
-    spreads = gate.seed_spreads if measurement.merged_weight is None else None
+    has_seeds = measurement.merged_weight is None and not measurement.is_export
+    spreads = gate.seed_spreads if has_seeds else None
     if measurement.change is None or measurement.low is None:
         return _not_judged(measurement, rule, f"{measurement.queries} test queries; at least {FEWEST} are needed")
     if spreads is not None and measurement.seed_spread is None:

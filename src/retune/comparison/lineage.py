@@ -1,4 +1,4 @@
-"""The base, the home and the mined sets of each tuned or merged model, read from the sections of params.yaml."""
+"""The base, the home and the mined sets of each tuned or merged model and each export, read from params.yaml."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from retune.core.errors import ParameterError
 from retune.params.eval import Eval
+from retune.params.export import Export
 from retune.params.finetune import Finetune
 from retune.params.merge import Merge
 from retune.params.mine import Mine
@@ -15,15 +16,16 @@ from retune.params.synthesize import Synthesize
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A fine-tuned model, or one that was merged from some.
+    """A fine-tuned model, one that was merged from some, or an export of a model.
 
     Attributes:
-        base: The model that was tuned.
-        home: The data set it was tuned for.
+        base: The model that was tuned or exported.
+        home: The data set it was tuned for. That of an export is its model's, or `dataset` if its model is fetched.
         mined: The mined set it was trained on; of a mixture also the sets that were mixed.
-        parameters: Its entry in `finetune` or `merge`, completed by the defaults.
+        parameters: Its entry in `finetune`, `merge` or `export`, completed by the defaults.
         trained_on: The data sets whose train queries it was trained on, which may be synthetic.
-        merged_from: The tuned models that it was merged from; empty if it was trained itself.
+        merged_from: The tuned models that it was merged from; empty if it was not merged.
+        is_export: Whether it is an export, which must be as good as its model on all data sets.
     """
 
     base: str
@@ -32,6 +34,12 @@ class TunedModel:
     parameters: Mapping[str, Any]
     trained_on: tuple[str, ...] = ()
     merged_from: tuple[str, ...] = ()
+    is_export: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        """Return whether it was trained itself, and so has a history."""
+        return not (self.merged_from or self.is_export)
 
 
 def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
@@ -52,7 +60,8 @@ def trace_all(listed: Eval) -> dict[str, TunedModel]:
     finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
     synthesize, merges = Synthesize.read_entries("synthesize"), Merge.read_entries("merge")
     tuned_models = trace(finetune, mine, mixes, synthesize, evaluated=listed.datasets)
-    return tuned_models | trace_merges(merges, tuned_models)
+    tuned_models |= trace_merges(merges, tuned_models)
+    return tuned_models | trace_exports(Export.read_entries("export"), tuned_models)
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
@@ -64,7 +73,8 @@ def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[s
         if model.home not in listed.datasets:
             expected = " or ".join(map(repr, homes))
             missing = "got neither; add one" if len(homes) > 1 else "got none; add it"
-            yield f"eval.datasets: expected {expected}, which {name!r} is tuned for, {missing}"
+            purpose = "is judged on" if model.is_export else "is tuned for"
+            yield f"eval.datasets: expected {expected}, which {name!r} {purpose}, {missing}"
 
 
 def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> list[str]:
@@ -116,6 +126,20 @@ def trace_merges(merges: Mapping[str, Merge], tuned_models: Mapping[str, TunedMo
             parameters, merged_from = entry.model_dump(mode="json"), tuple(entry.tuned_models)
             found[name] = TunedModel(entry.base, parts[0].home, mined, parameters, trained_on, merged_from)
     return {name: found[name] for name in merges if name in found}
+
+
+def trace_exports(exports: Mapping[str, Export], tuned_models: Mapping[str, TunedModel]) -> dict[str, TunedModel]:
+    """Return the exports, whose base is the model that was exported."""
+    return {
+        name: TunedModel(
+            entry.model,
+            tuned_models[entry.model].home if entry.model in tuned_models else entry.dataset,
+            (),
+            entry.model_dump(mode="json"),
+            is_export=True,
+        )
+        for name, entry in exports.items()
+    }
 
 
 def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:

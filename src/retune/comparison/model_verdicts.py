@@ -8,6 +8,7 @@ from retune.comparison.compare import Comparison, gain_kept, summarise
 from retune.comparison.gate import GateResult
 from retune.comparison.verdict import SYNTHETIC, Measurement, Word
 from retune.comparison.wording import change_with_interval, p_equation
+from retune.params.compare import Compare
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class ModelVerdict:
         model: Its name.
         base: The model that was tuned.
         home: The data set it was tuned for.
-        word: `forgot` if it forgot on any data set, otherwise the word at home.
+        word: `forgot` if it forgot on any data set, otherwise the word at home; of an export, the worst word on any.
         sentence: The gain and the worst change elsewhere, with their intervals.
         gain: Change at home.
         gain_kept: The gain divided by the best gain of any tuned model with this base and home; None if there is no
@@ -56,7 +57,6 @@ def judge_models(comparison: Comparison, results: Sequence[GateResult]) -> list[
     verdicts = []
     for name, tuned in comparison.tuned_models.items():
         home, elsewhere = comparison.home(name), comparison.elsewhere(name)
-        assert home.word is not None
         forgetting_mean = summary["forgetting_mean"].get(name)
         failures = [result.sentence for result in results if result.model == name and not result.holds]
         verdicts.append(
@@ -64,8 +64,8 @@ def judge_models(comparison: Comparison, results: Sequence[GateResult]) -> list[
                 model=name,
                 base=tuned.base,
                 home=tuned.home,
-                word="forgot" if any(measurement.word == "forgot" for measurement in elsewhere) else home.word,
-                sentence=_sentence(home, elsewhere, comparison.params.confidence),
+                word=_worst(elsewhere) if tuned.is_export else _word(home, elsewhere),
+                sentence=_sentence(home, [other for other in elsewhere if other is not home], comparison.params),
                 gain=summary["gain"][name],
                 gain_kept=gain_kept(comparison, name),
                 forgetting_mean=forgetting_mean,
@@ -78,7 +78,19 @@ def judge_models(comparison: Comparison, results: Sequence[GateResult]) -> list[
     return verdicts
 
 
-def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: float) -> str:
+def _word(home: Measurement, elsewhere: Sequence[Measurement]) -> Word:
+    assert home.word is not None
+    return "forgot" if any(measurement.word == "forgot" for measurement in elsewhere) else home.word
+
+
+def _worst(measurements: Sequence[Measurement]) -> Word:
+    """Return the worst word on any data set; `non-inferior` if an export is as good as its model on all of them."""
+    words = {measurement.word for measurement in measurements}
+    worst: tuple[Word, ...] = ("forgot", "withheld", "no difference shown")
+    return next((word for word in worst if word in words), "non-inferior")
+
+
+def _sentence(home: Measurement, elsewhere: Sequence[Measurement], params: Compare) -> str:
     """Describe the change at home and the worst one elsewhere; `elsewhere` begins with the largest loss."""
     where = f"the {SYNTHETIC} of {home.dataset}" if home.is_synthetic else home.dataset
     sentence = f"{home.change or 0.0:+.4f} on {where}"
@@ -86,7 +98,7 @@ def _sentence(home: Measurement, elsewhere: Sequence[Measurement], confidence: f
         sentence += f", but {home.reason}"
     else:
         sentence += (
-            f" ({100 * confidence:g} % confidence interval {home.low:+.4f} to {home.high:+.4f}, corrected "
+            f" ({100 * params.confidence:g} % confidence interval {home.low:+.4f} to {home.high:+.4f}, corrected "
             f"{p_equation(home.p_holm)}) over {home.queries:,} queries"
         )
     if home.seeds is not None:

@@ -17,6 +17,7 @@ class InputFolders:
         train: `<model>.tsv`, the training histories.
         mined: `<recipe>.json`, the mining audits.
         merges: `<model>.json`, what each weight of a merged model does.
+        exports: `<model>.json`, the size of an export and its cosines with its model.
         lengths: `<dataset>.tsv`, the lengths of the texts.
         slices: `<dataset>.csv`, the user's classes of queries.
     """
@@ -28,6 +29,7 @@ class InputFolders:
     train: Path
     mined: Path
     merges: Path
+    exports: Path
     lengths: Path
     slices: Path
 
@@ -42,6 +44,7 @@ class InputFolders:
             train=metrics / "train",
             mined=metrics / "mined",
             merges=metrics / "merge",
+            exports=metrics / "export",
             lengths=metrics / "lengths",
             slices=data / "slices",
         )

@@ -9,7 +9,7 @@ from retune.comparison.details import Details, read_details
 from retune.comparison.gate import GateResult, judge_gate
 from retune.comparison.histories import read_histories
 from retune.comparison.lineage import TunedModel
-from retune.comparison.merge_curves import add_weights, read_merge_curves
+from retune.comparison.made_models import add_weights, read_exports, read_merge_curves
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
 from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
@@ -34,6 +34,7 @@ class Conclusion:
         pair_scores: Cosines by model and data set.
         histories: Loss and dev scores of the tuned models.
         merge_curves: What each weight of the merged models does, by model.
+        exports: Size and parity of the exports, by model.
         synthetic_sets: All synthetic data sets, evaluated or not.
     """
 
@@ -46,6 +47,7 @@ class Conclusion:
     pair_scores: dict[tuple[str, str], Any]
     histories: list[dict[str, Any]]
     merge_curves: dict[str, dict[str, Any]]
+    exports: dict[str, dict[str, Any]]
     synthetic_sets: list[SyntheticSet]
 
 
@@ -89,7 +91,8 @@ def conclude(
         tables,
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
-        read_histories(inputs.train, [name for name, tuned in tuned_models.items() if not tuned.merged_from]),
+        read_histories(inputs.train, [name for name, tuned in tuned_models.items() if tuned.is_trained]),
         curves,
+        read_exports(inputs.exports, tuned_models),
         read_synthetic_sets(inputs.datasets, synthesize),
     )

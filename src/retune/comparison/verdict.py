@@ -28,7 +28,7 @@ class Measurement:
         score_low: Lower end of the score's confidence interval.
         score_high: Upper end of the score's confidence interval.
         base: The model that was tuned.
-        is_home: Whether the model was tuned for this data set.
+        is_home: Whether the model was tuned for this data set; never of an export, which gains nothing.
         base_score: The base's mean score.
         change: Mean difference to the base; above 0 if the tuned model is better.
         low: Lower end of the change's confidence interval.
@@ -46,6 +46,7 @@ class Measurement:
         seed_mean: Mean of their changes.
         seed_spread: Standard deviation of their changes.
         merged_weight: Weight of the tuned models, if the model was merged; with 0 it is the base itself.
+        is_export: Whether the model is an export of its base.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Measurement:
     seed_mean: float | None = None
     seed_spread: float | None = None
     merged_weight: float | None = None
+    is_export: bool = False
 
     @property
     def test_set(self) -> str:

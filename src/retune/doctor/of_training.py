@@ -97,7 +97,7 @@ def dev_and_test_disagree(state: State) -> Iterator[Finding]:
 def unusual_learning_rate(state: State) -> Iterator[Finding]:
     """The learning rate is far from those in use for models of this size; docs/choosing.md has the table."""
     for name, tuned in state.tuned_models.items():
-        if tuned.merged_from:
+        if not tuned.is_trained:
             continue
         rate, usual = tuned.parameters["learning_rate"], _usual_rate(state, tuned)
         if usual is None or max(rate / usual, usual / rate) <= FAR_FROM_USUAL * (1.0 + 1e-9):

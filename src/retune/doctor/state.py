@@ -38,7 +38,7 @@ class State:
     @property
     def bases(self) -> list[str]:
         """The models that were tuned, in the order of the tuned models."""
-        return list(dict.fromkeys(tuned.base for tuned in self.tuned_models.values()))
+        return list(dict.fromkeys(tuned.base for tuned in self.tuned_models.values() if not tuned.is_export))
 
     def is_synthetic(self, dataset: str) -> bool:
         """Return whether a data set's test queries are synthetic, as far as the verdict says."""
@@ -80,7 +80,7 @@ def read_state(
     pairs = [(model, dataset) for model in models for dataset in datasets]
     if verdict is None:
         verdict = read_json(metrics / "verdict.json") or {}
-    trained = [name for name, tuned in tuned_models.items() if not tuned.merged_from]
+    trained = [name for name, tuned in tuned_models.items() if tuned.is_trained]
     return State(
         tuned_models,
         margin,

@@ -9,6 +9,7 @@ import torch
 from retune.core.errors import InputError
 from retune.encoding.batch_invariance import min_invariant_rows
 from retune.encoding.compute import MIN_TOKEN_BUDGET, Compute
+from retune.encoding.onnx_transformer import OnnxTransformer
 
 LENGTH_STEP = 16  # batches are padded to a multiple of this many tokens
 CPU_TOKENS = 1024  # tokens in a batch per thread; more are no faster
@@ -34,7 +35,9 @@ class Batching:
     def measure(self, model: torch.nn.Module) -> None:
         """Measure once, on a CPU, how many tokens a batch of this model must have to be batch-invariant."""
         if self._device.type == "cpu" and self._min_tokens is None:
-            self._min_tokens = min_invariant_rows(model, CPU_MIN_TOKENS, self.token_budget)
+            runs_one_by_one = isinstance(model, OnnxTransformer)  # so there is nothing to fill up
+            least = 0 if runs_one_by_one else min_invariant_rows(model, CPU_MIN_TOKENS, self.token_budget)
+            self._min_tokens = least
 
     def batches(self, lengths: Sequence[int]) -> list[tuple[list[int], int]]:
         """Return the result of `token_batches` for this token budget."""

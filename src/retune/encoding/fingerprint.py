@@ -12,7 +12,8 @@ import torch
 from retune.core.errors import InputError
 from retune.core.files import sha256
 from retune.encoding.hardware import processor_name
-from retune.models.directory import SETTINGS
+from retune.encoding.onnx_transformer import RUNTIME, check_installed
+from retune.models.directory import SETTINGS, is_onnx
 from retune.models.encoding_settings import Encoding, Role
 from retune.models.scope import SCOPE
 
@@ -28,10 +29,12 @@ class ModelFiles:
     Attributes:
         name: The directory's name, shown to people.
         sha256: One hash of all its files: weights, tokenizer and configuration.
+        engine: The version of ONNX Runtime if it runs the model; empty if torch does.
     """
 
     name: str
     sha256: str
+    engine: str = ""
 
     @classmethod
     def of(cls, folder: Path) -> "ModelFiles":
@@ -44,7 +47,7 @@ class ModelFiles:
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and added not in path.parents)
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
-        return cls(folder.resolve().name, _hash(hashes))
+        return cls(folder.resolve().name, _hash(hashes), _runtime() if is_onnx(folder) else "")
 
     def check(self, folder: Path) -> None:
         """Refuse a directory that has changed since: its vectors would be cached under the old files' hash."""
@@ -85,9 +88,15 @@ def fingerprint(
             "dtype": str(dtype),
             "machine": machine(device),
             "token_budget": token_budget,
+            "engine": files.engine,
             "encoder": [sha256(path) for path in sorted(PACKAGE.glob("*.py"))],
         }
     )
+
+
+def _runtime() -> str:
+    check_installed([RUNTIME])
+    return f"{RUNTIME} {importlib.metadata.version(RUNTIME)}"
 
 
 def machine(device: torch.device) -> list[object]:

@@ -14,8 +14,9 @@ import torch
 from retune.encoding.batch_invariance import multiply_row_by_row
 from retune.encoding.fingerprint import ModelFiles
 from retune.encoding.hardware import resolve_dtype, tune_memory
+from retune.encoding.onnx_transformer import load_onnx_model
 from retune.encoding.packed_linear import pack_linear_layers
-from retune.models.directory import STATIC, check_kind, first_module, load_model
+from retune.models.directory import STATIC, check_kind, first_module, is_onnx, load_model
 from retune.models.encoding_settings import Encoding
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def load_prepared(
     """Load the model of a directory in a number format; `files` as in `lazy_model`."""
     if files is not None:
         files.check(folder)
-    return _prepare(load_model(folder, device), dtype)
+    return _prepare(load_onnx_model(folder) if is_onnx(folder) else load_model(folder, device), dtype)
 
 
 def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTransformer:

@@ -7,8 +7,8 @@ from retune.core.files import write_text
 from retune.core.provenance import read_origins, write_origins
 from retune.merging.choice import Point
 from retune.merging.task import Task
+from retune.models.card import CARD, LICENCE, card_table, loading_section, origins_table, quoted
 from retune.models.directory import read_encoding
-from retune.training.keeping.model_card import CARD, LICENCE, card_table, loading_section, origins_table, quoted
 
 
 def write_card(folder: Path, name: str, task: Task, points: Sequence[Point], chosen: Point) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SETTINGS = "retune.json"
 LEXICAL = "bm25.json"  # the only file of BM25
 K1, B = 1.5, 0.75  # parameters of BM25, written to that file
+ONNX = "onnx/model.onnx"  # of an export; it takes the place of the transformer's weights
 PIPELINE = "config_sentence_transformers.json"
 STATIC = "StaticEmbedding"  # the first module of a static model: a table of token vectors instead of a transformer
 
@@ -47,6 +48,11 @@ def read_encoding(folder: Path) -> Encoding:
 def is_lexical(folder: Path) -> bool:
     """Return whether a folder represents BM25, which ranks by words and has no vectors."""
     return (folder / LEXICAL).is_file()
+
+
+def is_onnx(folder: Path) -> bool:
+    """Return whether a model's transformer is an ONNX file, as the stage `export` writes it."""
+    return (folder / ONNX).is_file()
 
 
 def is_cross_encoder(folder: Path) -> bool:
@@ -102,11 +108,13 @@ def load_model(
         quantization: The quantization of linear layers, or None.
 
     Raises:
-        InputError: It is a cross-encoder, or cannot be loaded.
+        InputError: It is a cross-encoder or an ONNX export, or cannot be loaded.
     """
     from sentence_transformers import SentenceTransformer
 
     check_kind(folder, is_pair_scorer=False)
+    if is_onnx(folder):
+        raise InputError(f"{folder}: expected a model with weights, got an ONNX export; name what it was made from")
     chosen = {"attn_implementation": attention, "quantization_config": quantization}
     model_kwargs = {name: value for name, value in chosen.items() if value is not None}
     with _errors_of_loading(folder):

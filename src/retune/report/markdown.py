@@ -12,6 +12,7 @@ from retune.comparison.wording import MARKS, SEEDS
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
+from retune.report.export_table import export_table
 from retune.report.merge_table import merge_table
 from retune.report.synthetic_tables import synthetic_sets
 from retune.report.tables import (
@@ -59,6 +60,7 @@ def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) 
             "with the base."
         ],
         _titled("Merged models", merge_table(found.merge_curves)),
+        _titled("Exports", export_table(found.exports, verdicts)),
         _titled("Findings", lines(findings)),
         _statistics(comparison) if verdicts else [],
         _titled("Seeds", seed_spreads(comparison)),

@@ -20,14 +20,14 @@ from retune.starting.survey import Survey
 
 START_S = {
     "fetch": 8.0, "convert": 8.0, "synthesize": 5.0, "mine": 9.0, "mix": 4.0, "finetune": 20.0, "merge": 8.0,
-    "eval": 8.0,
+    "export": 20.0, "eval": 8.0,
 }  # fmt: skip
 COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
 SYNTHETIC_CHARACTERS = 80.0  # of a query
 VERBS = {
     "fetch": "fetch", "convert": "convert", "synthesize": "synthesise", "mine": "mine", "mix": "mix",
-    "finetune": "tune", "merge": "merge",
+    "finetune": "tune", "merge": "merge", "export": "export",
 }  # fmt: skip
 MOST_NAMES = 4  # are listed; more are counted
 HOURS_FROM = 120  # minutes
@@ -98,6 +98,7 @@ class Plan:
             "mix": (project.mix, data / "mined"),
             "finetune": (project.finetune, models),
             "merge": (project.merge, models),
+            "export": (project.export, models),
         }
         for stage, (entries, folder) in outputs.items():
             for name in entries:
@@ -123,6 +124,8 @@ class Plan:
                 return self._training(name)
             case "merge":
                 return self._merging(name)
+            case "export":
+                return self._exporting(name)
             case "synthesize" if self._project.synthesize[name].method == "llm":
                 return None  # the language model's time is not known
             case _:
@@ -153,6 +156,15 @@ class Plan:
         tokens = sum(size.encoding("dev") for size in sizes if size)  # of whole corpora, so at most
         return START_S["merge"] + weights * tokens * self._factor(entry.base) / self._rate.fast
 
+    def _exporting(self, name: str) -> float | None:
+        """Return the time to encode the parity texts with the model and with the export."""
+        entry = self._project.export[name]
+        size = self._size(entry.dataset)
+        if size is None:
+            return None
+        tokens = 2 * entry.parity.texts * size.document_tokens  # queries are shorter, so at most
+        return START_S["export"] + tokens * self._factor(entry.model) / self._rate.exact
+
     def _evaluation(self, model: str, dataset: str) -> float | None:
         size = self._size(dataset)
         if size is None:
@@ -178,6 +190,8 @@ class Plan:
 
     def _factor(self, model: str) -> float:
         """Return how many times MiniLM's time a token takes in a model; 1 if its size is not known yet."""
+        if export := self._project.export.get(model):
+            model = export.model
         while model in self._project.made_models:
             model = (self._project.merge.get(model) or self._project.finetune[model]).base
         folder = self._workspace.models / model

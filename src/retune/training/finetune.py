@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from retune.core.files import atomic_directory
+from retune.models.card import CARD
 from retune.models.scope import check_unscoped
 from retune.training.history import write_history
-from retune.training.keeping.model_card import CARD
 from retune.training.spec import Task
 
 

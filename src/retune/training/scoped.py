@@ -8,8 +8,8 @@ import pandas as pd
 
 from retune.core.records import read_corpus
 from retune.encoding.fingerprint import base_hash
+from retune.models.card import CARD
 from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, Scope, corpus_hash, write_scope
-from retune.training.keeping.model_card import CARD
 from retune.training.spec import Task
 
 

@@ -1,20 +1,15 @@
 """The card of a tuned model: how to load it, its base and data, its dev scores and its parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from retune.core.files import write_text
-from retune.core.markdown import table
-from retune.core.provenance import Origin, read_origins, write_origins
+from retune.core.provenance import read_origins, write_origins
 from retune.core.records import read_mined
+from retune.models.card import CARD, LICENCE, card_table, loading_section, origins_table, quoted
 from retune.models.directory import read_encoding
-from retune.models.encoding_settings import Encoding
-from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, read_scope
 from retune.training.history import HistoryRow
 from retune.training.spec import Task
-
-CARD = "model-card.md"
-LICENCE = "No licence is granted here: that of this model follows from those above."
 
 
 def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: str, note: str = "") -> None:
@@ -53,61 +48,6 @@ def _made(task: Task) -> str:
     return f"{base}, fine-tuned on {data} by retune."
 
 
-def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
-    """Return the section that says how to load a model, and how it reads texts.
-
-    Args:
-        name: The name of the model.
-        encoding: Its encoding settings.
-        folder: Its directory.
-    """
-    lines = [
-        f"""## Loading
-
-```python
-{_loading(name, folder)}
-```
-""",
-        f"Before a query comes {quoted(encoding.query_prefix)}, before a document "
-        f"{quoted(encoding.document_prefix)}; both are saved as prompts.",
-        f"A query is cut to {encoding.query_max_length} tokens, a document to {encoding.document_max_length}.",
-    ]
-    if encoding.query_suffix:
-        lines.append(f"After a query comes {quoted(encoding.query_suffix)}, which you add yourself.")
-    if (folder / SCOPE / QUERY_MODEL / "adapter").is_dir():
-        lines.append(f"The weights are those of the merged model; `{SCOPE}/{QUERY_MODEL}/adapter/` holds the adapter.")
-    if (folder / "adapter").is_dir():
-        lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
-    return "\n".join(lines)
-
-
-def _loading(name: str, folder: Path) -> str:
-    """Return the lines of Python that score a document for a query."""
-    scope = read_scope(folder)
-    documents = 'model.encode_document(["a document"])'
-    load = f'from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer("models/{name}")'
-    if scope is None:
-        return f'{load}\nscores = model.encode_query(["a query"]) @ {documents}.T'
-    if (folder / SCOPE / QUERY_MODEL).is_dir():
-        queries = "all data sets" if scope.everywhere else f"{scope.dataset}; others go through the model"
-        return (
-            f"{load}  # the base, for documents\n"
-            f'query_model = SentenceTransformer("models/{name}/{SCOPE}/{QUERY_MODEL}")  # for queries of {queries}\n'
-            f'scores = query_model.encode_query(["a query"]) @ {documents}.T'
-        )
-    return (
-        f"import numpy as np\n{load}  # the base, for queries\n"
-        f'documents = np.load("models/{name}/{SCOPE}/{VECTORS}")  # of {scope.dataset}, in the order of its corpus\n'
-        'scores = model.encode_query(["a query"]) @ documents.T'
-    )
-
-
-def origins_table(origins: Iterable[Origin]) -> str:
-    """Return origins and their licences as a table."""
-    rows = [[origin.kind, origin.name, origin.licence or "not stated", origin.source, origin.use] for origin in origins]
-    return card_table(["kind", "name", "licence", "source", "use"], rows)
-
-
 def _scores(task: Task, rows: Sequence[HistoryRow], name: str, note: str, synthetic: Sequence[str]) -> str:
     """Return the section with the dev scores, which also says where the test scores are and which are synthetic."""
     scored = [row for row in rows if row.dev is not None]
@@ -134,14 +74,3 @@ def _parameters(task: Task) -> str:
     values = {"seed": task.seed, "compute.token_budget": task.compute.token_budget}
     values |= {name: value for name, value in task.params.model_dump().items() if name != "seed"}
     return card_table(["parameter", "value"], [[f"`{name}`", quoted(value)] for name, value in values.items()])
-
-
-def quoted(value: object) -> str:
-    """Return a value as Python writes it, as code."""
-    return f"`{value!r}`"
-
-
-def card_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    escaped = [[str(value).replace("|", "\\|") for value in row] for row in rows]
-    return "\n".join(table(header, escaped, num_texts=len(header)))
