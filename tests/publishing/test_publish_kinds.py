@@ -230,7 +230,9 @@ def test_moved_document_vectors_are_refused(project: Path, publish_it: Publish) 
 
 
 def test_base_that_was_not_fetched_from_the_hub_may_be_named(publish_it: Publish) -> None:
-    assert ModelCard.load(publish_it(base="org/original") / "README.md").data.base_model == "org/original"
+    card = ModelCard.load(publish_it(base="org/original") / "README.md")
+    assert card.data.base_model == "org/original"
+    assert "at 0123; https://huggingface.co/org/original |" in card.text
 
 
 def test_base_that_is_not_known_to_be_on_the_hub_is_reported(

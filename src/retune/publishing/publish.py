@@ -3,13 +3,14 @@
 import logging
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retune.comparison.verdict import FEWEST
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, write_json, write_text
-from retune.core.provenance import read_origins
+from retune.core.provenance import Origin, read_origins
 from retune.encoding.compute import Compute
 from retune.publishing.card import Place, card_text
 from retune.publishing.contents import licensed_origins, published_files
@@ -71,7 +72,7 @@ def publish(options: Options, folders: Folders, compute: Compute) -> Path:
         folders.metrics / "verdict.json", folders.models, options.model, is_forced=options.force == "1"
     )
     folder, out = judged.folder, folders.published / judged.name
-    files, origins = published_files(folder), licensed_origins(folder)
+    files, origins = published_files(folder), _with_repository(licensed_origins(folder), judged.base, options.base)
     metadata = card_metadata(
         judged, origins, _bases(judged, folders, options), _languages(folders, judged.verdict.home)
     )
@@ -92,6 +93,16 @@ def _check_repositories(options: Options) -> None:
     for option, value in (("REPO", options.repo), ("BASE", options.base)):
         if value and REPOSITORY.fullmatch(value) is None:
             raise InputError(f"{option}: expected organisation/name, got {value!r}")
+
+
+def _with_repository(origins: Sequence[Origin], base: str, repo: str) -> list[Origin]:
+    """Return the origins, of which the base has its repository on the Hub beside its source."""
+    return [
+        replace(origin, source=f"{origin.source}; https://huggingface.co/{repo}")
+        if repo and (origin.kind, origin.name) == ("model", base)
+        else origin
+        for origin in origins
+    ]
 
 
 def _bases(judged: Judged, folders: Folders, options: Options) -> list[str]:
