@@ -60,7 +60,10 @@ RUN_BY: dict[str, list[str]] = {
         command for command in inline("docs/language_models.md") if command.startswith("grep")
     ],
     "llm/test_replies.py::test_replies_can_be_shared_as_the_page_says": in_blocks("docs/language_models.md")[2:],
-    "vectors/test_ship.py::test_commands_of_the_page_write_what_it_says": in_blocks("docs/vectors.md"),
+    "vectors/test_ship.py::test_commands_of_the_page_write_what_it_says": [
+        *in_blocks("docs/vectors.md"),
+        "python -m stages.vectors MODEL DATASET --out DIR",
+    ],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 

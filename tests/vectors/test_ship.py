@@ -34,10 +34,8 @@ from tests.support.parameters import COMPUTE, MEASURING
 from tests.support.repository import WORDS
 
 COUNT, DIM = 120, 32
-TEXTS = [
-    " ".join(WORDS[(row * 7 + step * (1 + row % 3)) % len(WORDS)] for step in range(2 + row % 5))
-    for row in range(COUNT)
-]
+ORDERS = np.random.default_rng(0).permuted(np.tile(WORDS, (COUNT, 1)), axis=1)
+TEXTS = [" ".join(words[: 2 + row % 5]) for row, words in enumerate(ORDERS)]  # no two are alike
 PARAMS = Measuring.parse("eval", MEASURING | {"ks": [10], "dtype": "float32"})
 
 
