@@ -37,7 +37,7 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 gate: $(INSTALLED)  ## fail if a tuned model in metrics/verdict.json gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging and asking, beside their peers; renew the tables
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging, asking and exports, beside their peers; renew the tables
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
@@ -48,6 +48,7 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.nudging
 	python -m benchmarks.load
 	python -m benchmarks.asking
+	python -m benchmarks.exporting
 	python -m benchmarks.tables
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
