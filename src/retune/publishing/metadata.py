@@ -14,7 +14,7 @@ from retune.publishing.judged import Judged
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-TAGS = ["sentence-transformers", "sentence-similarity", "feature-extraction", "information-retrieval", "retune"]
+TAGS = ["sentence-similarity", "feature-extraction", "information-retrieval", "retune"]
 LEAST_SHARE = 0.1  # of the documents that must be in a language for the card to name it
 HUB = re.compile(r"https://huggingface\.co/(?:datasets/)?([\w.-]+/[\w.-]+)")
 LICENCES = {  # those of the Hub's identifiers that data sets and models mostly have
@@ -37,14 +37,14 @@ def card_metadata(
     from huggingface_hub import ModelCardData
 
     licence = _licence(origins)
-    is_in_onnx = is_onnx(judged.folder)
+    library = "onnx" if is_onnx(judged.folder) else "sentence-transformers"  # which cannot load an ONNX file alone
     return ModelCardData(
         base_model=bases[0] if len(bases) == 1 else list(bases),
         datasets=[hub_name(origin) for origin in origins if origin.kind == "data"] or None,
         language=list(languages) or None,
-        library_name="onnx" if is_in_onnx else "sentence-transformers",  # the latter cannot load it as it is
+        library_name=library,
         pipeline_tag="sentence-similarity",
-        tags=[*TAGS, "onnx"] if is_in_onnx else TAGS,
+        tags=[library, *TAGS],
         model_name=judged.name,
         eval_results=_results(judged),
         license=licence,

@@ -30,7 +30,8 @@ def usage(judged: Judged, repo: str, published: Path) -> str:
     lines = [_code(_tower(place)), *_sides(judged, scope)] if scope else [_code(_plain(repo or str(published)))]
     longest = max(encoding.query_max_length, encoding.document_max_length)
     lengths = f"{_lengths(encoding)} sentence-transformers cuts both to {longest}."
-    return "\n".join([*lines, f"- Prompts: {_prompts(encoding)}.", lengths, *_suffix(encoding), *_dimensions(judged)])
+    prompts = f"- Prompts: {_prompts(encoding, '; `encode_query` and `encode_document` add them')}."
+    return "\n".join([*lines, prompts, lengths, *_suffix(encoding), *_dimensions(judged)])
 
 
 def _code(lines: str) -> str:
@@ -41,7 +42,7 @@ def _folder(repo: str, published: Path) -> str:
     """Return the lines of Python that name the folder of the model."""
     if repo:
         return f'from huggingface_hub import snapshot_download\n\nfolder = snapshot_download("{repo}")'
-    return f'folder = "{published}"'
+    return f'\nfolder = "{published}"'
 
 
 def _plain(place: str) -> str:
@@ -116,20 +117,17 @@ def _in_onnx(encoding: Encoding) -> list[str]:
     return [
         f"- `{ONNX}` returns the vectors of the tokens. What follows is in `modules.json`, in this order: pooling, "
         "further layers if there are some, and normalisation to length 1.",
-        f"- Prompts: {_prefixes(encoding)}.",
+        f"- Prompts: {_prompts(encoding, '; you add them yourself')}.",
         _lengths(encoding),
         *_suffix(encoding),
     ]
 
 
-def _prompts(encoding: Encoding) -> str:
-    if not (encoding.query_prefix or encoding.document_prefix):
+def _prompts(encoding: Encoding, who_adds_them: str) -> str:
+    query, document = encoding.query_prefix, encoding.document_prefix
+    if not (query or document):
         return "none"
-    return f"{_prefixes(encoding)}; `encode_query` and `encode_document` add them"
-
-
-def _prefixes(encoding: Encoding) -> str:
-    return f"{quoted(encoding.query_prefix)} before a query, {quoted(encoding.document_prefix)} before a document"
+    return f"{quoted(query)} before a query, {quoted(document)} before a document{who_adds_them}"
 
 
 def _lengths(encoding: Encoding) -> str:
