@@ -43,7 +43,7 @@ publish: $(INSTALLED)  ## make publish MODEL=name [REPO=organisation/name] [BASE
 	@python -m stages.publish $(or $(call option,MODEL),"") $(call option,REPO,--repo) \
 	  $(call option,BASE,--base) $(call option,PRECISION,--precision) $(call option,FORCE,--force)
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging and asking, beside their peers; renew the tables
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging, asking and exports, beside their peers; renew the tables
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
@@ -54,6 +54,7 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.nudging
 	python -m benchmarks.load
 	python -m benchmarks.asking
+	python -m benchmarks.exporting
 	python -m benchmarks.tables
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours

@@ -16,6 +16,7 @@ import torch
 RESULTS = Path("benchmarks/results")
 LIBRARIES = (
     "torch", "transformers", "sentence-transformers", "FlagEmbedding", "faiss-cpu", "dvc", "pytrec-eval-terrier",
+    "onnxruntime", "model2vec",
 )  # fmt: skip
 
 
@@ -25,6 +26,7 @@ def hardware() -> dict[str, object]:
         "processor": _processor(),
         "amx": bool(torch.cpu._is_amx_tile_supported()),
         "avx512_bf16": bool(torch.cpu._is_avx512_bf16_supported()),
+        "vnni": bool(torch.cpu._is_vnni_supported()),
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -23,6 +23,10 @@ MEASURES = {
     " peak memory": "peak GB",
     " rows per second": "rows/s",
     " share of the ideal rate": "share of the ideal rate",
+    " p50": "p50 ms",
+    " p95": "p95 ms",
+    " documents per second": "documents/s",
+    " size": "MB",
 }
 PEER = re.compile(r"(.+?)(?:_vs_| beside )(\w+)")
 PEERS = {

@@ -66,6 +66,10 @@ RUN_BY: dict[str, list[str]] = {
     "publishing/test_artifacts.py::test_commands_of_the_page_register_a_version_and_get_it": [
         line for line in in_blocks("docs/publish.md") if "minilm_science@" in line or "artifacts" in line
     ],
+    "vectors/test_ship.py::test_commands_of_the_page_write_what_it_says": [
+        *in_blocks("docs/vectors.md"),
+        "python -m stages.vectors MODEL DATASET --out DIR",
+    ],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 

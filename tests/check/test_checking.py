@@ -521,6 +521,8 @@ def test_wrong_merge_gives_its_line(change: Callable[[dict], None], line: str, d
         ),
         (put("export.small.format", "onnx"), "dtype: expected one of float32, int8 with format onnx, got 'float16'"),
         (put("export.small.parity.least", 2.0), "export.small.parity.least: "),
+        (put("export.small.format", "static"), "export.small: parity: expected null with format static, whose vectors"),
+        (put("export.small.parity", None), "export.small: parity: expected limits with format safetensors, got null"),
         (copy_entry("export", "small", "minilm"), "export.minilm: fetch, finetune or merge has a model of this name"),
         (
             put("finetune.minilm_science.base", "small"),
@@ -546,6 +548,12 @@ def test_wrong_export_gives_its_line(change: Callable[[dict], None], line: str, 
     default_params["export"]["small"] = copy.deepcopy(EXPORT)
     check(default_params)
     test_wrong_value_gives_its_line(change, line, default_params)
+
+
+def test_null_of_a_static_model_takes_the_place_of_the_default_parity(default_params: dict) -> None:
+    assert "parity" in default_params["defaults"]["export"]
+    default_params["export"]["small"] = EXPORT | {"format": "static", "parity": None}
+    check(default_params)
 
 
 def test_export_of_a_model_made_for_one_data_set_is_refused(default_params: dict) -> None:

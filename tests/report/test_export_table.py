@@ -88,6 +88,14 @@ def test_report_has_a_row_for_each_export(tmp_path: Path) -> None:
     assert "## Exports" not in markdown(compared(tmp_path / "without"), "x.svg")
 
 
+def test_static_model_has_no_cosines(tmp_path: Path) -> None:
+    inputs = write_project(tmp_path, scores(home=0.7))
+    write_json(inputs.exports / "small.json", MEASURED | {"format": "static", "dtype": "float32", "cosine": None})
+    tuned = TUNED | {"small": TunedModel("tuned", "home", (), {"dtype": "float32"}, is_export=True)}
+    report = markdown(concluded(inputs, scores(home=0.7), tuned, gate=GATE), "x.svg")
+    assert "| `small` | `tuned` | static | float32 | non-inferior | 384 | 23.0 |  |  | " in report
+
+
 def test_page_and_doctor_take_an_export(tmp_path: Path) -> None:
     found = judged(tmp_path, scores(home=0.65))
     inputs = write_project(tmp_path, scores(home=0.65))

@@ -66,7 +66,10 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
 
 
 def test_export_takes_the_time_to_encode_its_texts_twice(default_params: dict, workspace: Workspace) -> None:
-    default_params["export"] = {"small": EXPORT | {"dataset": "faq"}}
+    default_params["export"] = {
+        "small": EXPORT | {"dataset": "faq"},
+        "words": EXPORT | {"dataset": "faq", "format": "static", "parity": None},
+    }
     default_params["eval"]["models"].append("small")
     default_params = with_faq(default_params)
     finish(workspace, default_params)
@@ -74,6 +77,7 @@ def test_export_takes_the_time_to_encode_its_texts_twice(default_params: dict, w
     plan = Plan(check(default_params), workspace, RATE, {"faq": survey})
     seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
     assert seconds["export", "small"] == pytest.approx(20 + 2 * 30 * 102 / 500)  # 30 texts of 400 / 4 + 2 tokens
+    assert seconds["export", "words"] == pytest.approx(20 + 100_000 / 500)  # its model's vocabulary
     assert "export small" in plan.describe(["small"])[0]
 
 

@@ -1,4 +1,7 @@
-"""Export a model: write it in another format, reload it, and keep it only if its vectors are those of the model."""
+"""Export a model: write it in another format, reload it, and keep it only if its vectors are those of the model.
+
+The vectors of a static model are in another space, so only the verdict on test queries can judge them.
+"""
 
 import logging
 from pathlib import Path
@@ -13,9 +16,10 @@ from retune.core.errors import InputError
 from retune.core.files import atomic_directory
 from retune.core.records import DECIMALS
 from retune.encoding.encoder import Encoder
-from retune.exporting.card import write_card
+from retune.exporting.card import parity_in_words, write_card
 from retune.exporting.onnx_format import check_exportable, write_onnx
-from retune.exporting.parity import check_parity, cosines, draw_texts, encode_in_new_process
+from retune.exporting.parity import Texts, check_parity, cosines, draw_texts, encode_in_new_process
+from retune.exporting.static_format import distil, without_prefixes
 from retune.exporting.task import Task
 from retune.models.directory import ONNX, first_module, load_model, read_encoding, save_model
 from retune.models.scope import check_unscoped
@@ -23,6 +27,7 @@ from retune.models.size import count_parameters
 
 LOG = logging.getLogger(__name__)
 MB = 1_000_000
+UNCOMPARED = 1000  # texts that a static model must have vectors of
 
 
 def export(task: Task, out: Path) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def export(task: Task, out: Path) -> dict[str, Any]:
     """
     check_unscoped(task.model)
     where, params = f"params.yaml: export.{out.name}", task.params
-    texts = draw_texts(task.dataset, params.parity.texts, task.seed)
+    texts = draw_texts(task.dataset, params.parity.texts if params.parity else UNCOMPARED, task.seed)
     with atomic_directory(out) as partial:
         _write(task, partial, where)
         size = _megabytes(partial)
@@ -47,33 +52,39 @@ def export(task: Task, out: Path) -> dict[str, Any]:
                 f"{size - params.max_mb:.1f} MB too many; choose a narrower dtype, or raise the limit"
             )
         found = encode_in_new_process(partial, texts, task.compute)
-        values = cosines(texts.encode(Encoder.load(task.model, task.compute, dtype="float32")), found)
-        check_parity(values, params.parity, where)
         measured: dict[str, Any] = {
             "format": params.format,
             "dtype": params.dtype,
             "dims": found.shape[1],
             "megabytes": round(size, 3),
-            "parameters": count_parameters(task.model),
+            "parameters": count_parameters(task.model if params.format == "onnx" else partial),
             "texts": {"documents": len(texts.documents), "queries": len(texts.queries)},
-            "cosine": {"least": round(values.min(), DECIMALS), "median": round(float(np.median(values)), DECIMALS)},
-            "limits": params.parity.model_dump() | {"max_mb": params.max_mb},
+            "cosine": _cosine(task, texts, found, where),
+            "limits": (params.parity.model_dump() if params.parity else {}) | {"max_mb": params.max_mb},
         }
         write_card(partial, out.name, task, measured)
-    LOG.info(
-        "%s: %.1f MB, cosine with %s of at least %.5f, median %.5f, over %d texts",
-        out.name, size, task.model.name, measured["cosine"]["least"], measured["cosine"]["median"], len(values),
-    )  # fmt: skip
+    LOG.info("%s: %.1f MB, %s", out.name, size, parity_in_words(task.model.name, measured))
     return measured
+
+
+def _cosine(task: Task, texts: Texts, found: np.ndarray, where: str) -> dict[str, float] | None:
+    """Return the least and the median cosine with the model's vectors, within the limits; None without limits."""
+    if task.params.parity is None:
+        return None
+    values = cosines(texts.encode(Encoder.load(task.model, task.compute, dtype="float32")), found)
+    check_parity(values, task.params.parity, where)
+    return {"least": round(values.min(), DECIMALS), "median": round(float(np.median(values)), DECIMALS)}
 
 
 def _write(task: Task, folder: Path, where: str) -> None:
     """Write the model's directory, without a card."""
     params, is_onnx = task.params, task.params.format == "onnx"
     model = load_model(task.model, "cpu", attention="eager" if is_onnx else None).eval()
-    if params.dims is not None:
-        _cut(model, params.dims, where)
     encoding = read_encoding(task.model).model_copy(update={"dtype": "float32" if is_onnx else params.dtype})
+    if params.format == "static":
+        model, encoding = distil(model.float(), task.model, params.dims, where), without_prefixes(encoding)
+    elif params.dims is not None:
+        _cut(model, params.dims, where)
     if is_onnx:
         check_exportable(model, task.model)
         save_model(model.float(), encoding, folder)

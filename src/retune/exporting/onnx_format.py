@@ -1,10 +1,6 @@
 """Write a transformer as an ONNX file, in float32 or with weights quantised to int8."""
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from retune.core.errors import InputError
 from retune.encoding.onnx_transformer import INPUTS, OUTPUT, RUNTIME, check_installed
+from retune.exporting.quiet import quiet_libraries
 
 PACKAGES = ("onnx", "onnxscript", RUNTIME)
 ARCHITECTURES = ("bert", "distilbert", "mpnet", "roberta", "xlm-roberta")  # those that are tested
@@ -52,7 +49,7 @@ def write_onnx(model: SentenceTransformer, path: Path, *, quantize: bool) -> Non
     if not quantize:
         _write_float32(model, path)
         return
-    with _quiet_libraries(), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+    with quiet_libraries(), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         plain = Path(scratch) / path.name
         _write_float32(model, plain)
         is_large = plain.with_name(plain.name + WEIGHTS).exists()
@@ -64,7 +61,7 @@ def _write_float32(model: SentenceTransformer, path: Path) -> None:
     inputs = [name for name in INPUTS if name in {*model.tokenizer.model_input_names, *INPUTS[:2]}]
     shape = (2, 7)  # no dimension of 1, which would be taken for fixed
     texts, tokens = torch.export.Dim("texts"), torch.export.Dim("tokens")
-    with _quiet_libraries(), torch.inference_mode():
+    with quiet_libraries(), torch.inference_mode():
         program: Any = torch.onnx.export(
             _TokenVectors(model).eval(),
             tuple(torch.ones(shape, dtype=torch.int64) for _ in inputs),  # one tensor would be taken for one input
@@ -79,19 +76,6 @@ def _write_float32(model: SentenceTransformer, path: Path) -> None:
         node.doc_string = None
     size = sum(weights.nbytes for weights in model[0].parameters())
     program.save(str(path), external_data=size > MOST_BYTES)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Silence advice on other models: missing packages for images, and how to prepare a quantisation."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.disable(level)
 
 
 class _TokenVectors(torch.nn.Module):

@@ -42,18 +42,23 @@ def export(name: str, folder: Path, out: Path) -> None:
     if name not in names():
         raise InputError(f"layout: expected one of {', '.join(names())}, got {name!r}")
     layout = importlib.import_module(f"retune.layouts.{name}")
-    with _errors_of_writing(out):
-        _check_new(out)
+    with errors_of_writing(out):
+        check_new(out)
     dataset = _read(folder)
     counts = _count(dataset)
-    with _errors_of_writing(out), atomic_directory(out) as partial:
+    with errors_of_writing(out), atomic_directory(out) as partial:
         left_out = layout.write(dataset, partial)
     for kind, count in ({kind: counts[kind] for kind in layout.LACKS} | left_out).items():
         if count:
             LOG.info("%s has no place for %s: %d", name, kind, count)
 
 
-def _check_new(out: Path) -> None:
+def check_new(out: Path) -> None:
+    """Check that a folder is absent or empty.
+
+    Raises:
+        InputError: It is not.
+    """
     if not out.name:
         raise InputError(f"{out}: expected the name of a new folder, got none; name one")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -61,7 +66,7 @@ def _check_new(out: Path) -> None:
 
 
 @contextmanager
-def _errors_of_writing(out: Path) -> Iterator[None]:
+def errors_of_writing(out: Path) -> Iterator[None]:
     """Turn system errors of writing to a folder into an InputError."""
     try:
         yield

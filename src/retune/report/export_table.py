@@ -10,7 +10,8 @@ HEADINGS = (
     "export", "of", "format", "dtype", "verdict", "dimensions", "MB", "least cosine", "median cosine", "worst change",
 )  # fmt: skip
 NOTE = (
-    "The cosines are those of an export's vectors with its model's, over texts of documents and queries. An export "
+    "The cosines are those of an export's vectors with its model's, over texts of documents and queries; a static "
+    "model has none, as its vectors are in another space. An export "
     "need not gain, but must be as good as its model everywhere: its verdict is the worst on any data set."
 )
 
@@ -26,6 +27,7 @@ def export_table(exports: Mapping[str, Mapping[str, Any]], verdicts: Sequence[Mo
 
 def _row(verdict: ModelVerdict, measured: Mapping[str, Any]) -> list[str]:
     names = [f"`{verdict.model}`", f"`{verdict.base}`", measured["format"], measured["dtype"], verdict.word]
-    cosines = [f"{measured['cosine'][key]:.5f}" for key in ("least", "median")]
+    cosine = measured["cosine"] or {}
+    cosines = [f"{cosine[key]:.5f}" if cosine else "" for key in ("least", "median")]
     worst = f"{verdict.worst_change_elsewhere or 0.0:+.4f}"
     return [*names, f"{measured['dims']:,}", f"{measured['megabytes']:.1f}", *cosines, worst]

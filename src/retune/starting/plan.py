@@ -25,6 +25,7 @@ START_S = {
 COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
 SYNTHETIC_CHARACTERS = 80.0  # of a query
+DISTILLED_TOKENS = 100_000  # a vocabulary of 30,000, each token between two special ones
 VERBS = {
     "fetch": "fetch", "convert": "convert", "synthesize": "synthesise", "mine": "mine", "mix": "mix",
     "finetune": "tune", "merge": "merge", "export": "export",
@@ -157,12 +158,14 @@ class Plan:
         return START_S["merge"] + weights * tokens * self._factor(entry.base) / self._rate.fast
 
     def _exporting(self, name: str) -> float | None:
-        """Return the time to encode the parity texts with the model and with the export."""
+        """Return the time to encode the parity texts with the model and with the export, or a vocabulary to distil."""
         entry = self._project.export[name]
         size = self._size(entry.dataset)
         if size is None:
             return None
-        tokens = 2 * entry.parity.texts * size.document_tokens  # queries are shorter, so at most
+        tokens = float(DISTILLED_TOKENS)
+        if entry.parity is not None:
+            tokens = 2 * entry.parity.texts * size.document_tokens  # queries are shorter, so at most
         return START_S["export"] + tokens * self._factor(entry.model) / self._rate.exact
 
     def _evaluation(self, model: str, dataset: str) -> float | None:

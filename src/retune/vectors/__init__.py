@@ -1,0 +1,1 @@
+"""How are document vectors stored for a search engine, and what does their number format cost?"""
