@@ -192,7 +192,7 @@ def _time_cache(work: Path, texts: list[str]) -> dict[str, float]:
     encode = _ours(work, "auto", Cache(folder=work / "cache", max_gb=10.0))
     encoder: Encoder = encode.__self__  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
-    dim = encoder._model_dim
+    dim = encoder.runner.dim
     with encoder._open_cache("documents", dim) as cache:
         assert cache is not None
         cache.write(documents, rng.standard_normal((LOOKED_UP, dim), dtype=np.float32))

@@ -98,14 +98,14 @@ def test_prompt_is_part_of_a_query(tiny_model: Path, tmp_path: Path) -> None:
 def test_out_of_memory_keeps_the_smaller_budget_s_vectors_apart(tiny_model: Path, tmp_path: Path) -> None:
     counted = partial(Counted, tmp_path, tiny_model, torch.float32, shapes_of="cuda")
     small = counted(token_budget=2048)
-    forward = small.encoder.forward
+    forward = small.encoder.runner.forward
 
     def fail(token_ids: list[list[int]], length: int) -> np.ndarray:
         if len(token_ids) * length > 1024:
             raise torch.OutOfMemoryError
         return forward(token_ids, length)
 
-    small.encoder.forward = fail
+    small.encoder.runner.forward = fail
     rows = list(range(60))
     vectors = small.encode(rows)
     halved = counted(token_budget=1024)

@@ -75,11 +75,11 @@ def test_vectors_of_other_budgets_are_close(alone: tuple[Encoder, np.ndarray], t
 
 
 class SmallMemory:
-    """Takes the place of `Encoder.forward` on a device that has memory for so many tokens."""
+    """Takes the place of `BatchRunner.forward` on a device that has memory for so many tokens."""
 
     def __init__(self, encoder: Encoder, tokens: int) -> None:
-        self.forward, self.tokens, self.shapes = encoder.forward, tokens, []
-        encoder.forward = self
+        self.forward, self.tokens, self.shapes = encoder.runner.forward, tokens, []
+        encoder.runner.forward = self
 
     def __call__(self, token_ids: list[list[int]], length: int) -> np.ndarray:
         self.shapes.append((len(token_ids), length))
@@ -92,10 +92,10 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     tiny_model: Path, vectors: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoder = Encoder.load(tiny_model, COMPUTE)
-    encoder.batching = Batching(COMPUTE.model_copy(update={"token_budget": 4096}), torch.device("cuda"))
+    encoder.runner.batching = Batching(COMPUTE.model_copy(update={"token_budget": 4096}), torch.device("cuda"))
     memory = SmallMemory(encoder, 1024)
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), vectors, atol=1e-5)
-    assert encoder.batching.token_budget == 1024
+    assert encoder.runner.batching.token_budget == 1024
     assert memory.shapes[:3] == [(128, 32), (64, 32), (32, 32)]  # 4096, 2048, 1024 tokens
     assert "out of memory with 4096 tokens per batch; continuing with half" in caplog.text
 

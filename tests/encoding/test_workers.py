@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from retune.core.errors import InputError
-from retune.encoding import encoder
+from retune.encoding import batch_runner
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
 from retune.encoding.workers import TokenBatch, WorkerPool
@@ -65,16 +65,16 @@ def test_failure_is_one_line(devices: list[str], match: str, forks: None) -> Non
 def test_two_processes_give_the_bits_of_one_and_halve_the_budget(
     tiny_model: Path, forks: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(encoder, "MIN_TEXTS", 30)
+    monkeypatch.setattr(batch_runner, "MIN_TEXTS", 30)
     expected = Encoder.load(tiny_model, COMPUTE).encode_documents(TEXTS)
     double = Encoder.load(tiny_model, COMPUTE, devices=["cpu", "cpu"])
-    monkeypatch.setattr(double, "forward", None)  # not used
+    monkeypatch.setattr(double.runner, "forward", None)  # not used
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
 
-    double.pool.load = partial(with_memory_for, 512, double.pool.load)
-    double.batching.token_budget = 1024
+    double.runner.pool.load = partial(with_memory_for, 512, double.runner.pool.load)
+    double.runner.batching.token_budget = 1024
     np.testing.assert_array_equal(double.encode_documents(TEXTS), expected)
-    assert double.batching.token_budget == 512
+    assert double.runner.batching.token_budget == 512
     assert "out of memory with 1024 tokens per batch; continuing with half" in caplog.text
     assert multiprocessing.active_children() == []
 
@@ -90,5 +90,5 @@ def test_few_texts_start_no_process(tiny_model: Path) -> None:
 def test_two_gpus_give_the_bits_of_one(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = COMPUTE.model_copy(update={"device": "cuda"})
     expected = Encoder.load(tiny_model, compute).encode_documents(TEXTS)
-    monkeypatch.setattr(encoder, "MIN_TEXTS", 1)
+    monkeypatch.setattr(batch_runner, "MIN_TEXTS", 1)
     np.testing.assert_array_equal(Encoder.load(tiny_model, compute).encode_documents(TEXTS), expected)

@@ -16,7 +16,7 @@ from sentence_transformers.util import dot_score
 from retune.core.errors import InputError
 from retune.core.records import Split
 from retune.evaluation import metrics
-from retune.evaluation.metrics import mean_scores, parse_metric, score_lists, score_ranking
+from retune.evaluation.metrics import mean_scores, parse_metric, relevant_judgments, score_lists, score_ranking
 from retune.retrieval.exact import top_k
 from tests.support.conversion import convert_raw
 from tests.support.repository import SHARED_DATA
@@ -107,6 +107,16 @@ def test_judgments_of_other_queries_do_not_count() -> None:
     judged = split({"a": {"d0": 1}, "b": {"d1": 1}})
     only_a = Split(judged.queries.iloc[:1], judged.qrels)
     assert score_ranking(np.array([[1, 0]]), pd.Series(["d0", "d1"]), only_a, [2])["recall_at_2"].tolist() == [1.0]
+
+
+def test_relevant_judgments_are_sorted_by_query_and_count_once() -> None:
+    judged = split({"b": {"d1": 1, "d0": 0}, "a": {"gone": 3, "d2": 1}, "other": {"d0": 1}})
+    again = pd.DataFrame({"query_id": ["a"], "doc_id": ["d2"], "relevance": [2]})
+    of_two = Split(judged.queries.iloc[[1, 0]], pd.concat([judged.qrels, again]))  # a is row 0, b is row 1
+    rows, positions, grades = relevant_judgments(pd.Series(["d0", "d1", "d2"]), of_two)
+    assert rows.tolist() == [0, 0, 1]
+    assert positions.tolist() == [-1, 2, 1]
+    assert grades.tolist() == [3, 2, 1]
 
 
 def test_small_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

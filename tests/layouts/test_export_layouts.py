@@ -1,4 +1,4 @@
-"""Each layout to the byte, and as other tools load it."""
+"""Each layout byte for byte, and as other tools load it."""
 
 from pathlib import Path
 

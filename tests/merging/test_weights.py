@@ -5,16 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from retune.core.errors import InputError
-from retune.encoding.encoder import Encoder
 from retune.merging.weights import Mergeable
 from retune.models.directory import load_model
-from tests.support.parameters import COMPUTE
 
 Tuned = Callable[[float], Path]
 
@@ -68,11 +65,20 @@ def test_merged_model_is_merged_again(tiny_model: Path, tuned: Tuned, tmp_path: 
     torch.testing.assert_close(twice[name], base[name] + 0.1, atol=2e-3, rtol=2e-3)
 
 
-def test_weight_zero_is_the_base_to_the_bit(tiny_model: Path, tuned: Tuned, tmp_path: Path) -> None:
-    folder = written(Mergeable(tiny_model, [tuned(0.4)]), 0.0, tmp_path / "merged")
-    texts = ["the array of the matrix", "sort the graph"]
-    vectors = [Encoder.load(model, COMPUTE).encode_documents(texts) for model in (tiny_model, folder)]
-    assert np.array_equal(*vectors)
+def test_weights_zero_and_one_are_the_models_bit_for_bit(tiny_model: Path, tuned: Tuned, tmp_path: Path) -> None:
+    base, other = tmp_path / "base", tuned(0.4)
+    shutil.copytree(tiny_model, base)
+    for path in (*base.rglob("*.safetensors"), *other.rglob("*.safetensors")):
+        weights = load_file(path)
+        next(iter(weights.values())).view(-1)[0] = -0.0
+        save_file(weights, path, metadata={"format": "pt"})
+    models = Mergeable(base, [other])
+    for weight, expected in ((0.0, base), (1.0, other)):
+        folder = written(models, weight, tmp_path / str(weight))
+        ours, theirs = (load_file(next(each.rglob("*.safetensors"))) for each in (folder, expected))
+        assert {name: values.numpy().tobytes() for name, values in ours.items()} == {
+            name: values.numpy().tobytes() for name, values in theirs.items()
+        }
 
 
 def test_narrow_format_of_the_base_does_not_round_what_was_learned(

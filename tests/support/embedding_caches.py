@@ -50,7 +50,7 @@ class Counted:
         compute = Compute(device="cpu", token_budget=token_budget, cache=cache_in(folder))
         loaded = load_model(model, "cpu").to(dtype)
         self.encoder = Encoder(loaded, read_encoding(model), compute, files=ModelFiles.of(model))
-        self.encoder.batching = Batching(compute, torch.device(shapes_of))
+        self.encoder.runner.batching = Batching(compute, torch.device(shapes_of))
         self.encoded: list[str] = []
         tokenize = self.encoder.tokenize
         self.encoder.tokenize = lambda inputs, role: self.encoded.extend(inputs) or tokenize(inputs, role)

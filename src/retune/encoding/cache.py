@@ -24,7 +24,6 @@ from retune.encoding.cache_store import ERRORS, SUFFIX, create, read_about, read
 from retune.encoding.compute import Cache
 
 LOG = logging.getLogger(__name__)
-
 KEYS_A_QUERY = 500
 STORE_EVERY_S = 2.0  # a killed process loses this much; storing less often is no faster
 LOCK_TIMEOUT_S = 60.0  # other processes lock the file for milliseconds only

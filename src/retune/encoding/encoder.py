@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from retune.core.errors import InputError
-from retune.encoding.batching import Batching
+from retune.encoding.batch_runner import BatchRunner
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
 from retune.encoding.fingerprint import ModelFiles, base_hash, fingerprint
 from retune.encoding.hardware import alike_devices, resolve_device
-from retune.encoding.loading import LazyModel, lazy_model, load_prepared, prepared_copy
-from retune.encoding.tokenizing import Texts, Tokenizer, max_length
-from retune.encoding.workers import Forward, TokenBatch, WorkerPool
+from retune.encoding.loading import LazyModel, lazy_model, prepared_copy
+from retune.encoding.tokenizing import Texts, max_length
 from retune.models.directory import is_onnx, read_encoding
 from retune.models.encoding_settings import Encoding, Role
 from retune.models.scope import Addition, check_unscoped, read_scope
@@ -29,7 +26,6 @@ from retune.models.scope import Addition, check_unscoped, read_scope
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-MIN_TEXTS = 10_000  # from here on, several processes are worth the ten seconds or so that they take to start
 LOG = logging.getLogger(__name__)
 
 
@@ -42,8 +38,7 @@ class Encoder:
     Attributes:
         device: The device that the model runs on.
         dtype: The number format of its weights.
-        batching: Forms its batches.
-        pool: The processes that share the work if there are many texts; None: this process does it all.
+        runner: Runs the model on what the cache does not have.
         truncated: How many texts were cut to the maximum length so far, by role; repeated texts count repeatedly.
     """
 
@@ -64,13 +59,11 @@ class Encoder:
             files: The files of its weights, which are unchanged; None: no vectors are cached.
         """
         self.encoding = encoding
-        self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
-        self.device, self.dtype = self._lazy.device, self._lazy.dtype
-        self.batching = Batching(compute, self.device)
+        self.runner = BatchRunner(model, encoding, compute)
+        self.device, self.dtype = self.runner.device, self.runner.dtype
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._cache_settings = compute.cache
         self._files = files
-        self.pool: WorkerPool | None = None
         self._for_queries: Encoder | None = None
 
     @classmethod
@@ -115,7 +108,7 @@ class Encoder:
         encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
         if len(devices) > 1:
-            encoder.pool = WorkerPool(partial(_load_forward, folder, compute, model.dtype), devices)
+            encoder.runner.share(folder, compute, devices)
         if addition and addition.query_model:
             encoder._for_queries = cls.load(addition.query_model, compute, dtype=dtype, devices=devices)
             encoder._for_queries.truncated = encoder.truncated
@@ -128,9 +121,14 @@ class Encoder:
         return cls(prepared_copy(model, encoding), encoding, compute)
 
     @property
+    def model(self) -> SentenceTransformer:
+        """The model, which is loaded on first use."""
+        return self.runner.model
+
+    @property
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
-        return self._tokenizer.plain
+        return self.runner.tokenizer.plain
 
     def encode_queries(
         self, texts: Sequence[str], prompts: Sequence[str | None], *, ids: Sequence[str] | None = None
@@ -151,7 +149,7 @@ class Encoder:
 
     def tokenize(self, inputs: Sequence[str], role: Role) -> tuple[list[list[int]], list[bool]]:
         """Return the token ids of each input, prompts and prefixes included, and whether it was cut."""
-        return self._tokenizer.tokenize(inputs, role)
+        return self.runner.tokenizer.tokenize(inputs, role)
 
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
         """Return the token ids of `query_inputs`, with the query suffix, which survives truncation."""
@@ -166,7 +164,7 @@ class Encoder:
         embeddings = np.zeros((len(inputs.texts), self._dim(inputs.role)), dtype=np.float32)
         is_cut = np.zeros(len(inputs.texts), dtype=bool)
         left = list(range(len(inputs.texts)))
-        with self.pool or nullcontext():
+        with self.runner.pool or nullcontext():
             while left:  # repeats only after the device ran out of memory
                 left = self._encode_rows(inputs, left, embeddings, is_cut)
         if count := int(is_cut[inputs.rows].sum()):
@@ -182,38 +180,15 @@ class Encoder:
             if not missing:
                 return []
             if cache:
-                cache.check_dim(self._model_dim)
+                cache.check_dim(self.runner.dim)
             token_ids, is_cut[missing] = self.tokenize([inputs.texts[row] for row in missing], inputs.role)
             done: set[int] = set()
-            for batch, vectors in self._run_batches(inputs, missing, token_ids):
+            for batch, vectors in self.runner.run(inputs, missing, token_ids):
                 embeddings[batch] = vectors
                 done.update(batch)
                 if cache:
                     cache.write([inputs.texts[row] for row in batch], vectors, is_cut[batch])
         return [row for row in missing if row not in done]
-
-    def _run_batches(
-        self, inputs: Texts, rows: list[int], token_ids: list[list[int]]
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield the rows of each batch and their vectors, until all are done or the device runs out of memory."""
-        if not all(token_ids):
-            raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
-        self.batching.measure(self.model[0])
-        batches = self.batching.batches([len(ids) for ids in token_ids])
-        filled = (
-            (self.batching.fill([token_ids[member] for member in members], length), length)
-            for members, length in batches
-        )
-        pool = self.pool if len(rows) >= MIN_TEXTS else None
-        done = pool.map(filled) if pool else map(self._forward_or_none, filled)
-        with _progress_bar(len(inputs.texts), len(inputs.texts) - len(rows), inputs.role) as progress:
-            for (members, length), vectors in zip(batches, done, strict=True):
-                if vectors is None:
-                    return self.batching.halve(length)
-                batch = [rows[member] for member in members]
-                inputs.check(vectors[: len(batch)], batch)
-                progress.update(len(batch))
-                yield batch, vectors[: len(batch)]
 
     def _open_cache(self, role: Role, dim: int) -> AbstractContextManager[EmbeddingCache | None]:
         """Open the cache file whose vectors have exactly the bits that this encoder would compute."""
@@ -222,53 +197,14 @@ class Encoder:
         return open_cache(self._cache_settings, Entry(self._key(self._files, role), self._files.name, role, dim))
 
     def _key(self, files: ModelFiles, role: Role) -> str:
-        budget = self.batching.token_budget
+        budget = self.runner.batching.token_budget
         return fingerprint(files, self.encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
 
     def _dim(self, role: Role) -> int:
         """Return the dimensions of the vectors, from the cache if possible; otherwise the model is needed anyway."""
         if self._files is None or self._cache_settings is None:
-            return self._model_dim
-        return stored_dim(self._cache_settings, self._key(self._files, role)) or self._model_dim
-
-    def _forward_or_none(self, batch: TokenBatch) -> np.ndarray | None:
-        """Return the vectors of a batch; None if the device runs out of memory."""
-        try:
-            return self.forward(*batch)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return None
-
-    @torch.inference_mode()
-    def forward(self, token_ids: list[list[int]], length: int) -> np.ndarray:
-        """Return the vectors of one batch, (texts, dim) float32, after padding it to a length."""
-        self.model.eval()
-        features = self._tokenizer.features(token_ids, length, self.device)
-        vectors = self.model(features)["sentence_embedding"].float()
-        return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
-
-    @property
-    def model(self) -> SentenceTransformer:
-        """The model, which is loaded on first use."""
-        return self._lazy.model
-
-    @property
-    def _model_dim(self) -> int:
-        return int(self.model.get_embedding_dimension() or 0)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        return Tokenizer(self.model.tokenizer, self.encoding)
-
-
-def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:
-    """Load the model in a worker process."""
-    return Encoder(load_prepared(folder, device, dtype), read_encoding(folder), compute)._forward_or_none
-
-
-def _progress_bar(total: int, initial: int, role: Role) -> tqdm[Any]:
-    """Show texts per second and the time left; texts from the cache do not count for the speed."""
-    return tqdm(total=total, initial=initial, desc=f"encode {role}", unit="text", leave=False, mininterval=1.0)
+            return self.runner.dim
+        return stored_dim(self._cache_settings, self._key(self._files, role)) or self.runner.dim
 
 
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:

@@ -52,7 +52,7 @@ def score_ranking(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: lis
         InputError: A query has no relevant document.
     """
     size = len(split.queries)
-    row, position, grade = _relevant(doc_ids, split)
+    row, position, grade = relevant_judgments(doc_ids, split)
     num_relevant = np.bincount(row, minlength=size)
     if not num_relevant.all():
         query_id = split.queries["query_id"].iloc[num_relevant.argmin()]
@@ -88,21 +88,32 @@ def score_lists(ranking: np.ndarray, doc_ids: pd.Series, split: Split, ks: list[
     return score_ranking(ranking, doc_ids, split, ks).assign(**uncut)
 
 
-def mean_scores(scores: pd.DataFrame) -> dict[str, float]:
-    """Return the mean of each metric over the queries, rounded to five decimals."""
-    return {
-        str(name): round(float(values.mean()), DECIMALS) for name, values in scores.drop(columns="query_id").items()
-    }
+def relevant_judgments(doc_ids: pd.Series, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the queries and documents of the judgments that say relevant.
 
+    A pair that is judged several times counts once, with its last grade.
 
-def _relevant(doc_ids: pd.Series, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each judgment's query row, document position (-1 outside the corpus) and grade, sorted by row."""
+    Args:
+        doc_ids: The ids of the corpus, in the order of positions.
+        split: The queries, in the order of the rows, and their judgments; those of other queries are left out.
+
+    Returns:
+        Three arrays, (judgments,), sorted by row: each judgment's query row, its document's position (-1 outside the
+        corpus) and its grade, above 0.
+    """
     relevant = split.qrels[split.qrels["relevance"] > 0].drop_duplicates(["query_id", "doc_id"], keep="last")
     row = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(relevant["query_id"]))
     position = pd.Index(doc_ids).get_indexer(pd.Index(relevant["doc_id"]))
     order = np.argsort(row, kind="stable")
     order = order[np.count_nonzero(row < 0) :]  # judgments of queries outside the split come first
     return row[order], position[order], relevant["relevance"].to_numpy()[order]
+
+
+def mean_scores(scores: pd.DataFrame) -> dict[str, float]:
+    """Return the mean of each metric over the queries, rounded to five decimals."""
+    return {
+        str(name): round(float(values.mean()), DECIMALS) for name, values in scores.drop(columns="query_id").items()
+    }
 
 
 def _hits(ranking: np.ndarray, row: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

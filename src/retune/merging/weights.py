@@ -48,18 +48,20 @@ class Mergeable:
         self._model.to(_widest([self._model.state_dict(), *states]))  # a narrower format would round what was learned
         self._base = _copy(self._model)
         self._tuned = {
-            name: torch.stack([state[name].float() for state in states]).mean(dim=0)
+            name: _mean([state[name].float() for state in states])
             for name, values in self._base.items()
             if values.is_floating_point()
         }
 
     @torch.no_grad()
     def write(self, weight: float, folder: Path) -> None:
-        """Write the model (1 - weight) * base + weight * mean of the tuned models to a folder that exists."""
+        """Write the model (1 - weight) * base + weight * mean of the tuned models to a folder that exists.
+
+        Weight 0 gives the weights of the base bit for bit, and weight 1 those of a single tuned model, so that their
+        vectors are found in the embedding cache.
+        """
         merged = {
-            name: torch.lerp(values.float(), self._tuned[name], weight).to(values.dtype)
-            if name in self._tuned
-            else values
+            name: _between(values, self._tuned[name], weight) if name in self._tuned else values
             for name, values in self._base.items()
         }
         self._model.load_state_dict(merged)
@@ -68,6 +70,17 @@ class Mergeable:
 
 def _copy(model: SentenceTransformer) -> State:
     return {name: values.detach().clone() for name, values in model.state_dict().items()}
+
+
+def _mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean; of one tensor, the tensor itself, because a sum makes 0.0 of -0.0."""
+    return values[0].clone() if len(values) == 1 else torch.stack(list(values)).mean(dim=0)
+
+
+def _between(base: torch.Tensor, tuned: torch.Tensor, weight: float) -> torch.Tensor:
+    if weight in (0.0, 1.0):
+        return tuned.to(base.dtype) if weight else base
+    return torch.lerp(base.float(), tuned, weight).to(base.dtype)
 
 
 def _widest(states: Sequence[State]) -> torch.dtype:

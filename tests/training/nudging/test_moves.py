@@ -1,4 +1,4 @@
-"""Variant m adds, variant n turns; documents that are not covered stay, to the bit."""
+"""Variant m adds, variant n turns; documents that are not covered are unchanged, bit for bit."""
 
 import math
 

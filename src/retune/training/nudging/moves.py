@@ -26,7 +26,7 @@ def move(documents: np.ndarray, directions: Directions, gamma: float, variant: V
         variant: `m` or `n`.
 
     Returns:
-        The vectors, (documents, dim) float32; those of documents that are not covered are the same to the bit.
+        The vectors, (documents, dim) float32; those of documents that are not covered are unchanged, bit for bit.
     """
     moved = documents.copy()
     for start in range(0, len(directions.positions) if gamma else 0, BLOCK):

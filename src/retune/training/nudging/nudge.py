@@ -8,8 +8,9 @@ import pandas as pd
 
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory
-from retune.core.records import Mined, Split, document_texts, read_corpus, read_mined, read_split
+from retune.core.records import Mined, document_texts, read_corpus, read_mined, read_split
 from retune.encoding.encoder import Encoder
+from retune.evaluation.metrics import relevant_judgments
 from retune.training.history import HistoryRow, write_history
 from retune.training.keeping.model_card import write_card
 from retune.training.nudging.choice import Choice
@@ -40,7 +41,7 @@ def nudge(task: Task, out: Path, history: Path) -> None:
     encoder = Encoder.load(task.base, task.compute, dtype="float32")
     documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
     directions = _directions(encoder, mined, corpus)
-    judgments = _judgments(dev, corpus["doc_id"])
+    judgments = Judgments(*relevant_judgments(corpus["doc_id"], dev), len(dev.queries))
     coverage = _coverage(task, judgments, directions)
     metric, variant = task.params.dev_metric, task.params.nudge.variant
     choice = choose_gamma(documents, directions, _encode(encoder, dev.queries), judgments, metric, variant)
@@ -78,15 +79,6 @@ def _directions(encoder: Encoder, mined: Mined, corpus: pd.DataFrame) -> Directi
     if absent := int((positions < 0).sum()):
         LOG.warning("%d of %d positives are left out: the corpus does not have them", absent, len(positions))
     return find_directions(_encode(encoder, queries), rows, positions)
-
-
-def _judgments(dev: Split, doc_ids: pd.Series) -> Judgments:
-    relevant = dev.qrels[dev.qrels["relevance"] > 0].drop_duplicates(["query_id", "doc_id"], keep="last")
-    rows = pd.Index(dev.queries["query_id"]).get_indexer(pd.Index(relevant["query_id"]))
-    positions = pd.Index(doc_ids).get_indexer(pd.Index(relevant["doc_id"]))
-    is_asked = rows >= 0
-    grades = relevant["relevance"].to_numpy()
-    return Judgments(rows[is_asked], positions[is_asked], grades[is_asked], len(dev.queries))
 
 
 def _coverage(task: Task, judgments: Judgments, directions: Directions) -> float:
