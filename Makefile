@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # An option of `make start`, if it is given on the command line: some systems set variables of these names.
 option = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
 
-.PHONY: start repro test test-quick check gate bench bench-full report use lock
+.PHONY: start repro test test-quick check gate publish bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 start: $(INSTALLED)  ## make start DATA=path [NAME=name] [LLM=model] [BASE=model]: add your data to params.yaml
@@ -36,6 +36,12 @@ check: $(INSTALLED)  ## lint, types, the order of packages, parameters
 
 gate: $(INSTALLED)  ## fail if a tuned model in metrics/verdict.json gained too little or forgot too much
 	python -m stages.gate --verdict metrics/verdict.json
+
+publish: $(INSTALLED)  ## make publish MODEL=name [REPO=organisation/name] [BASE=organisation/name] [PRECISION=0.9] [FORCE=1]: write published/<name>
+	@dvc status --quiet eval compare \
+	  || { echo "error: metrics/verdict.json is older than what is here: run make repro, or dvc pull what is missing"; exit 1; }
+	@python -m stages.publish $(or $(call option,MODEL),"") $(call option,REPO,--repo) \
+	  $(call option,BASE,--base) $(call option,PRECISION,--precision) $(call option,FORCE,--force)
 
 bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging, asking and exports, beside their peers; renew the tables
 	python -m benchmarks.stages

@@ -60,6 +60,12 @@ RUN_BY: dict[str, list[str]] = {
         command for command in inline("docs/language_models.md") if command.startswith("grep")
     ],
     "llm/test_replies.py::test_replies_can_be_shared_as_the_page_says": in_blocks("docs/language_models.md")[2:],
+    "publishing/test_publish_make.py::test_command_of_the_page_writes_the_folder_and_says_how_to_upload_it": [
+        "make publish MODEL=minilm_science"
+    ],
+    "publishing/test_artifacts.py::test_commands_of_the_page_register_a_version_and_get_it": [
+        line for line in in_blocks("docs/publish.md") if "minilm_science@" in line or "artifacts" in line
+    ],
     "vectors/test_ship.py::test_commands_of_the_page_write_what_it_says": [
         *in_blocks("docs/vectors.md"),
         "python -m stages.vectors MODEL DATASET --out DIR",

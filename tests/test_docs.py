@@ -31,11 +31,15 @@ from retune.params.mix import Mix
 from retune.params.predict import Predict
 from retune.params.search import Graph, InvertedLists
 from retune.params.synthesize import Extraction, Filters, Generation, Synthesize
+from tests.support.commands import SKILL
 from tests.support.conversion import convert_raw
 from tests.support.parameters import CONVERT
 from tests.support.repository import REPOSITORY, succeed
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", SKILL)),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

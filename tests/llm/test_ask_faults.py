@@ -267,8 +267,12 @@ def test_request_that_alone_is_rejected_is_a_problem(start: Start) -> None:
         (error(400, "temperature is out of range"), "got for every request status 400: temperature is out of range"),
         (error(418, "teapot"), "OPENAI_BASE_URL: expected chat completions of .*, got status 418: teapot"),
         (Response(b"<html>", headers={"Content-Type": "text/html"}), "OPENAI_BASE_URL: .* got a web page"),
+        (
+            Response(b"", 308, {"Location": f"https://127.0.0.1:1/{KEY}"}),
+            r"OPENAI_BASE_URL: .* got a redirect to 'https://127\.0\.0\.1:1/\*\*\*'; name the address",
+        ),
     ],
-    ids=["401", "403", "402", "quota", "404", "400", "418", "page"],
+    ids=["401", "403", "402", "quota", "404", "400", "418", "page", "redirect"],
 )
 def test_what_only_the_user_can_fix_stops_with_one_line(response: Response, message: str, start: Start) -> None:
     server = start(lambda body, before: response)

@@ -4,10 +4,13 @@ import re
 
 from tests.support.repository import REPOSITORY
 
-PAGES = ["README.md", *sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("docs/**/*.md"))]
-PROGRAMS = (
-    r"dvc|make|git|python|pip|uv|source|export|hf|kaggle|torchrun|gh|unzip|cp|mv|rm|mkdir|head|grep|sha256sum|pytest"
-)
+SKILL = "skills/retune/SKILL.md"  # for coding agents
+PAGES = [
+    "README.md",
+    SKILL,
+    *sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("docs/**/*.md")),
+]
+PROGRAMS = r"dvc|make|git|python|pip|uv|source|export|hf|kaggle|torchrun|gh|unzip|cp|mv|rm|mkdir|head|grep|sha256sum|pytest|docker"
 INLINE = re.compile(rf"(?:[A-Z_]+=\S* )*(?:(?:{PROGRAMS}) \S.*|\.github/scripts/\w+\.sh.*)")
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", flags=re.MULTILINE | re.DOTALL)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retune.comparison.verdict import Measurement, Word
+from retune.params.compare import Gate
 
 SMALLEST_P = 0.0001  # a smaller p-value is written as a bound
 SEEDS = (
@@ -46,3 +47,11 @@ def change_with_interval(measurement: Measurement) -> str:
     if measurement.low is None or measurement.high is None:
         return change
     return f"{change} ({measurement.low:+.4f} to {measurement.high:+.4f})"
+
+
+def gate_rules(gate: Gate, *, is_export: bool = False) -> str:
+    """Return what the gate requires of a tuned model, or of an export."""
+    gain = {} if is_export else {"a gain of at least": gate.min_gain}
+    rules = gain | {f"a loss {'' if is_export else 'elsewhere '}of at most": gate.max_forgetting}
+    required = " and ".join(f"{rule} {limit}" for rule, limit in rules.items() if limit is not None) or "nothing"
+    return f"Required: {required}, at the conservative bound of the confidence interval."

@@ -114,6 +114,11 @@ def reply_of_status(error: "openai.APIStatusError", address: Address, model: str
             f"llm.model: expected a model that {url} has, got {model!r} and status {status}: {message}; "
             "fix the name, or the address in OPENAI_BASE_URL, which usually ends in /v1"
         )
+    if location := error.response.headers.get("location", ""):
+        raise InputError(
+            f"OPENAI_BASE_URL: expected chat completions of {url}, got a redirect to {address.redact(location)!r}; "
+            "name the address that it leads to"
+        )
     raise InputError(f"OPENAI_BASE_URL: expected chat completions of {url}, got status {status}: {message}; fix it")
 
 

@@ -6,9 +6,8 @@ from retune.comparison.compare import Comparison
 from retune.comparison.gate import GateResult
 from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.result import Conclusion
-from retune.comparison.significance import POWER
 from retune.comparison.verdict import SYNTHETIC
-from retune.comparison.wording import MARKS, SEEDS
+from retune.comparison.wording import MARKS, SEEDS, gate_rules
 from retune.doctor.examination import lines
 from retune.doctor.finding import Finding
 from retune.params.compare import Gate
@@ -21,6 +20,7 @@ from retune.report.tables import (
     seed_spreads,
     similarities,
     statistics,
+    statistics_note,
     tuned_models,
     weakest_slices,
 )
@@ -84,27 +84,13 @@ def _line(verdict: ModelVerdict) -> str:
 def _gate(gate: Gate | None, results: Sequence[GateResult]) -> list[str]:
     if gate is None:
         return ["There is no gate, because `compare.gate` is null."]
-    rules = {"a gain of at least": gate.min_gain, "a loss elsewhere of at most": gate.max_forgetting}
-    required = " and ".join(f"{rule} {limit}" for rule, limit in rules.items() if limit is not None) or "nothing"
     failed = [f"- {result.sentence}" for result in results if not result.holds]
     result = f"**Gate: {'failed' if failed else 'passed'}.**"
-    return [f"{result} Required: {required}, at the conservative bound of the confidence interval.", *failed]
+    return [f"{result} {gate_rules(gate)}", *failed]
 
 
 def _statistics(comparison: Comparison) -> list[str]:
-    params = comparison.params
-    tested = sum(measurement.p is not None for measurement in comparison.measurements)
-    return [
-        "## Statistics",
-        "",
-        *statistics(comparison),
-        "",
-        f"The confidence intervals are {100 * params.confidence:g} % bootstrap intervals. p comes from a paired "
-        f"randomisation test; the corrected p allows for {tested} tests (Holm), and is significant up to "
-        f"{params.significance:g}. Non-inferior: the lower end of the interval on another data set is above "
-        f"-{params.margin:g}. The detectable change is one that this number of queries shows in "
-        f"{100 * POWER:.0f} of 100 cases. {SEEDS}",
-    ]
+    return ["## Statistics", "", *statistics(comparison), "", f"{statistics_note(comparison)} {SEEDS}"]
 
 
 def _words_by_sign() -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 from retune.comparison.compare import Comparison
 from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.score_tables import ScoreTable
+from retune.comparison.significance import POWER
 from retune.comparison.slices import SliceChange
 from retune.comparison.verdict import Measurement
 from retune.comparison.wording import MARKS, p_value
@@ -69,6 +70,19 @@ def statistics(comparison: Comparison) -> list[str]:
         texts = [f"`{measurement.model}`", dataset, measurement.word or ""]
         rows.append([*texts, f"{measurement.change or 0.0:+.4f}", *numbers, f"{measurement.queries:,}"])
     return table(headings, rows, num_texts=3)
+
+
+def statistics_note(comparison: Comparison) -> str:
+    """Return what the columns of `statistics` mean."""
+    params = comparison.params
+    tested = sum(measurement.p is not None for measurement in comparison.measurements)
+    return (
+        f"The confidence intervals are {100 * params.confidence:g} % bootstrap intervals. p comes from a paired "
+        f"randomisation test; the corrected p allows for {tested} tests (Holm), and is significant up to "
+        f"{params.significance:g}. Non-inferior: the lower end of the interval on another data set is above "
+        f"-{params.margin:g}. The detectable change is one that this number of queries shows in "
+        f"{100 * POWER:.0f} of 100 cases."
+    )
 
 
 def seed_spreads(comparison: Comparison) -> list[str]:

@@ -1,0 +1,1 @@
+"""What must a model bring along when it leaves the project?"""
