@@ -139,7 +139,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _description(order: Order, folder: Path, corpus: pd.DataFrame, retriever: VectorRetriever) -> dict[str, Any]:
-    """Return what was written: by which model, of which documents, and how to ask."""
+    """Return what was written: by which model, and of which documents."""
     count, dim = retriever.documents.shape
     return {
         "model": order.model.name,
