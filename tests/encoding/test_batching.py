@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from retune.encoding import batch_invariance
 from retune.encoding.batch_invariance import STEP, min_invariant_rows
 from retune.encoding.batching import CPU_MIN_TOKENS, LENGTH_STEP, Batching, token_batches
 from retune.encoding.compute import Compute
@@ -99,6 +100,17 @@ def test_last_batch_is_filled_as_far_as_a_layer_needs() -> None:
     batching = Batching(COMPUTE, torch.device("cpu"))
     batching.measure(layers)
     assert 700 <= len(batching.fill([1], 32)) * 32 < 700 + 2 * STEP
+
+
+def test_rows_of_plain_layers_are_measured_once_and_do_not_depend_on_their_weights() -> None:
+    first, second = torch.nn.Linear(24, 40), torch.nn.Linear(24, 40)
+    torch.nn.init.zeros_(second.weight)  # the products of which are the same in any order
+    measured = batch_invariance._min_rows_of.cache_info().misses
+    state = torch.random.get_rng_state()
+    least = [min_invariant_rows(layer, 512, 2048) for layer in (second, first)]
+    assert least[0] == least[1] == batch_invariance._min_rows(first, 512, 2048)
+    assert batch_invariance._min_rows_of.cache_info().misses == measured + 1
+    torch.testing.assert_close(torch.random.get_rng_state(), state, rtol=0, atol=0)
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
 """Batch invariance on a CPU: a row's bits must not depend on the other rows of a matrix product."""
 
+import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+
+from retune.encoding.packed_linear import is_packed, pack_linear_layers
 
 
 def multiply_row_by_row(modules: Iterable[torch.nn.Module]) -> None:
@@ -28,12 +31,12 @@ def _one_by_one(layer: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -
 STEP = 144  # distance between the row counts tried; where bits differ, they do so for at least 190 row counts in a row
 
 
-@torch.inference_mode()
 def min_invariant_rows(module: torch.nn.Module, least: int, most: int) -> int:
     """Return the smallest row count from which on the model's matrix products are batch-invariant.
 
     Math libraries split a product of few rows into other blocks than a product of many, and sum in another order. This
-    tries one linear layer of each shape, which takes a third of a second or more.
+    tries one linear layer of each shape. It takes a third of a second or more; plain layers, which are tried with random
+    weights, are tried once in a process.
 
     Args:
         module: The model, on a CPU, in the number format it computes in.
@@ -43,16 +46,50 @@ def min_invariant_rows(module: torch.nn.Module, least: int, most: int) -> int:
     Returns:
         A row count from `least` to `most`.
     """
-    layers = {
-        (layer.in_features, layer.out_features): layer
-        for layer in module.modules()
-        if isinstance(layer, torch.nn.Linear)
-    }
-    for layer in layers.values():
-        least = _min_rows(layer, least, most)
-    return least
+    found = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
+    layers = {(type(layer), _Kind.of(layer)): layer for layer in found}
+    rows = (
+        _min_rows_of(kind, least, most) if layer_class is torch.nn.Linear else _min_rows(layer, least, most)
+        for (layer_class, kind), layer in layers.items()
+    )
+    return max(rows, default=least)
 
 
+class _Kind(NamedTuple):
+    """What decides how the product of a linear layer is split into blocks."""
+
+    in_features: int
+    out_features: int
+    has_bias: bool
+    dtype: torch.dtype
+    is_packed: bool
+    threads: int  # that torch has
+
+    @classmethod
+    def of(cls, layer: torch.nn.Linear) -> "_Kind":
+        shape = layer.in_features, layer.out_features, layer.bias is not None
+        return cls(*shape, layer.weight.dtype, is_packed(layer), torch.get_num_threads())
+
+    @torch.no_grad()
+    def layer(self, generator: torch.Generator) -> torch.nn.Linear:
+        """Return such a layer with random weights, which leaves torch's own generator alone."""
+        layer = torch.nn.Linear(
+            self.in_features, self.out_features, bias=self.has_bias, dtype=self.dtype, device="meta"
+        ).to_empty(device="cpu")
+        for values in layer.parameters():
+            values.copy_(torch.randn(values.shape, generator=generator))
+        if self.is_packed:
+            pack_linear_layers(layer)
+        return layer
+
+
+@functools.cache
+def _min_rows_of(kind: _Kind, least: int, most: int) -> int:
+    generator = torch.Generator().manual_seed(0)
+    return _min_rows(kind.layer(generator), least, most)
+
+
+@torch.inference_mode()
 def _min_rows(layer: torch.nn.Linear, least: int, most: int) -> int:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(most, layer.in_features, generator=generator).to(layer.weight.dtype)

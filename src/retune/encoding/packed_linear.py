@@ -24,6 +24,11 @@ def pack_linear_layers(module: torch.nn.Module) -> None:
             layer.forward = _packed(layer)  # type: ignore[method-assign, assignment]
 
 
+def is_packed(layer: torch.nn.Linear) -> bool:
+    """Return whether a layer multiplies with packed weights."""
+    return "forward" in vars(layer)
+
+
 def _dtypes() -> list[torch.dtype]:
     """Return the number formats in which oneDNN packs weights on this CPU; bfloat16 needs more than AVX2."""
     if not torch._C._has_mkldnn or platform.machine().lower() not in ("x86_64", "amd64"):
