@@ -35,8 +35,8 @@ def min_invariant_rows(module: torch.nn.Module, least: int, most: int) -> int:
     """Return the smallest row count from which on the model's matrix products are batch-invariant.
 
     Math libraries split a product of few rows into other blocks than a product of many, and sum in another order. This
-    tries one linear layer of each shape. It takes a third of a second or more; plain layers, which are tried with random
-    weights, are tried once in a process.
+    tries one linear layer of each shape, which takes a third of a second or more. Plain layers are tried with random
+    weights, once in a process.
 
     Args:
         module: The model, on a CPU, in the number format it computes in.
