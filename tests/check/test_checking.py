@@ -520,6 +520,13 @@ def test_wrong_merge_gives_its_line(change: Callable[[dict], None], line: str, d
             "export.small: dtype: expected one of float32, float16, bfloat16 with format safetensors, got 'int8'",
         ),
         (put("export.small.format", "onnx"), "dtype: expected one of float32, int8 with format onnx, got 'float16'"),
+        (
+            lambda params: (
+                params["export"]["small"].update(dims=128)
+                or params["eval"].update(dims=256, models=["minilm", "minilm_sympy", "small"])
+            ),
+            "export.small.dims: expected at least eval.dims (256), got 128; raise it",
+        ),
         (put("export.small.parity.least", 2.0), "export.small.parity.least: "),
         (put("export.small.format", "static"), "export.small: parity: expected null with format static, whose vectors"),
         (put("export.small.parity", None), "export.small: parity: expected limits with format safetensors, got null"),

@@ -1,6 +1,7 @@
 """Exports from a model and a data set on disk to a directory that loads again, or to one line and nothing."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -25,7 +26,7 @@ from retune.encoding import onnx_transformer
 from retune.encoding.encoder import Encoder
 from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.exporting import export as exporting
-from retune.exporting import onnx_format
+from retune.exporting import onnx_format, parity
 from retune.exporting.export import export
 from retune.exporting.parity import check_parity, cosines, draw_texts
 from retune.exporting.task import Task
@@ -274,6 +275,19 @@ def test_export_is_reloaded_in_another_process(project: Exporting, monkeypatch: 
         lambda folder, *rest, **named: fail() if folder != project.model else load(folder, *rest, **named),
     )
     assert project.run()["cosine"]["least"] > 0.99
+
+
+def die(*_: object) -> None:
+    os._exit(1)  # as the kernel ends a process that lacks memory
+
+
+def test_process_that_ends_early_is_reported_and_leaves_nothing(
+    project: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "_encode", die)
+    with pytest.raises(InputError, match="the process that reloads the export ended early; it may lack memory"):
+        project.run()
+    assert list(project.folder.iterdir()) == []
 
 
 KINDS = {"bert": {}, "distilbert": {"n_heads": 2, "n_layers": 2, "dim": 32, "hidden_dim": 64}}

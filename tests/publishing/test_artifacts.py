@@ -26,6 +26,19 @@ def test_every_tuned_model_is_an_artifact(default_params: dict) -> None:
             "stages: {}\n# note\nartifacts:\n  new: {path: models/new, type: model}\n  old: {path: models/old}\nplots: []\n",
         ),
         ("artifacts:\n  new: {path: elsewhere}\n", "artifacts:\n  new: {path: elsewhere}\n"),
+        ("stages: {}", "stages: {}\nartifacts:\n  new: {path: models/new, type: model}\n"),
+        (
+            "artifacts: {}  # none\nplots: []\n",
+            "artifacts:  # none\n  new: {path: models/new, type: model}\nplots: []\n",
+        ),
+        (
+            "artifacts:  # mine\n    old: {path: models/old}\n",
+            "artifacts:  # mine\n    new: {path: models/new, type: model}\n    old: {path: models/old}\n",
+        ),
+        (
+            "stages:\n  a:\n    artifacts:\n      b: c\n",
+            "stages:\n  a:\n    artifacts:\n      b: c\nartifacts:\n  new: {path: models/new, type: model}\n",
+        ),
     ],
 )
 def test_model_is_added_once_and_nothing_else_changes(graph: str, expected: str, tmp_path: Path) -> None:
@@ -33,6 +46,16 @@ def test_model_is_added_once_and_nothing_else_changes(graph: str, expected: str,
     for _ in range(2):
         register(tmp_path / "dvc.yaml", Path("models/new"))
         assert (tmp_path / "dvc.yaml").read_text() == expected
+
+
+def test_section_in_another_style_is_left_alone_and_its_entry_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "artifacts: {old: {path: models/old}}\n"
+    (tmp_path / "dvc.yaml").write_text(text)
+    register(tmp_path / "dvc.yaml", Path("models/new"))
+    assert (tmp_path / "dvc.yaml").read_text() == text
+    assert "add this: new: {path: models/new, type: model}" in caplog.text
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The threshold is the lowest score from which on the best documents are right often enough."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from retune.publishing.thresholds import Answered, BestHits, Wanted, answered, b
 from tests.support.keyword_encoder import KeywordEncoder
 from tests.support.parameters import COMPUTE
 
+WANTED = Wanted(0.7, 0.95, "float32", exclude_same_id=False)
 HITS = BestHits(np.array([0.9, 0.8, 0.8, 0.7, 0.6]), np.array([True, True, False, True, False]))
 
 
@@ -48,17 +50,30 @@ def test_best_hits_are_cosines_of_the_first_documents(tmp_path: Path, monkeypatc
     write_dataset(tmp_path, Dataset(documents, splits))
     keywords = KeywordEncoder("sort", "plot", "graph")
     monkeypatch.setattr(encoder.Encoder, "load", lambda *_, **__: keywords)
-    hits = best_hits(tmp_path, tmp_path, COMPUTE, dtype="float32")
+    hits = best_hits(tmp_path, tmp_path, COMPUTE, WANTED)
     assert hits.scores.tolist() == [1.0, 0.9487]  # 3 / (sqrt(5) * sqrt(2)) = 0.94868
     assert hits.is_relevant.tolist() == [True, False]
+
+
+def test_document_with_the_id_of_its_query_is_left_out_as_in_the_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = pd.DataFrame({"doc_id": ["a", "b"], "title": None, "text": ["sort plot", "sort"]})
+    queries = pd.DataFrame({"query_id": ["a", "q"], "text": ["sort plot", "sort"], "prompt": None, "answer": None})
+    qrels = pd.DataFrame({"query_id": ["a", "q"], "doc_id": ["b", "b"], "relevance": 1})
+    splits = {"train": empty_split(), "dev": Split(queries, qrels), "test": empty_split()}
+    write_dataset(tmp_path, Dataset(documents, splits))
+    monkeypatch.setattr(encoder.Encoder, "load", lambda *_, **__: KeywordEncoder("sort", "plot"))
+    for exclude, relevant in ((False, [False, True]), (True, [True, True])):
+        hits = best_hits(tmp_path, tmp_path, COMPUTE, replace(WANTED, exclude_same_id=exclude))
+        assert hits.is_relevant.tolist() == relevant
 
 
 def test_base_threshold_is_applied_to_the_tuned_model(monkeypatch: pytest.MonkeyPatch) -> None:
     shifted = BestHits(HITS.scores - 0.25, HITS.is_relevant)
     hits = {"base": HITS, "tuned": shifted}
     monkeypatch.setattr(thresholds, "best_hits", lambda model, *_, **__: hits[model.name])
-    wanted = Wanted(0.7, 0.95, "float32")
-    shift = thresholds.measure_shift([Path("base"), Path("tuned")], Path("home"), COMPUTE, wanted)
+    shift = thresholds.measure_shift([Path("base"), Path("tuned")], Path("home"), COMPUTE, WANTED)
     assert (shift.dataset, shift.queries) == ("home", 5)
     assert (shift.base.threshold, shift.tuned.threshold) == (0.7, pytest.approx(0.45))
     assert shift.kept == Answered(0.7, 0, 0)  # every score fell below 0.7

@@ -65,6 +65,15 @@ def test_loss_at_home_counts_as_forgetting(tmp_path: Path) -> None:
     assert verdict(found).forgetting_worst == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("limits", [{}, {"min_gain": 0.0}])
+def test_gate_without_a_limit_of_forgetting_passes_no_export(limits: dict[str, float], tmp_path: Path) -> None:
+    found = judged(tmp_path, scores(home=0.1))  # far worse than its model
+    results = judge_gate(found.comparison.measurements, Gate(**limits))
+    assert [result.sentence for result in results if result.model == "small" and not result.holds] == [
+        "small: an export is judged by gate.max_forgetting alone, which is null; set it"
+    ]
+
+
 def test_gain_on_one_data_set_does_not_hide_that_another_is_open(tmp_path: Path) -> None:
     given = scores(home=0.75)
     given["small"]["far"] = [0.0, 0.8] * (QUERIES // 2)  # as good on average, and nothing is ruled out

@@ -41,6 +41,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _wrong_comparison(project)
     yield from _untrainable(project)
     yield from _unfit_merges(project)
+    yield from _short_exports(project)
     yield from _misused_models(project)
     yield from _circles(project)
 
@@ -159,6 +160,14 @@ def _unfit_merges(project: Project) -> Iterator[str]:
             if merge.dev not in home:
                 known = ", ".join(home)
                 yield f"merge.{name}.dev: expected what the models are tuned for ({known}), got {merge.dev!r}"
+
+
+def _short_exports(project: Project) -> Iterator[str]:
+    """Yield evaluated exports that have fewer dimensions than the evaluation keeps."""
+    kept = project.eval.dims or 0
+    for name, export in project.export.items():
+        if name in project.eval.models and export.dims is not None and export.dims < kept:
+            yield f"export.{name}.dims: expected at least eval.dims ({kept}), got {export.dims}; raise it"
 
 
 def _misused_models(project: Project) -> Iterator[str]:

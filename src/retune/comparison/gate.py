@@ -41,7 +41,8 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
     largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
     that cannot be judged does not hold. With `seed_spreads`, as many standard deviations between seeds are taken off
     the lower end first; merged models and exports have no seeds of their own. A merge that fell back to its base gained
-    nothing. An export need not gain, and `max_forgetting` holds for it on all data sets.
+    nothing. An export need not gain, and `max_forgetting` holds for it on all data sets; without that limit nothing
+    could fail it, so it does not pass.
     """
     if gate is None:
         return []
@@ -61,6 +62,9 @@ def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) ->
         if not home:
             sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
             yield GateResult(model, "", "min_gain", False, sentence)
+    if gate.max_forgetting is None and is_export:
+        sentence = f"{model}: an export is judged by gate.max_forgetting alone, which is null; set it"
+        yield GateResult(model, "", "max_forgetting", False, sentence)
     if gate.max_forgetting is not None:
         yield from (_judge(measurement, "max_forgetting", gate.max_forgetting, gate) for measurement in others)
         if not others:

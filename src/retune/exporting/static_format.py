@@ -39,15 +39,7 @@ def distil(model: SentenceTransformer, folder: Path, dims: int | None, where: st
     _check_installed()
     pooling = _pooling(model, folder)
     transformer: Any = model[0]
-    dim = int(transformer.get_embedding_dimension())
-    if dims is not None and dims > dim:
-        raise InputError(f"{where}.dims: expected at most the model's {dim} dimensions, got {dims}; lower it")
-    rows = transformer.auto_model.get_input_embeddings().num_embeddings
-    if len(model.tokenizer) > rows:
-        raise InputError(
-            f"{folder}: expected a model that knows all {len(model.tokenizer):,} tokens of its tokenizer, got one of "
-            f"{rows:,} tokens; use format: safetensors"
-        )
+    _check_sizes(model, folder, dims, where)
     from model2vec.distill import distill_from_model
 
     with quiet_libraries():
@@ -78,6 +70,20 @@ def without_prefixes(encoding: Encoding) -> Encoding:
 def _check_installed() -> None:
     if missing := [package for package in PACKAGES if importlib.util.find_spec(package) is None]:
         raise InputError(f"static: expected the package {missing[0]}, found none; run {INSTALL}")
+
+
+def _check_sizes(model: SentenceTransformer, folder: Path, dims: int | None, where: str) -> None:
+    """Check that the model has as many dimensions as are kept, and a vector for each token of its tokenizer."""
+    transformer: Any = model[0]
+    dim = int(transformer.get_embedding_dimension())
+    if dims is not None and dims > dim:
+        raise InputError(f"{where}.dims: expected at most the model's {dim} dimensions, got {dims}; lower it")
+    rows = transformer.auto_model.get_input_embeddings().num_embeddings
+    if len(model.tokenizer) > rows:
+        raise InputError(
+            f"{folder}: expected a model that knows all {len(model.tokenizer):,} tokens of its tokenizer, got one of "
+            f"{rows:,} tokens; use format: safetensors"
+        )
 
 
 def _pooling(model: SentenceTransformer, folder: Path) -> str:

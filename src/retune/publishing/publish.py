@@ -117,10 +117,12 @@ def _bases(judged: Judged, folders: Folders, options: Options) -> list[str]:
 
 def _shift(judged: Judged, folders: Folders, options: Options, compute: Compute) -> Shift:
     models = [folders.models / judged.verdict.base, judged.folder]
+    evaluated = judged.settings["eval"]
     wanted = Wanted(
         _precision(options.precision),
         judged.comparison.params.confidence,
-        judged.settings["eval"].get("dtype", "auto"),
+        evaluated.get("dtype", "auto"),
+        evaluated.get("exclude_same_id", False),
     )
     shift = measure_shift(models, folders.datasets / judged.verdict.home, compute, wanted)
     if shift.queries and shift.fewest_answered < FEWEST:

@@ -94,11 +94,13 @@ class Wanted:
         precision: The precision, in (0, 1].
         confidence: The confidence of the intervals.
         dtype: The number format of a model whose own settings say `auto`.
+        exclude_same_id: Whether a query never finds the document with the same id.
     """
 
     precision: float
     confidence: float
     dtype: str
+    exclude_same_id: bool
 
 
 def measure_shift(models: Sequence[Path], dataset: Path, compute: Compute, wanted: Wanted) -> Shift:
@@ -113,21 +115,25 @@ def measure_shift(models: Sequence[Path], dataset: Path, compute: Compute, wante
     Raises:
         InputError: A model or the data set is missing.
     """
-    base, tuned = (best_hits(model, dataset, compute, dtype=wanted.dtype) for model in models)
+    base, tuned = (best_hits(model, dataset, compute, wanted) for model in models)
     before, after = (lowest_threshold(hits, wanted.precision) for hits in (base, tuned))
     kept = None if before is None else answered(tuned, before.threshold)
     return Shift(dataset.name, len(tuned.scores), wanted.precision, wanted.confidence, before, after, kept)
 
 
-def best_hits(model: Path, dataset: Path, compute: Compute, *, dtype: str) -> BestHits:
+def best_hits(model: Path, dataset: Path, compute: Compute, wanted: Wanted) -> BestHits:
     """Rank the corpus for each dev query, and keep the best document."""
+    from retune.evaluation.exclusions import drop, same_ids
     from retune.retrieval.retriever import VectorFormat, load_retriever
 
     corpus, dev = read_corpus(dataset), read_split(dataset, "dev")
     if dev.queries.empty:
         return BestHits(np.zeros(0), np.zeros(0, dtype=bool))
-    retriever = load_retriever(model, dataset.name, corpus, dev.queries, compute, VectorFormat(dtype=dtype))
-    ranking = retriever.top_k(1, Torch(backend="torch"), seed=0)
+    retriever = load_retriever(model, dataset.name, corpus, dev.queries, compute, VectorFormat(dtype=wanted.dtype))
+    ranking = retriever.top_k(1 + wanted.exclude_same_id, Torch(backend="torch"), seed=0)
+    if wanted.exclude_same_id:
+        query_ids, doc_ids = dev.queries["query_id"], corpus["doc_id"]
+        ranking = drop(ranking, same_ids(query_ids, doc_ids), query_ids, doc_ids, 1)
     judged = dev.qrels[dev.qrels["relevance"] > 0]
     relevant = set(zip(judged["query_id"], judged["doc_id"], strict=True))
     found = zip(dev.queries["query_id"], corpus["doc_id"].to_numpy()[ranking.positions[:, 0]], strict=True)
