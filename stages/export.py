@@ -17,6 +17,7 @@ def main(name: str, *, model: Path, dataset: Path, out: Path, metrics: Path) -> 
     task = Task(model, dataset, Export.read(f"export.{name}"), Compute.read("compute"), read_value("seed"))
     from retune.exporting.export import export  # loads the libraries of models
 
+    metrics.unlink(missing_ok=True)  # of an earlier export, if this one is refused
     write_json(metrics, export(task, out))
 
 

@@ -33,9 +33,10 @@ from retune.exporting.task import Task
 from retune.models.directory import load_model, read_encoding, save_model
 from retune.models.scope import Scope, write_scope
 from retune.params.export import Export
+from stages import export as stage
 from tests.support.encoders import random_encoder
 from tests.support.parameters import COMPUTE, EXPORT
-from tests.support.repository import WORDS
+from tests.support.repository import WORDS, write_params
 
 pytestmark = pytest.mark.usefixtures("forks")
 TEXTS = [" ".join(WORDS[(start * 7 + step) % len(WORDS)] for step in range(1 + start % 23)) for start in range(40)]
@@ -229,6 +230,20 @@ def test_broken_limit_is_named_and_leaves_nothing(changed: dict[str, Any], line:
         project.run(**changed)
     assert len(str(caught.value).splitlines()) == 1
     assert list(project.folder.iterdir()) == []
+
+
+def test_refused_export_does_not_leave_the_metrics_of_an_earlier_one(
+    project: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    entries = {"exported": EXPORT | {"max_mb": 0.01}}
+    compute = {"device": "cpu", "token_budget": 512}
+    write_params(Path(), {"seed": 3, "compute": compute, "defaults": {"export": {}}, "export": entries})
+    metrics = Path("exported.json")
+    metrics.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="max_mb"):
+        stage.main("exported", model=project.model, dataset=project.dataset, out=project.out, metrics=metrics)
+    assert not metrics.exists()
 
 
 def test_export_that_gives_no_numbers_leaves_nothing(project: Exporting, tmp_path: Path) -> None:
