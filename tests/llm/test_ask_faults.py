@@ -317,8 +317,8 @@ def test_asking_ends_when_too_many_requests_failed(start: Start, monkeypatch: py
 
 def test_end_of_the_time_is_no_failure(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETUNE_LLM_CONCURRENCY", "1")
-    start(lambda body, before: Response(FINE.body, delay_s=0.2))
-    _, ledger = ask([request(str(number)) for number in range(9)], llm(total_timeout_s=0.5), seed=13, desc="queries")
+    start(lambda body, before: FINE if body["messages"][1]["content"] in "01" else Response(FINE.body, delay_s=9.0))
+    _, ledger = ask([request(str(number)) for number in range(9)], llm(total_timeout_s=1.5), seed=13, desc="queries")
     assert (ledger.answered, ledger.problems) == (2, {"out of time": 7})
 
 
