@@ -73,7 +73,7 @@ def _cosine(task: Task, texts: Texts, found: np.ndarray, where: str) -> dict[str
         return None
     values = cosines(texts.encode(Encoder.load(task.model, task.compute, dtype="float32")), found)
     check_parity(values, task.params.parity, where)
-    return {"least": round(values.min(), DECIMALS), "median": round(float(np.median(values)), DECIMALS)}
+    return {"least": round(float(values.min()), DECIMALS), "median": round(float(np.median(values)), DECIMALS)}
 
 
 def _write(task: Task, folder: Path, where: str) -> None:
