@@ -2,13 +2,11 @@
 
     python -m benchmarks.asking
 
-The server is a process of its own on loopback that replies after half a second. Ideal is 32 rounds of that: with 64
-requests in flight all the time, the last of 2,000 is sent in the 32nd. The time includes importing the client and
-writing the replies.
+The server is a process of its own on loopback that replies after half a second. Ideal is that 64 requests are in flight
+all the time. The time includes importing the client and writing the replies.
 """
 
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -21,7 +19,7 @@ from retune.llm.json_reply import object_schema
 from retune.llm.replies import Request
 
 REQUESTS, IN_FLIGHT, DELAY_S = 2000, 64, 0.5
-IDEAL_S = math.ceil(REQUESTS / IN_FLIGHT) * DELAY_S
+IDEAL_S = REQUESTS / IN_FLIGHT * DELAY_S
 TEXT = "A matrix has an inverse if and only if its determinant is not zero. " * 10
 SCHEMA = object_schema({"question": {"type": "string"}, "keywords": {"type": "string"}})
 
