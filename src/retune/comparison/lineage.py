@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from retune.core.errors import ParameterError
+from retune.core.section import read_value
 from retune.params.eval import Eval
 from retune.params.export import Export
 from retune.params.finetune import Finetune
@@ -42,6 +43,12 @@ class TunedModel:
         return not (self.merged_from or self.is_export)
 
 
+class Recipe(NamedTuple):
+    """What counts of a mining recipe in a comparison, and needs none of its defaults."""
+
+    dataset: str
+
+
 def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
     """Return the tuned models among the models evaluated, by name.
 
@@ -57,7 +64,8 @@ def read_tuned_models(listed: Eval) -> dict[str, TunedModel]:
 
 def trace_all(listed: Eval) -> dict[str, TunedModel]:
     """Return all tuned models of params.yaml, by name."""
-    finetune, mine, mixes = (Finetune.read_entries("finetune"), Mine.read_entries("mine"), Mix.read_entries("mix"))
+    finetune, mixes = Finetune.read_entries("finetune"), Mix.read_entries("mix")
+    mine = {name: Recipe(entry["dataset"]) for name, entry in read_value("mine").items()}
     synthesize, merges = Synthesize.read_entries("synthesize"), Merge.read_entries("merge")
     tuned_models = trace(finetune, mine, mixes, synthesize, evaluated=listed.datasets)
     tuned_models |= trace_merges(merges, tuned_models)
@@ -77,7 +85,7 @@ def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[s
             yield f"eval.datasets: expected {expected}, which {name!r} {purpose}, {missing}"
 
 
-def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> list[str]:
+def recipes(data: str, mine: Mapping[str, Mine | Recipe], mixes: Mapping[str, Mix]) -> list[str]:
     """Return the mining recipe of this name, or those of the mixture of this name, in the order of the mixture."""
     if data in mine:
         return [data]
@@ -87,7 +95,7 @@ def recipes(data: str, mine: Mapping[str, Mine], mixes: Mapping[str, Mix]) -> li
 
 def trace(
     finetune: Mapping[str, Finetune],
-    mine: Mapping[str, Mine],
+    mine: Mapping[str, Mine | Recipe],
     mixes: Mapping[str, Mix],
     synthesize: Mapping[str, Synthesize],
     *,
