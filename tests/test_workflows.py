@@ -76,7 +76,7 @@ def test_checks_fail_when_their_script_does_though_piped_on() -> None:
 
 def test_tests_run_what_contributors_run() -> None:
     lines = (REPOSITORY / ".ci/run").read_text().splitlines()
-    assert commands("tests") == [line for line in lines if line.startswith("make ")]
+    assert commands("tests") == [line.replace(" --quiet", "") for line in lines if line.startswith(("make ", ".venv/"))]
 
 
 @pytest.mark.skipif(not (REPOSITORY / "stages/gate.py").is_file(), reason="this version has no gate")

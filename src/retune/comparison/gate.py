@@ -22,7 +22,7 @@ class GateResult:
     Attributes:
         model: The tuned model.
         dataset: The data set; empty if there is none to judge by.
-        rule: `min_gain` or `max_forgetting`.
+        rule: `min_gain` or `max_forgetting`; `non_inferior` of an export.
         holds: Whether the rule is met.
         sentence: What was measured and what the rule requires.
     """
@@ -41,8 +41,7 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
     largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
     that cannot be judged does not hold. With `seed_spreads`, as many standard deviations between seeds are taken off
     the lower end first; merged models and exports have no seeds of their own. A merge that fell back to its base gained
-    nothing. An export need not gain, and `max_forgetting` holds for it on all data sets; without that limit nothing
-    could fail it, so it does not pass.
+    nothing. An export has one rule of its own: `non_inferior` holds if its verdict on a data set is that, or better.
     """
     if gate is None:
         return []
@@ -56,15 +55,14 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
 def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) -> Iterator[GateResult]:
     home = [measurement for measurement in measurements if measurement.is_home]
     others = [measurement for measurement in measurements if not measurement.is_home]
-    is_export = any(measurement.is_export for measurement in measurements)
-    if gate.min_gain is not None and not is_export:
+    if any(measurement.is_export for measurement in measurements):
+        yield from map(_judge_export, others)
+        return
+    if gate.min_gain is not None:
         yield from (_judge(measurement, "min_gain", gate.min_gain, gate) for measurement in home)
         if not home:
             sentence = f"{model}: not evaluated on the data set it was tuned for, so its gain cannot be judged"
             yield GateResult(model, "", "min_gain", False, sentence)
-    if gate.max_forgetting is None and is_export:
-        sentence = f"{model}: an export is judged by gate.max_forgetting alone, which is null; set it"
-        yield GateResult(model, "", "max_forgetting", False, sentence)
     if gate.max_forgetting is not None:
         yield from (_judge(measurement, "max_forgetting", gate.max_forgetting, gate) for measurement in others)
         if not others:
@@ -72,12 +70,20 @@ def _judge_model(model: str, measurements: Sequence[Measurement], gate: Gate) ->
             yield GateResult(model, "", "max_forgetting", False, sentence)
 
 
+def _judge_export(measurement: Measurement) -> GateResult:
+    """Judge an export on one data set."""
+    if measurement.change is None or measurement.low is None:
+        return _too_few(measurement, "non_inferior")
+    holds = measurement.word in ("improved", "non-inferior")
+    outcome = f"; {measurement.word}" if holds else f"; {measurement.word}, but an export must be non-inferior"
+    return _result(measurement, "non_inferior", holds, outcome, None)
+
+
 def _judge(measurement: Measurement, rule: str, limit: float, gate: Gate) -> GateResult:
     """Judge one rule on one data set."""
-    has_seeds = measurement.merged_weight is None and not measurement.is_export
-    spreads = gate.seed_spreads if has_seeds else None
+    spreads = gate.seed_spreads if measurement.merged_weight is None else None
     if measurement.change is None or measurement.low is None:
-        return _not_judged(measurement, rule, f"{measurement.queries} test queries; at least {FEWEST} are needed")
+        return _too_few(measurement, rule)
     if spreads is not None and measurement.seed_spread is None:
         return _not_judged(measurement, rule, "one seed, as gate.seed_spreads asks for several; stages.seeds adds them")
     low = printed(measurement.low - (spreads or 0.0) * (measurement.seed_spread or 0.0))
@@ -121,6 +127,10 @@ def _result(measurement: Measurement, rule: str, holds: bool, outcome: str, spre
         f"{measurement.low:+.5f} to {measurement.high:+.5f}{less}){outcome}"
     )
     return GateResult(measurement.model, measurement.dataset, rule, holds, sentence)
+
+
+def _too_few(measurement: Measurement, rule: str) -> GateResult:
+    return _not_judged(measurement, rule, f"{measurement.queries} test queries; at least {FEWEST} are needed")
 
 
 def _not_judged(measurement: Measurement, rule: str, reason: str) -> GateResult:
