@@ -42,7 +42,7 @@ from retune.fetching import fetch
 from retune.models.directory import read_encoding
 from retune.params.export import Export
 
-QUERIES, DOCUMENTS, WARM_UP = 200, 200, 20
+QUERIES, DOCUMENTS, WARM_UP = 100, 200, 10
 RUNS = 3
 COMPUTE = Compute(device="cpu", token_budget=4096)
 FORMS = (  # without float16, which is for GPUs: a CPU computes it far slower than float32

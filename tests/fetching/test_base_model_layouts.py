@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
 
 from retune.core.errors import InputError
@@ -334,6 +336,42 @@ def test_decoder_refuses_every_pooling_with_tokens_that_have_not_seen_the_text(
     folder = save(tmp_path / "decoder", tmp_path / "source", pooling)
     with pytest.raises(InputError, match="fetch.tiny.pooling: expected lasttoken, as a decoder's token sees only"):
         fetch(values(fetch_values, folder), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("ending", "reads"),
+    [(None, "the text's own last token; none is added"), ("$A:0 [SEP]:0", "[SEP], which ends each text")],
+)
+def test_log_says_which_token_last_token_pooling_reads(
+    ending: str | None, reads: str, tiny_transformer: Path, fetch_values: dict, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    folder = decoder(tiny_transformer, tmp_path, ending)
+    with caplog.at_level("INFO"):
+        fetch(values(fetch_values, folder, pooling="lasttoken"), tmp_path / "model")
+    assert f"last-token pooling reads {reads}" in caplog.text
+
+
+def test_decoder_without_the_ending_that_its_config_names_is_refused(
+    tiny_transformer: Path, fetch_values: dict, tmp_path: Path
+) -> None:
+    folder = decoder(tiny_transformer, tmp_path, None)
+    edit(folder / "tokenizer_config.json", add_eos_token=True)
+    with pytest.raises(InputError, match=r"expected each text to end in \[SEP\], as add_eos_token in .*, got \?, as"):
+        fetch(values(fetch_values, folder, pooling="lasttoken"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def decoder(tiny_transformer: Path, tmp_path: Path, ending: str | None) -> Path:
+    """Save a decoder whose tokenizer ends texts as a template says."""
+    folder = tmp_path / "decoder"
+    save_decoder("qwen2", tiny_transformer, folder)
+    if ending is not None:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        special = [("[SEP]", tokenizer.token_to_id("[SEP]"))]
+        tokenizer.post_processor = TemplateProcessing(single=ending, special_tokens=special)
+        tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 def test_written_model_that_plain_sentence_transformers_would_use_otherwise_is_refused(

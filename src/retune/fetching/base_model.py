@@ -19,6 +19,7 @@ from retune.core.errors import InputError
 from retune.core.files import atomic_directory, sha256
 from retune.core.provenance import write_origins
 from retune.fetching.checks import (
+    check_ending,
     check_layout,
     check_lengths,
     check_no_adapter,
@@ -76,6 +77,7 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
     mode = _pooling_mode(model)
     encoding = Encoding.model_validate(values | {"pooling": mode if mode in get_args(PoolingMode) else "as_saved"})
     check_pooling(model, mode, where)
+    check_ending(model, folder, mode, where)
     check_prompts(model, encoding, where)
     check_lengths(model, encoding, where)
     changes = _changes(model, encoding)

@@ -1,5 +1,6 @@
 """Check that a base model is complete, can be used as it is saved, and is written without a silent change."""
 
+import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from retune.models.directory import (
     read_modules,
 )
 from retune.models.encoding_settings import Encoding, Role
+
+LOG = logging.getLogger(__name__)
 
 ADAPTER = "adapter_config.json"
 UNSUITED_TO_DECODERS = {"mean", "cls", "mean_sqrt_len_tokens"}  # they use tokens that have not seen the whole text
@@ -150,6 +153,24 @@ def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, w
             f"{where}.pooling: expected lasttoken, as a decoder's token sees only the tokens before it, got {mode}; "
             f"write lasttoken, or fix the pooling config of the model folder if {mode} comes from there"
         )
+
+
+def check_ending(model: SentenceTransformer | CrossEncoder, folder: Path, mode: str | None, where: str) -> None:
+    """Log which token last-token pooling reads, and refuse a tokenizer that lacks the ending its config names."""
+    if mode != "lasttoken":
+        return
+    tokenizer = model.tokenizer
+    last = tokenizer(PROBES[0])["input_ids"][-1]
+    is_end = last == tokenizer.eos_token_id
+    config = first_module(folder)[1] / "tokenizer_config.json"
+    if read_json(config).get("add_eos_token") and not is_end:
+        raise InputError(
+            f"{where}: expected each text to end in {tokenizer.eos_token}, as add_eos_token in {config} says, got "
+            f"{tokenizer.convert_ids_to_tokens(last)}, as this version of transformers adds none; add it to the "
+            "post_processor of tokenizer.json"
+        )
+    read = f"{tokenizer.eos_token}, which ends each text" if is_end else "the text's own last token; none is added"
+    LOG.info("%s: last-token pooling reads %s", where, read)
 
 
 def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding, where: str) -> None:
