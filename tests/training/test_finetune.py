@@ -347,7 +347,10 @@ def test_reporter_that_is_not_installed_is_named(
         train(tiny_model, tmp_path)
 
 
-def test_reporter_gets_losses_and_dev_scores(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["sentence_transformers", "flagembedding"])
+def test_reporter_gets_losses_and_dev_scores(
+    engine: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reported: list[dict[str, float]] = []
 
     class Reporter(TrainerCallback):
@@ -357,7 +360,7 @@ def test_reporter_gets_losses_and_dev_scores(tiny_model: Path, tmp_path: Path, m
     monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["mlflow"])
     monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "mlflow", Reporter)
     monkeypatch.setenv("RETUNE_REPORT_TO", "mlflow")
-    history = train(tiny_model, tmp_path)
+    history = train(tiny_model, tmp_path, engine=engine)
     assert [log["loss"] for log in reported if "loss" in log] == pytest.approx(history["loss"].tolist(), abs=1e-5)
     assert [log["eval_dev"] for log in reported if "eval_dev" in log] == history["dev_ndcg_at_3"].dropna().tolist()
 

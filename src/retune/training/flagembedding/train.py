@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def train_with_flagembedding(prepared: Prepared) -> list[HistoryRow]:
     dataset = make_dataset(prepared)
     trainer = make_trainer(prepared, dataset)
     trainer.remove_callback(ProgressCallback)
-    for callback in (EmbedderTrainerCallbackForDataRefresh(dataset), _Epochs(prepared)):
+    for callback in (EmbedderTrainerCallbackForDataRefresh(dataset), _Epochs(prepared, trainer.log)):
         trainer.add_callback(callback)
     num_left = len(prepared.plan.query_ids) % params.batch_size
     batches = f"{len(dataset)} full batches per epoch, {num_left} queries left out of each epoch"
@@ -63,8 +64,10 @@ def _memory_advice(prepared: Prepared) -> str:
 class _Epochs(ProgressCallback):
     """Scores the model and saves its adapter after each epoch, shows the loss, and stops if it is not finite."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, log: Callable[[dict[str, float]], None]) -> None:
+        """Take the trainer's `log`, which tells reporters too."""
         super().__init__()
+        self._log = log
         self._prepared = prepared
         self.args = prepared.args
 
@@ -73,7 +76,7 @@ class _Epochs(ProgressCallback):
         save_adapter(model, self._prepared.scratch / ADAPTERS / f"epoch_{epoch}")
         earlier = dev_scores(read_log(state.log_history))
         score = self._prepared.dev_evaluator(model, epoch=epoch, step=state.global_step, earlier=earlier)
-        state.log_history.append({DEV: score, "step": state.global_step, "epoch": epoch})
+        self._log({DEV: score})
         LOG.info("step %d of %d: dev %.4f", state.global_step, state.max_steps, score)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
