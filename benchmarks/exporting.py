@@ -53,7 +53,7 @@ FORMS = (  # without float16, which is for GPUs: a CPU computes it far slower th
 )
 PARITY = {"texts": 100, "least": -1.0, "median": -1.0}  # no limits, so that the log names the cosines of all
 ST, FLOAT32, BFLOAT16, EXPORTED = "sentence-transformers, float32", "retune, float32", "retune, bfloat16", "exported"
-FIGURES = {"p50": "ms", "p95": "ms", "documents per second": "documents/s", "size": "MB", "peak memory": "GB"}
+FIGURES = {"p50": "ms", "p95": "ms", "documents per second": "documents/s", "size": "MB"}
 
 
 class System(NamedTuple):
@@ -133,7 +133,6 @@ def measured(systems: list[System], texts: Path) -> list[dict[str, object]]:
     for _ in range(RUNS):
         for system in systems:
             found = run_apart("exporting", system.kind, str(system.folder), str(texts))
-            found["peak memory"] = found.pop("peak_gb")
             found["size"] = size_mb(system.folder)
             runs[system.name].append(found)
             print(system.name, {key: round(found[key], 2) for key in FIGURES}, flush=True)

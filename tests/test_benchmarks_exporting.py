@@ -53,9 +53,9 @@ def test_exports_take_turns_with_their_model_and_make_a_row_each(
     assert [kind for kind, _ in run_here] == [ST, FLOAT32, BFLOAT16, *[EXPORTED] * len(FORMS)] * exporting.RUNS
     printed = capsys.readouterr().out
     table = printed[printed.index("\n| ") + 1 :].splitlines()
-    assert table[0].endswith(" | p50 ms | p95 ms | documents/s | MB | peak GB |")
+    assert table[0].endswith(" | p50 ms | p95 ms | documents/s | MB |")
     assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == NAMES
-    assert [line.split(" | ")[-1] for line in table[2:]] == ["1.50 |"] * len(NAMES)
+    assert all(float(line.split(" | ")[-1].removesuffix(" |")) > 0.0 for line in table[2:])
     assert table == tables.table(tmp_path / "exporting.json").splitlines()
     for form, _ in exporting.FORMS:
         assert INSTALLED[form] or f"tiny: {form}, float32 is left out" in printed
