@@ -362,6 +362,20 @@ def test_decoder_without_the_ending_that_its_config_names_is_refused(
     assert not (tmp_path / "model").exists()
 
 
+def test_chat_template_of_an_instruct_model_wraps_no_text(
+    tiny_transformer: Path, fetch_values: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = decoder(tiny_transformer, tmp_path, None)
+    entry = values(fetch_values, folder, pooling="lasttoken", query_prefix="Find: ")
+    fetch(entry, tmp_path / "plain")
+    (folder / "chat_template.jinja").write_text("{% for message in messages %}array {{ message.content }}{% endfor %}")
+    caplog.set_level("INFO")
+    fetch(entry, tmp_path / "model")
+    assert "texts are encoded as they are, without the chat template" in caplog.text
+    np.testing.assert_array_equal(ours(tmp_path / "model"), ours(tmp_path / "plain"))
+    np.testing.assert_allclose(plain(tmp_path / "model", "Find: "), ours(tmp_path / "plain"), atol=1e-5)
+
+
 def decoder(tiny_transformer: Path, tmp_path: Path, ending: str | None) -> Path:
     """Save a decoder whose tokenizer ends texts as a template says."""
     folder = tmp_path / "decoder"

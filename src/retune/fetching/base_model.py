@@ -190,6 +190,7 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
         )
     if not saved:
         transformer = Transformer(str(folder))
+        _read_texts_as_they_are(transformer, where)
         modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling), Normalize()]
         return SentenceTransformer(modules=modules, device="cpu")
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
@@ -201,6 +202,13 @@ def _load(folder: Path, params: Fetch, where: str) -> SentenceTransformer:
             f"{where}.pooling: expected {saved_mode!r}, as configured in {folder}, got {pooling!r}; write as_saved"
         )
     return model
+
+
+def _read_texts_as_they_are(transformer: Transformer, where: str) -> None:
+    """Leave out the chat template of an instruct model, in which sentence-transformers would wrap each text."""
+    if transformer.modality_config.pop("message", None) is not None:
+        transformer.input_formatter.supported_modalities = list(transformer.modality_config)
+        LOG.info("%s: texts are encoded as they are, without the chat template of the tokenizer", where)
 
 
 def _ensure_padding_token(model: SentenceTransformer, where: str) -> None:
