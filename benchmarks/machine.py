@@ -54,7 +54,7 @@ def _processor() -> str:
 
 
 def measure(command: Sequence[str], **environment: str) -> tuple[float, float]:
-    """Return the seconds a command takes and its peak resident memory in GB, at least what this process has used."""
+    """Return the seconds a command takes and its peak resident memory in GB, never below what this process has used."""
     start = time.perf_counter()
     process = subprocess.Popen(command, env=os.environ | environment)
     _, status, usage = os.wait4(process.pid, 0)

@@ -340,7 +340,11 @@ def test_decoder_refuses_every_pooling_with_tokens_that_have_not_seen_the_text(
 
 @pytest.mark.parametrize(
     ("ending", "reads"),
-    [(None, "the text's own last token; none is added"), ("$A:0 [SEP]:0", "[SEP], which ends each text")],
+    [
+        (None, "the text's own last token; none is added"),
+        ("$A:0 [SEP]:0", "[SEP], which ends each text"),
+        ("$A:0 [CLS]:0", "[CLS], which ends each text"),
+    ],
 )
 def test_log_says_which_token_last_token_pooling_reads(
     ending: str | None, reads: str, tiny_transformer: Path, fetch_values: dict, tmp_path: Path,
@@ -382,7 +386,7 @@ def decoder(tiny_transformer: Path, tmp_path: Path, ending: str | None) -> Path:
     save_decoder("qwen2", tiny_transformer, folder)
     if ending is not None:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        special = [("[SEP]", tokenizer.token_to_id("[SEP]"))]
+        special = [(token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]")]
         tokenizer.post_processor = TemplateProcessing(single=ending, special_tokens=special)
         tokenizer.save(str(folder / "tokenizer.json"))
     return folder

@@ -81,6 +81,11 @@ def test_gain_on_one_data_set_does_not_hide_that_another_is_open(tmp_path: Path)
     given["small"]["far"] = [0.0, 0.8] * (QUERIES // 2)  # as good on average, and nothing is ruled out
     found = judged(tmp_path, given)
     assert found.comparison.home("small").word == "improved"
+    assert rules(found) == {
+        ("home", "non_inferior"): True,
+        ("far", "non_inferior"): False,
+        ("farther", "non_inferior"): True,
+    }
     assert verdict(found).word == "no difference shown"
 
 

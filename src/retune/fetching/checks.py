@@ -161,15 +161,16 @@ def check_ending(model: SentenceTransformer | CrossEncoder, folder: Path, mode: 
         return
     tokenizer = model.tokenizer
     last = tokenizer(PROBES[0])["input_ids"][-1]
-    is_end = last == tokenizer.eos_token_id
+    is_added = last != tokenizer(PROBES[0], add_special_tokens=False)["input_ids"][-1]
+    token = tokenizer.convert_ids_to_tokens(last)
     config = first_module(folder)[1] / "tokenizer_config.json"
-    if read_json(config).get("add_eos_token") and not is_end:
+    if read_json(config).get("add_eos_token") and not is_added:
         raise InputError(
-            f"{where}: expected each text to end in {tokenizer.eos_token}, as add_eos_token in {config} says, got "
-            f"{tokenizer.convert_ids_to_tokens(last)}, as this version of transformers adds none; add it to the "
+            f"{where}: expected each text to end in {tokenizer.eos_token or 'an end token'}, as add_eos_token in "
+            f"{config} says, got {token}, as this version of transformers adds none; add it to the "
             "post_processor of tokenizer.json"
         )
-    read = f"{tokenizer.eos_token}, which ends each text" if is_end else "the text's own last token; none is added"
+    read = f"{token}, which ends each text" if is_added else "the text's own last token; none is added"
     LOG.info("%s: last-token pooling reads %s", where, read)
 
 
