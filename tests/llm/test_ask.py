@@ -1,5 +1,6 @@
 """Replies come in the order of their requests, are kept, and cost what the ledger says."""
 
+import gc
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,26 @@ def test_replies_are_in_the_order_of_the_requests(start: Start) -> None:
     assert (ledger.requests, ledger.answered, ledger.problems, ledger.unanswered) == (3, 3, {}, 0)
     assert (ledger.spent.kept, ledger.spent.replies, ledger.spent.sent, ledger.spent.retries) == (0, 3, 3, 0)
     assert ledger.tokens == ledger.spent.tokens == Tokens(30, 15)
+
+
+def test_requests_start_one_after_the_other(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retune.llm.ask.START_INTERVAL_S", 0.1)
+    server = start(echo)
+    ask_for("a", "b", "c", "d")
+    at = [received.at for received in server.received]
+    assert all(later - earlier > 0.05 for earlier, later in pairwise(at))
+
+
+def test_no_collection_looks_through_the_client_while_replies_come(start: Start) -> None:
+    frozen: list[int] = []
+
+    def behave(body: Body, before: int) -> Response:
+        frozen.append(gc.get_freeze_count())
+        return echo(body, before)
+
+    start(behave)
+    ask_for("a")
+    assert frozen[0] > 0 == gc.get_freeze_count()
 
 
 def test_few_replies_that_are_not_kept_are_not_asked_for_without_a_server(

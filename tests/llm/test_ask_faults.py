@@ -106,7 +106,8 @@ def test_fault_that_stays_is_a_problem_which_is_not_kept(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_no_request_is_sent_before_the_server_said(form: str, start: Start) -> None:
+def test_no_request_is_sent_before_the_server_said(form: str, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retune.llm.ask.START_INTERVAL_S", 0.0)  # both are sent before the first reply
     # a date has whole seconds, so 2 seconds from now is between 1 and 2
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     server = start(first(error(429, "slow down", {"Retry-After": "0.8" if form == "seconds" else date})))

@@ -36,6 +36,7 @@ from retune.params.llm import Llm
 LOG = logging.getLogger(__name__)
 
 MOST_FAILED = 0.05  # share of the requests that the server may leave without a reply
+START_INTERVAL_S = 0.003  # between requests, longer than it takes to read a reply
 STOPPED = {OVER_BUDGET, OUT_OF_TIME}  # problems that are no failure of the server
 
 Found = dict[str, RawReply | str]
@@ -109,6 +110,7 @@ class _Call:
     desc: str
     most_failures: float
     failures: Counter[str] = field(default_factory=Counter)
+    next_start: float = 0.0  # of a request, on the monotonic clock
 
     async def ask(self, missing: Mapping[str, Request], concurrency: int, progress: "tqdm[Any]") -> None:
         """Ask all requests, so many at the same time."""
@@ -132,6 +134,7 @@ class _Call:
     ) -> None:
         """Ask one request after the other until none waits."""
         for key, request in waiting:
+            await self._wait_for_turn()
             try:
                 reply = await conversation.reply(request)
             except UnansweredError as error:
@@ -146,6 +149,14 @@ class _Call:
             if cost is not None:
                 progress.set_postfix_str(f"cost {cost:.2f}", refresh=False)
             progress.update()
+
+    async def _wait_for_turn(self) -> None:
+        """Let requests start one after the other: replies that arrived together would wait for one another."""
+        now = time.monotonic()
+        self.next_start = max(now, self.next_start)
+        wait_s = self.next_start - now
+        self.next_start += START_INTERVAL_S
+        await asyncio.sleep(wait_s)
 
     def _count_failure(self, problem: str, server: Server) -> None:
         """Stop the call if the server fails for too many requests, as the others would hardly fare better."""

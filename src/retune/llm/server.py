@@ -1,5 +1,6 @@
 """One HTTP request to an OpenAI-compatible server, in the dialect that the server understands."""
 
+import gc
 import json
 import logging
 import re
@@ -168,18 +169,22 @@ async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> Asy
     import httpx2
     import openai
 
-    async with openai.AsyncOpenAI(
-        api_key=address.key,
-        base_url=address.url or None,
-        max_retries=0,  # attempts are made in one place, `conversation`
-        timeout=openai.Timeout(params.timeout_s, connect=min(CONNECT_TIMEOUT_S, params.timeout_s)),
-        http_client=openai.DefaultAsyncHttpxClient(
-            limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            follow_redirects=False,  # the key goes to the address that the user named, and to no other
-            verify=_verify(address),
-        ),
-    ) as client:
-        yield Server(client, address, params, seed, spent)
+    gc.freeze()  # a full collection would look through all of the client's classes, and hold up requests for 0.2 s
+    try:
+        async with openai.AsyncOpenAI(
+            api_key=address.key,
+            base_url=address.url or None,
+            max_retries=0,  # attempts are made in one place, `conversation`
+            timeout=openai.Timeout(params.timeout_s, connect=min(CONNECT_TIMEOUT_S, params.timeout_s)),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+                follow_redirects=False,  # the key goes to the address that the user named, and to no other
+                verify=_verify(address),
+            ),
+        ) as client:
+            yield Server(client, address, params, seed, spent)
+    finally:
+        gc.unfreeze()
 
 
 def _verify(address: Address) -> bool | ssl.SSLContext:
