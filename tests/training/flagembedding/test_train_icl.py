@@ -11,7 +11,6 @@ import pytest
 import torch
 from FlagEmbedding.finetune.embedder.decoder_only.icl import BiDecoderOnlyEmbedderICLModel
 from FlagEmbedding.inference.embedder.decoder_only.icl import ICLLLMEmbedder
-from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import MistralConfig, MistralModel, PreTrainedTokenizerFast
@@ -22,6 +21,7 @@ from retune.core.records import Mined, Split, write_mined
 from retune.encoding import tokenizing
 from retune.encoding.encoder import Encoder, query_inputs
 from retune.fetching import fetch
+from retune.merging.adapter import merge_adapter
 from retune.models.directory import load_model
 from retune.models.encoding_settings import Encoding
 from retune.params.fetch import Fetch
@@ -92,12 +92,9 @@ def test_tuned_model_and_its_adapters_have_their_dev_scores(mistral: Path, tmp_p
     assert history.index[history["dev_ndcg_at_3"].notna()].tolist() == [2, 5]
     assert len(set(scores)) == 2
     for folder, score in (("adapter", scores[1]), ("adapters/epoch_1", scores[0]), ("adapters/epoch_2", scores[1])):
-        model = load_model(mistral, "cpu")
-        model[0].model = PeftModel.from_pretrained(model[0].model, tmp_path / "model" / folder).merge_and_unload()
-        shutil.rmtree(tmp_path / "merged", ignore_errors=True)
-        model.save_pretrained(str(tmp_path / "merged"))
-        shutil.copy(mistral / "retune.json", tmp_path / "merged")
-        assert dev_score_with_prompt(tmp_path / "merged") == pytest.approx(score, abs=1e-5)
+        whole = tmp_path / folder.replace("/", "_")
+        merge_adapter(tmp_path / "model" / folder, mistral, whole)
+        assert dev_score_with_prompt(whole) == pytest.approx(score, abs=1e-5)
     assert dev_score_with_prompt(tmp_path / "model") == pytest.approx(scores[1], abs=1e-5)
     plain = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     assert plain[1].pooling_mode == "lasttoken"
