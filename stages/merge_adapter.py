@@ -6,10 +6,11 @@ python -m stages.merge_adapter ADAPTER --base DIR --out DIR
 from pathlib import Path
 
 from retune.core.cli import run
-from retune.merging.adapter import merge_adapter
 
 
 def main(adapter: str, *, base: Path, out: Path) -> None:
+    from retune.merging.adapter import merge_adapter  # loads the libraries of training
+
     print(merge_adapter(Path(adapter), base, out))
 
 
