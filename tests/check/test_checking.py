@@ -263,6 +263,14 @@ WRONG = [
     ),
     (copy_entry("finetune", "minilm_science", "minilm"), "finetune.minilm: fetch has a model of this name; rename one"),
     (
+        put("compare.pairs", [["minilm_sympy", "minilm_law"]]),
+        "compare.pairs.0: expected models that eval.models lists, got 'minilm_law'",
+    ),
+    (
+        put("compare.pairs", [["minilm_sympy", "minilm_sympy"]]),
+        "compare.pairs.0: expected two models, got 'minilm_sympy' twice",
+    ),
+    (
         put("compare.seeds", {"minilm": ["minilm_sympy"]}),
         "compare.seeds.minilm: expected tuned models that eval.models",
     ),

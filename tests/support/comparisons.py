@@ -23,6 +23,7 @@ PARAMS: dict[str, Any] = {
     "margin": 0.01,
     "changed_queries": 100,
     "gate": {"min_gain": 0.0, "max_forgetting": 0.02},
+    "pairs": [],
     "references": [],
 }
 TUNED = {"tuned": TunedModel("base", "home", ("home",), {"epochs": 2})}

@@ -7,6 +7,7 @@ from retune.check.compare_checks import (
     too_few_resamples,
     unguarded_models,
     unknown_datasets,
+    wrong_pairs,
     wrong_seeds,
 )
 from retune.check.project import Project
@@ -31,6 +32,7 @@ def unknown_in_comparison(project: Project) -> Iterator[str]:
                 f"or list {', '.join(whole)} in eval.judged_only"
             )
     yield from unknown_datasets(project.compare, project.eval.datasets)
+    yield from wrong_pairs(project.compare, project.eval)
     yield from wrong_seeds(project.compare, project.seed, project.finetune, project.eval)
 
 

@@ -11,6 +11,7 @@ from retune.comparison.histories import read_histories
 from retune.comparison.lineage import TunedModel
 from retune.comparison.made_models import add_weights, read_exports, read_merge_curves
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
+from retune.comparison.pairs import PairDifference, compare_pairs
 from retune.comparison.paths import InputFolders
 from retune.comparison.score_tables import ScoreTable, read_score_table
 from retune.comparison.similarity_floors import read_pair_scores
@@ -29,6 +30,7 @@ class Conclusion:
         comparison: Every model on every data set.
         gate_results: What the gate found.
         verdicts: The verdict on every tuned model.
+        pairs: The models that were compared with each other, on every data set.
         tables: The scores of each query, one table for each data set.
         details: Slices, and the queries that changed most.
         pair_scores: Cosines by model and data set.
@@ -42,6 +44,7 @@ class Conclusion:
     comparison: Comparison
     gate_results: list[GateResult]
     verdicts: list[ModelVerdict]
+    pairs: list[PairDifference]
     tables: list[ScoreTable]
     details: Details
     pair_scores: dict[tuple[str, str], Any]
@@ -88,6 +91,7 @@ def conclude(
         comparison,
         gate_results,
         judge_models(comparison, gate_results),
+        compare_pairs(tables, params, seed),
         tables,
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),

@@ -19,6 +19,7 @@ def verdict_json(found: Conclusion) -> dict[str, Any]:
             for verdict in found.verdicts
         ],
         "measurements": [_without_none(asdict(measurement)) for measurement in comparison.measurements],
+        "pairs": [_without_none(asdict(pair)) for pair in found.pairs],
         "gate": [asdict(result) for result in found.gate_results] if comparison.params.gate is not None else None,
     }
 

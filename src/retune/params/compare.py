@@ -36,6 +36,7 @@ class Compare(Section):
     changed_queries: NonNegativeInt  # most changed queries listed for each tuned model and data set
     gate: Gate | None = None
     seeds: dict[Name, Annotated[list[Name], Field(min_length=1)]] = {}  # that differ from one in their seed alone
+    pairs: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []  # models compared with each other
     references: list[Reference] = []
 
     def metrics_on(self, dataset: str) -> list[str]:

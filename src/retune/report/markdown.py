@@ -16,6 +16,7 @@ from retune.report.merge_table import merge_table
 from retune.report.synthetic_tables import synthetic_sets
 from retune.report.tables import (
     matrix,
+    pairs,
     references,
     seed_spreads,
     similarities,
@@ -63,6 +64,7 @@ def markdown(found: Conclusion, picture: str, findings: Sequence[Finding] = ()) 
         _titled("Exports", export_table(found.exports, verdicts)),
         _titled("Findings", lines(findings)),
         _statistics(comparison) if verdicts else [],
+        _titled("Models against each other", pairs(comparison, found.pairs)),
         _titled("Seeds", seed_spreads(comparison)),
         _titled("Published results", references(comparison, found.tables)),
         _titled("Weakest slices", weakest_slices(comparison, found.details.slices, verdicts)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from retune.comparison.compare import Comparison
 from retune.comparison.model_verdicts import ModelVerdict
+from retune.comparison.pairs import PairDifference
 from retune.comparison.score_tables import ScoreTable
 from retune.comparison.significance import POWER
 from retune.comparison.slices import SliceChange
@@ -95,6 +96,20 @@ def seed_spreads(comparison: Comparison) -> list[str]:
             texts = [f"`{measurement.model}`", measurement.test_set, str(measurement.seeds)]
             rows.append([*texts, *changes, f"{measurement.seed_spread:.4f}"])
     return table(headings, rows, num_texts=2) if rows else []
+
+
+def pairs(comparison: Comparison, found: Sequence[PairDifference]) -> list[str]:
+    """Return the difference between the models of each pair on each data set."""
+    headings = ["model", "against", "data set", "difference", "confidence interval", "corrected p"]
+    headings += ["queries better / worse"]
+    rows = []
+    for pair in found:
+        numbers = ["", ""]
+        if pair.p_holm is not None:
+            numbers = [f"{pair.low:+.4f} to {pair.high:+.4f}", p_value(pair.p_holm)]
+        texts = [f"`{pair.model}`", f"`{pair.other}`", comparison.test_sets[pair.dataset]]
+        rows.append([*texts, f"{pair.difference:+.4f}", *numbers, f"{pair.better} / {pair.worse}"])
+    return table(headings, rows, num_texts=3) if rows else []
 
 
 def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str]:
