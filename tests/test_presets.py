@@ -80,10 +80,9 @@ def test_every_pin_file_belongs_to_a_preset() -> None:
 def test_graph_accepts_preset(preset: Path, repository: Path, forks: None) -> None:
     shutil.copy(preset, repository / "params.yaml")
     graph = succeed("dvc dag --collapse-foreach-matrix --dot", repository)
-    stages = {"fetch", "convert", "mine", "finetune", "eval", "compare"} | (
-        {"merge"} if load(preset)["merge"] else set()
-    )
-    stages |= {"synthesize"} if load(preset)["synthesize"] else set()
+    sections = load(preset)
+    stages = {"fetch", "convert", "mine", "finetune", "eval", "compare"}
+    stages |= {section for section in ("synthesize", "mix", "merge") if sections[section]}
     assert set(re.findall(r'^"?(\w+)"?;$', graph, flags=re.MULTILINE)) == stages
 
 
