@@ -430,6 +430,19 @@ def without_pooler(tiny_transformer: Path, folder: Path) -> Path:
     return folder
 
 
+def test_weights_that_nothing_reads_are_the_same_each_time(
+    tiny_transformer: Path, fetch_values: dict, tmp_path: Path
+) -> None:
+    source = without_pooler(tiny_transformer, tmp_path / "source")
+    state = torch.random.get_rng_state()
+    for name in ("first", "second"):
+        torch.manual_seed(len(name))
+        fetching.fetch(Fetch.parse("fetch.tiny", values(fetch_values, source)), tmp_path / name, where="fetch.tiny")
+    torch.random.set_rng_state(state)
+    first, second = (sha256(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    assert first == second
+
+
 @pytest.mark.slow
 def test_stderr_has_only_what_concerns_the_user(tiny_transformer: Path, fetch_values: dict, tmp_path: Path) -> None:
     source = without_pooler(tiny_transformer, tmp_path / "source")

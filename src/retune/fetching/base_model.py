@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import torch
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
@@ -70,7 +71,8 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
     _check_weights(folder, params.sha256, where)
     _check_tokenizer(folder, where)
     load = _load_cross_encoder if is_cross_encoder(folder) else _load
-    with _errors_in_one_line(folder, where):
+    with _errors_in_one_line(folder, where), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of weights that the folder may lack because nothing reads them, as those of BERT's pooler
         model = load(folder, params, where)
         _check_complete(model, folder, where)
     values = {name: getattr(params, name) for name in Encoding.model_fields}
