@@ -9,7 +9,7 @@ from retune.core.cli import run
 
 
 def main(adapter: str, *, base: Path, out: Path) -> None:
-    from retune.merging.adapter import merge_adapter  # loads the libraries of training
+    from retune.fetching.saved_adapter import merge_adapter  # loads the libraries of training
 
     print(merge_adapter(Path(adapter), base, out))
 

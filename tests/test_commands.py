@@ -49,7 +49,7 @@ RUN_BY: dict[str, list[str]] = {
     "test_commands.py::test_model_saved_as_the_page_of_fetch_says_has_the_hash_that_it_prints": [
         command for command in in_blocks("docs/fetch.md") if "merge_adapter" not in command
     ],
-    "merging/test_adapter.py::test_command_of_the_page_prints_an_entry": [
+    "fetching/test_saved_adapter.py::test_command_of_the_page_prints_an_entry": [
         command for command in in_blocks("docs/fetch.md") if "merge_adapter" in command
     ],
     "test_commands.py::test_experiment_sets_parameters_that_exist": [

@@ -41,7 +41,7 @@ def check_no_adapter(folder: Path, where: str) -> None:
     if any((place / ADAPTER).is_file() for place in (folder, first_module(folder)[1])):
         raise InputError(
             f"{where}: expected a complete model, got a LoRA adapter in {folder} ({ADAPTER}); merge it into its base "
-            "(peft: merge_and_unload) and save the merged model"
+            "with python -m stages.merge_adapter"
         )
 
 

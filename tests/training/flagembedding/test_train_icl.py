@@ -21,7 +21,7 @@ from retune.core.records import Mined, Split, write_mined
 from retune.encoding import tokenizing
 from retune.encoding.encoder import Encoder, query_inputs
 from retune.fetching import fetch
-from retune.merging.adapter import merge_adapter
+from retune.fetching.saved_adapter import merge_adapter
 from retune.models.directory import load_model
 from retune.models.encoding_settings import Encoding
 from retune.params.fetch import Fetch

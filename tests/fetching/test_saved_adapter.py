@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from retune.core.errors import InputError
 from retune.core.files import sha256
+from retune.core.provenance import Origin, read_origins, write_origins
 from retune.encoding.encoder import Encoder
 from retune.fetching import fetch
-from retune.merging.adapter import merge_adapter
+from retune.fetching.saved_adapter import WEIGHTS, merge_adapter
 from retune.models.directory import load_model
 from retune.params.fetch import Fetch
 from retune.params.methods import Lora
@@ -71,24 +73,72 @@ def test_command_of_the_page_prints_an_entry(
     assert (entry["path"], entry["sha256"]) == (arguments[4], sha256(Path(arguments[4], "model.safetensors")))
 
 
-def test_what_is_no_adapter_of_the_base_is_refused(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
+def test_origins_are_those_of_the_tuned_model(tiny_model: Path, adapter: Path, tmp_path: Path) -> None:
+    inside = shutil.copytree(adapter, tmp_path / "tuned/adapters/epoch_1")
+    origin = Origin("data", "science", "BSD-3-Clause", "the documentation", use="any")
+    write_origins(tmp_path / "tuned", [origin])
+    merge_adapter(inside, tiny_model, tmp_path / "whole")
+    assert read_origins(tmp_path / "whole") == [origin]
+
+
+def test_what_is_no_adapter_of_the_base_is_refused(
+    tiny_model: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
-    with pytest.raises(InputError, match=r"tiny: expected a LoRA adapter, found no adapter_config.json; name a folder"):
+    with pytest.raises(
+        InputError, match=r"tiny: expected a LoRA adapter, found no adapter_config.json; name `adapter`"
+    ):
         merge_adapter(tiny_model, tiny_model, out)
     other = shutil.copytree(tiny_model, tmp_path / "other")
-    with pytest.raises(
-        InputError, match=r"epoch_1: expected an adapter of other, got one of tiny; name that as --base"
-    ):
-        merge_adapter(adapter, other, out)
+    monkeypatch.chdir(other)
+    for base in (other, Path()):
+        with pytest.raises(InputError, match=r"epoch_1: expected an adapter of other, got one of tiny; name that as"):
+            merge_adapter(adapter, base, out)
     with pytest.raises(InputError, match=r"expected a new folder, got one that exists; name another, or remove it"):
         merge_adapter(adapter, tiny_model, adapter)
-    cut = shutil.copytree(adapter, tmp_path / "cut")
-    weights = load_file(cut / "adapter_model.safetensors")
-    for damaged in (
-        {name: values[:, :1].contiguous() for name, values in weights.items()},
-        dict(list(weights.items())[1:]),  # peft only warns of this
-    ):
-        save_file(damaged, cut / "adapter_model.safetensors")
-        with pytest.raises(InputError, match=r"cut: expected an adapter that fits .*tiny, got: "):
-            merge_adapter(cut, tiny_model, out)
     assert not out.exists()
+
+
+Change = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda weights: {name: values[:, :1].contiguous() for name, values in weights.items()}, "size mismatch for "),
+        (lambda weights: dict([*weights.items()][1:]), "weights that only one of them has, such as base_model"),
+        (lambda weights: weights | {"base_model.layer.9": torch.ones(1)}, "has, such as base_model.layer.9; name the"),
+    ],
+    ids=["another shape", "one missing", "one more"],
+)
+def test_adapter_with_other_weights_is_refused(
+    change: Change, reason: str, tiny_model: Path, adapter: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(adapter, tmp_path / "damaged")
+    save_file(change(load_file(adapter / WEIGHTS)), damaged / WEIGHTS)
+    with pytest.raises(InputError, match=f"damaged: expected an adapter that fits .*tiny, got: .*{reason}") as caught:
+        merge_adapter(damaged, tiny_model, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("adapter_config.json", "{", "expected JSON, got: "),
+        ("adapter_config.json", '{"peft_type": "IA3"}', "expected peft_type LORA, got IA3"),
+        ("adapter_config.json", '{"peft_type": "LORA"}', "expected an adapter of tiny, got one of None"),
+        (WEIGHTS, "", "expected an adapter that fits .*tiny, got: "),
+        (WEIGHTS, None, f"expected a LoRA adapter, found no {WEIGHTS}"),
+    ],
+    ids=["no JSON", "another kind", "of no base", "empty weights", "no weights"],
+)
+def test_damaged_file_is_named(
+    name: str, content: str | None, message: str, tiny_model: Path, adapter: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(adapter, tmp_path / "damaged")
+    (damaged / name).unlink()
+    if content is not None:
+        (damaged / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        merge_adapter(damaged, tiny_model, tmp_path / "out")
