@@ -4,8 +4,8 @@
 
 The server is a process of its own on loopback that replies after half a second. Ideal is that 64 requests are in flight
 all the time. The time includes writing the replies. Importing the client takes the same time for any number of
-requests, so it has a row of its own, and the share of the ideal rate is given without it and with it. The client's
-bytecode is there, as it is for every user after the first import.
+requests, so it has a row of its own, and the share of the ideal rate is given without it and with it. Python's
+bytecode cache is warm, as it is for every user after the first import.
 """
 
 import json

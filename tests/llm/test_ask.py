@@ -57,6 +57,7 @@ def test_requests_start_one_after_the_other(start: Start, monkeypatch: pytest.Mo
 
 
 def test_no_collection_looks_through_the_client_while_replies_come(start: Start) -> None:
+    gc.unfreeze()  # what the tests froze
     frozen: list[int] = []
 
     def behave(body: Body, before: int) -> Response:

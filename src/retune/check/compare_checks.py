@@ -30,17 +30,6 @@ def unknown_datasets(params: Compare, datasets: Iterable[str]) -> Iterator[str]:
             yield f"{where}: expected one of eval.datasets ({', '.join(known)}), got {reference.dataset!r}"
 
 
-def wrong_pairs(params: Compare, listed: Eval) -> Iterator[str]:
-    """Yield models of pairs that are not evaluated, and pairs of one model."""
-    for number, pair in enumerate(params.pairs):
-        where = f"compare.pairs.{number}"
-        for name in pair:
-            if name not in listed.models:
-                yield f"{where}: expected models that eval.models lists, got {name!r}"
-        if len({*pair}) == 1:
-            yield f"{where}: expected two models, got {pair[0]!r} twice"
-
-
 def unguarded_models(params: Compare, evaluated: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
     """Yield tuned models whose forgetting the gate limits although no data set measures it."""
     if params.gate is None or params.gate.max_forgetting is None:
@@ -91,7 +80,7 @@ def _wrong_groups(params: Compare, models: Mapping[str, Finetune], listed: Eval)
 
 def too_few_resamples(params: Compare, num_evaluated: int, listed: Eval) -> Iterator[str]:
     """Yield a number of resamples so small that no p-value can be significant after Holm's correction."""
-    tests = num_evaluated * len(listed.datasets)
+    tests = max(num_evaluated, len(params.pairs)) * len(listed.datasets)  # of the larger family
     if tests > params.significance * (1 + params.resamples):  # the smallest p is 1 / (1 + resamples)
         yield (
             f"compare.resamples: expected at least {math.ceil(tests / params.significance)}, so that one of {tests} "

@@ -7,11 +7,11 @@ from retune.check.compare_checks import (
     too_few_resamples,
     unguarded_models,
     unknown_datasets,
-    wrong_pairs,
     wrong_seeds,
 )
 from retune.check.project import Project
 from retune.comparison import lineage
+from retune.comparison.pairs import wrong_pairs
 from retune.core.errors import InputError
 from retune.evaluation.metrics import UNCUT, parse_metric
 from retune.params.finetune import Finetune
@@ -32,7 +32,7 @@ def unknown_in_comparison(project: Project) -> Iterator[str]:
                 f"or list {', '.join(whole)} in eval.judged_only"
             )
     yield from unknown_datasets(project.compare, project.eval.datasets)
-    yield from wrong_pairs(project.compare, project.eval)
+    yield from wrong_pairs(project.compare, project.eval.models)
     yield from wrong_seeds(project.compare, project.seed, project.finetune, project.eval)
 
 

@@ -72,7 +72,7 @@ def fetch_base_model(params: Fetch, out: Path, *, where: str) -> None:
     _check_tokenizer(folder, where)
     load = _load_cross_encoder if is_cross_encoder(folder) else _load
     with _errors_in_one_line(folder, where), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # of weights that the folder may lack because nothing reads them, as BERT's pooler
+        torch.manual_seed(0)  # weights missing from the folder, such as BERT's unused pooler, are drawn
         model = load(folder, params, where)
         _check_complete(model, folder, where)
     values = {name: getattr(params, name) for name in Encoding.model_fields}

@@ -36,7 +36,7 @@ from retune.params.llm import Llm
 LOG = logging.getLogger(__name__)
 
 MOST_FAILED = 0.05  # share of the requests that the server may leave without a reply
-START_INTERVAL_S = 0.003  # between requests, longer than it takes to read a reply
+START_INTERVAL_S = 0.003  # between requests, so that replies do not arrive faster than one process reads them
 STOPPED = {OVER_BUDGET, OUT_OF_TIME}  # problems that are no failure of the server
 
 Found = dict[str, RawReply | str]
@@ -151,7 +151,7 @@ class _Call:
             progress.update()
 
     async def _wait_for_turn(self) -> None:
-        """Let requests start one after the other: replies that arrived together would wait for one another."""
+        """Space out the starts of requests: replies that arrive together wait for one another."""
         now = time.monotonic()
         self.next_start = max(now, self.next_start)
         wait_s = self.next_start - now

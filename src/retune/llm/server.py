@@ -169,7 +169,8 @@ async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> Asy
     import httpx2
     import openai
 
-    gc.freeze()  # a full collection would look through all of the client's classes, and hold up requests for 0.2 s
+    was_frozen = gc.get_freeze_count() > 0
+    gc.freeze()  # a full collection would scan all of the client's objects, and stall requests for 0.2 s
     try:
         async with openai.AsyncOpenAI(
             api_key=address.key,
@@ -184,7 +185,8 @@ async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> Asy
         ) as client:
             yield Server(client, address, params, seed, spent)
     finally:
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
 
 
 def _verify(address: Address) -> bool | ssl.SSLContext:

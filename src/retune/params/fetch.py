@@ -22,7 +22,7 @@ class Fetch(Encoding):
     repo: str | None = None
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     path: str | None = None  # the model folder; with another source, any file: dvc.yaml needs one in every entry
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; null with hub
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # of model.safetensors; may be null with hub
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

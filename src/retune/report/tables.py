@@ -109,7 +109,16 @@ def pairs(comparison: Comparison, found: Sequence[PairDifference]) -> list[str]:
             numbers = [f"{pair.low:+.4f} to {pair.high:+.4f}", p_value(pair.p_holm)]
         texts = [f"`{pair.model}`", f"`{pair.other}`", comparison.test_sets[pair.dataset]]
         rows.append([*texts, f"{pair.difference:+.4f}", *numbers, f"{pair.better} / {pair.worse}"])
-    return table(headings, rows, num_texts=3) if rows else []
+    if not rows:
+        return []
+    params = comparison.params
+    note = (
+        f"The difference is the model's {params.metric} minus that of the other; above 0 the first is better. The "
+        f"confidence intervals are {100 * params.confidence:g} % bootstrap intervals. The corrected p, of a paired "
+        f"randomisation test, allows for all {len(rows)} rows (Holm). Both leave out the variance between training "
+        "seeds."
+    )
+    return [*table(headings, rows, num_texts=3), "", note]
 
 
 def references(comparison: Comparison, tables: Sequence[ScoreTable]) -> list[str]:
