@@ -148,8 +148,10 @@ def test_total_timeout_ends_waiting_and_asking(start: Start, monkeypatch: pytest
     began = time.monotonic()
     found, ledger = ask_for(*map(str, range(20)), total_timeout_s=0.5)
     assert time.monotonic() - began < 2.0
-    assert (ledger.answered, ledger.problems) == (4, {"out of time": 16})
-    assert [reply.problem for reply in found] == [""] * 4 + ["out of time"] * 16
+    answered = ledger.answered  # 4, or fewer if the machine is busy
+    assert 0 < answered <= 4
+    assert ledger.problems == {"out of time": 20 - answered}
+    assert sorted(reply.problem for reply in found) == [""] * answered + ["out of time"] * (20 - answered)
 
 
 @pytest.mark.parametrize(

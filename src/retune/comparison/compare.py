@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 
 import numpy as np
 
 from retune.comparison.lineage import TunedModel
 from retune.comparison.score_tables import ScoreTable
-from retune.comparison.seeds import add_spreads
 from retune.comparison.significance import bootstrap_sums, interval, minimum_detectable_effect, p_values
 from retune.comparison.verdict import FEWEST, Measurement, judge, printed
 from retune.core.seeds import generator
@@ -61,7 +61,28 @@ def compare(
         for measurement in _measure(table, tuned_models, params, seed)
     }
     ordered = [measured[model, table.dataset] for model in tables[0].models for table in tables]
-    return Comparison(params, tuned_models, add_spreads(judge(ordered, params), params.seeds))
+    return Comparison(params, tuned_models, _add_spreads(judge(ordered, params), params.seeds))
+
+
+def _add_spreads(measurements: Sequence[Measurement], groups: Mapping[str, Sequence[str]]) -> list[Measurement]:
+    """Add the mean and the spread of a group's changes to the measurements of all its models.
+
+    Args:
+        measurements: All models on all data sets.
+        groups: By model, the models that differ from it in nothing but their seed.
+    """
+    members = {name: (first, *others) for first, others in groups.items() for name in (first, *others)}
+    changes = {(measurement.model, measurement.dataset): measurement.change for measurement in measurements}
+    result = []
+    for measurement in measurements:
+        group = members.get(measurement.model, ())
+        values = [change for name in group if (change := changes.get((name, measurement.dataset))) is not None]
+        if len(values) > 1:
+            mean, spread = printed(fmean(values)), printed(stdev(values))
+            result.append(replace(measurement, seeds=len(values), seed_mean=mean, seed_spread=spread))
+        else:
+            result.append(measurement)
+    return result
 
 
 def summarise(comparison: Comparison) -> dict[str, dict[str, float]]:
