@@ -157,7 +157,10 @@ WRONG = [
         put("fetch.minilm.sha256", "abc"),
         "fetch.minilm.sha256: expected string to match pattern '^[0-9a-f]{64}$', got 'abc'",
     ),
-    (put("fetch.minilm.source", "bm52"), "fetch.minilm.source: expected one of package, hub, path, bm25, got 'bm52'"),
+    (
+        put("fetch.minilm.source", "bm52"),
+        "fetch.minilm.source: expected one of package, hub, path, bm25, vectors, got 'bm52'",
+    ),
     (put("fetch.minilm.source", "hub"), "expected repo and revision with source 'hub', got package"),
     (
         put("fetch.minilm.pooling", "max"),

@@ -11,7 +11,7 @@ import pytest
 
 from retune.check.checking import check
 from retune.comparison.lineage import trace
-from retune.core.errors import InputError
+from retune.core.errors import InputError, ParameterError
 from retune.core.records import Mined, read_mined, write_mined
 from retune.layouts.export import export
 from retune.mining.mixing import counts, mix
@@ -274,3 +274,43 @@ def test_mixture_needs_no_weights_table_to_be_whole() -> None:
         batch.queries.tolist() for batch in batches(weighed)
     ]
     assert isinstance(mixture.weights, pd.DataFrame)
+
+
+def scored(positives: list[float], negatives: list[float]) -> Mined:
+    """Three queries with a positive and a negative each, which a teacher scored."""
+    examples = numbered([(n, n) for n in range(3)], [3, 4, 5])
+    columns = {"positive_scores": [[score] for score in positives], "negative_scores": [[score] for score in negatives]}
+    return replace(examples, examples=examples.examples.assign(negative_ids=[["d3"], ["d4"], ["d5"]], **columns))
+
+
+def test_scores_of_two_teachers_are_standardised_and_averaged() -> None:
+    first, second = scored([3.0, 2.0, 3.0], [1.0, 0.0, 3.0]), scored([0.9, 0.9, 0.9], [0.1, 0.1, 0.1])
+    mixed = mix(first, second, entry(of="scores", first_weight=3.0, second_weight=1.0))
+    ours, theirs = (np.array([3, 2, 3, 1, 0, 3]), np.array([1, 1, 1, -1, -1, -1]))
+    expected = 0.75 * (ours - ours.mean()) / ours.std() + 0.25 * theirs
+    found = [*mixed.examples["positive_scores"], *mixed.examples["negative_scores"]]
+    assert np.concatenate(found).tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+    assert mixed.examples["query_id"].tolist() == first.examples["query_id"].tolist()  # no prefix: the same examples
+    assert mixed.weights is None
+    assert counts(mixed)["sources"] == {"made": {"weight": 1.0, "queries": 3, "positives": 3, "negatives": 3}}
+
+
+def test_pair_that_one_teacher_did_not_score_is_named() -> None:
+    first, second = scored([3.0, 2.0, 3.0], [1.0, 0.0, 3.0]), scored([0.9, 0.9, 0.9], [0.1, 0.1, 0.1])
+    second.examples["negative_ids"] = [["d3"], ["d3"], ["d5"]]
+    with pytest.raises(
+        InputError, match="expected a score in 'two' for each of 6 pairs of 'one', got none for 1, first: 'd4'"
+    ):
+        mix(first, second, entry(of="scores"))
+
+
+def test_scores_that_are_all_equal_are_refused() -> None:
+    first = scored([3.0, 2.0, 3.0], [1.0, 0.0, 3.0])
+    with pytest.raises(InputError, match="expected scores that differ, got 1 for all pairs of 'two'"):
+        mix(first, scored([1.0] * 3, [1.0] * 3), entry(of="scores"))
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 1.0)])
+def test_weights_that_add_up_to_nothing_are_refused(weights: tuple[float, float]) -> None:
+    with pytest.raises(ParameterError, match="mix.x.first_weight: "):
+        entry(of="scores", first_weight=weights[0], second_weight=weights[1])

@@ -80,10 +80,10 @@ def test_loss_of_anchored_texts_is_their_distance_to_the_base(tiny_model: Path) 
     labels = {"groups": GROUPS, "is_compared": EVERYTHING, "scores": SCORES}
     vectors = torch.tensor(model.encode([*QUERIES, *DOCUMENTS], normalize_embeddings=True))
     inputs = features(model, tiny_model)
-    assert loss(inputs, labels | {"anchors": vectors}).item() == pytest.approx(0.0, abs=1e-5)
+    assert loss(inputs, labels | {"targets": vectors}).item() == pytest.approx(0.0, abs=1e-5)
     others = torch.nn.functional.normalize(torch.ones_like(vectors), dim=1)
     expected = 5.0 * float((vectors - others).square().sum(dim=1).mean())
-    assert loss(inputs, labels | {"anchors": others}).item() == pytest.approx(expected, abs=1e-4)
+    assert loss(inputs, labels | {"targets": others}).item() == pytest.approx(expected, abs=1e-4)
     assert squared_distance(3.0 * vectors, vectors).item() == pytest.approx(0.0, abs=1e-10)
     assert loss.num_alone == 0
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+from retune.core.errors import InputError
 from retune.models.directory import load_model
+from retune.training.batches.plan import Plan
 from retune.training.losses import RankingLoss, kl_divergence, margin_mse
 from tests.support.loss_batch import DOCUMENTS, EVERYTHING, GROUPS, QUERIES, SCORES, features, gradients
-from tests.support.training_task import params
+from tests.support.training_task import mined, params
 
 
 def results(
@@ -100,3 +103,47 @@ def test_teacher_s_losses_read_the_group_s_scores(tiny_model: Path) -> None:
     assert value == pytest.approx(margin_mse(own, SCORES).item(), abs=1e-5)
     value, _ = results(tiny_model, loss="kl", temperature=0.5, teacher_temperature=0.1)
     assert value == pytest.approx(kl_divergence(own / 0.5, SCORES / 0.1).item(), abs=1e-5)
+
+
+def test_infonce_kl_is_the_weighted_mean_of_both(tiny_model: Path) -> None:
+    options = {"temperature": 0.5}
+    contrastive, gradient = results(tiny_model, **options)
+    divergence, other = results(tiny_model, loss="kl", teacher_temperature=0.1, **options)
+    both, ours = results(tiny_model, loss="infonce_kl", teacher_temperature=0.1, kl_weight=0.3, **options)
+    assert both == pytest.approx(0.7 * contrastive + 0.3 * divergence, abs=1e-6)
+    torch.testing.assert_close(ours, 0.7 * gradient + 0.3 * other, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "infonce_kl", "teacher_temperature": 0.1}, "kl_weight: expected a number with loss infonce_kl"),
+        (
+            {"kl_weight": 0.5},
+            "kl_weight: expected a number with loss infonce_kl, and none with any other, got 0.5 with",
+        ),
+        ({"loss": "infonce_kl", "kl_weight": 0.0}, "kl_weight"),
+        ({"loss": "infonce_kl", "kl_weight": 0.5}, "teacher_temperature: expected a number with loss kl or infonce_kl"),
+        (
+            {"loss": "infonce_kl", "hard_negatives": 0},
+            "hard_negatives: expected at least 1 with loss infonce_kl, got 0",
+        ),
+    ],
+)
+def test_weights_of_two_losses_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        params(**changes)
+
+
+@pytest.mark.parametrize("loss", ["kl", "infonce_kl", "margin_mse"])
+def test_pair_without_a_teacher_s_score_is_named(loss: str) -> None:
+    examples = mined()
+    examples.examples["negative_scores"] = [[0.5, float("nan")]] + [[0.5, 0.4]] * 23
+    values = {
+        "teacher_temperature": None if loss == "margin_mse" else 0.1,
+        "kl_weight": 0.5 if loss == "infonce_kl" else None,
+    }
+    with pytest.raises(
+        InputError, match=r"loss: expected a teacher's score for every pair, got none for 1, first: '.*' of query 'q0'"
+    ):
+        Plan(examples, params(loss=loss, **values), seed=1)

@@ -6,7 +6,7 @@ from retune.params.compare import Compare
 from retune.params.convert import Convert
 from retune.params.eval import Eval
 from retune.params.export import Export
-from retune.params.fetch import Fetch, Lexical
+from retune.params.fetch import Fetch, Lexical, Vectors
 from retune.params.finetune import Finetune
 from retune.params.merge import Merge
 from retune.params.mine import Mine
@@ -20,7 +20,7 @@ class Project:
     """The checked sections of params.yaml."""
 
     seed: int
-    fetch: dict[str, Fetch | Lexical]
+    fetch: dict[str, Fetch | Lexical | Vectors]
     convert: dict[str, Convert]
     synthesize: dict[str, Synthesize]
     mine: dict[str, Mine]

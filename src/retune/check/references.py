@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from retune.check.project import Project
 from retune.comparison import lineage
-from retune.params.fetch import Lexical
+from retune.params.fetch import Lexical, Vectors
 
 MISSING_PATH = "write the model folder, or requirements.txt if source is not path; dvc.yaml reads it in every entry"
 
@@ -23,7 +23,9 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield from _no_encoder(f"mine.{name}.scorer", recipe.scorer, project)
     for name, model in project.finetune.items():
         yield from _no_weights(f"finetune.{name}.base", model.base, project)
-        yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
+        is_table = isinstance(project.fetch.get(model.guide), Vectors)
+        if not (is_table and model.loss == "embed_distill" and model.guide_margin is None):
+            yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
         yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)
         if model.home is not None and model.home not in project.eval.datasets:
@@ -31,11 +33,11 @@ def unknown_names(project: Project) -> Iterator[str]:
             yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
     yield from _unknown_to_merges(project, datasets)
     yield from _unknown_to_exports(project, datasets)
-    yield from _unknown("eval.models", project.eval.models, project.models)
+    yield from _unknown("eval.models", project.eval.models, _rankers(project))
     yield from _unknown("eval.datasets", project.eval.datasets, datasets)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
     for name, prediction in project.predict.items():
-        yield from _unknown(f"predict.{name}.model", [prediction.model], project.models)
+        yield from _unknown(f"predict.{name}.model", [prediction.model], _rankers(project))
         yield from _unknown(f"predict.{name}.dataset", [prediction.dataset], datasets)
 
 
@@ -102,8 +104,13 @@ def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
             "predict can use it"
         )
         return
-    encoders = [known for known in project.models if not isinstance(project.fetch.get(known), Lexical)]
+    encoders = [known for known in _rankers(project) if not isinstance(project.fetch.get(known), Lexical)]
     yield from _unknown(where, [name], encoders)
+
+
+def _rankers(project: Project) -> list[str]:
+    """Return the models that rank documents: all but tables of vectors."""
+    return [name for name in project.models if not isinstance(project.fetch.get(name), Vectors)]
 
 
 def _unknown(where: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from retune.core.errors import InputError
 from retune.core.files import write_json
 from retune.models.encoding_settings import Encoding
+from retune.models.vector_table import is_vector_table
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -35,6 +36,10 @@ def read_encoding(folder: Path) -> Encoding:
     if is_lexical(folder):
         raise InputError(
             f"{folder}: expected an embedding model, got BM25, which has no vectors; only eval and predict accept it"
+        )
+    if is_vector_table(folder):
+        raise InputError(
+            f"{folder}: expected an embedding model, got a table of vectors; only loss embed_distill uses it, as guide"
         )
     if not path.is_file():
         raise InputError(f"{path}: expected a model written by fetch or finetune, found no such file; run that stage")

@@ -9,7 +9,7 @@ from retune.core.errors import ParameterError
 from retune.core.section import Section
 from retune.models.encoding_settings import Encoding
 
-SOURCES = ("package", "hub", "path", "bm25")
+SOURCES = ("package", "hub", "path", "bm25", "vectors")
 
 
 class Fetch(Encoding):
@@ -45,11 +45,21 @@ class Lexical(Section):
     path: str | None = None  # as in other entries
 
 
-def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical:
-    """Check an entry read from `key`; its source decides which parameters it has, and BM25 has no defaults."""
+class Vectors(Section):
+    """A table of vectors, such as those of a model behind an API: a teacher to learn from, not a model to use."""
+
+    source: Literal["vectors"]
+    path: str | None = None  # a Parquet file with role (query or document), text and vector
+    licence: str  # of the vectors: some providers forbid to train on them
+
+
+def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical | Vectors:
+    """Check an entry read from `key`; its source decides which parameters it has, and only models have defaults."""
     source = value.get("source", "package") if isinstance(value, Mapping) else "package"
     if source not in SOURCES:
         raise ParameterError([f"{key}.source: expected one of {', '.join(SOURCES)}, got {source!r}"])
+    if source == "vectors":
+        return Vectors.parse(key, value)
     return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value, defaults)
 
 

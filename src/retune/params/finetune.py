@@ -31,7 +31,7 @@ class Finetune(Section):
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
-    guide: Name  # the model that masks likely false negatives; unused without guide_margin
+    guide: Name  # the model that masks likely false negatives (guide_margin), or the teacher of loss embed_distill
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # of this training; null: the project's
     home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
@@ -57,9 +57,12 @@ class Finetune(Section):
     gradient_caching: bool = False  # train large batches within one token budget of memory, by a second forward pass
 
     # Loss
-    loss: Literal["infonce", "kl", "margin_mse", "cosent"]  # all but infonce distil stored scores
+    # infonce is contrastive; embed_distill learns the guide's vectors; the others learn stored scores
+    loss: Literal["infonce", "kl", "infonce_kl", "margin_mse", "cosent", "embed_distill"]
     temperature: PositiveFloat  # logits are cosine similarities divided by this
-    teacher_temperature: PositiveFloat | None = None  # kl only: stored scores are divided by this
+    teacher_temperature: PositiveFloat | None = None  # kl and infonce_kl: stored scores are divided by this
+    kl_weight: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # infonce_kl only: of kl; infonce has the rest
+    keep_projection: bool = False  # embed_distill only: write a model whose vectors are in the teacher's space
     guide_margin: Annotated[float, Field(ge=0.0)] | None = None  # documents scoring above positive - margin are masked
     matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None = None  # average the loss over these
 
@@ -105,6 +108,16 @@ class Finetune(Section):
         return learns if learns in ("linear", "network") else None
 
     @property
+    def is_contrastive(self) -> bool:
+        """Return whether a query's positive competes with all documents that the query is compared with."""
+        return self.loss in ("infonce", "infonce_kl")
+
+    @property
+    def uses_guide(self) -> bool:
+        """Return whether the guide model has a part in training."""
+        return self.guide_margin is not None or self.loss == "embed_distill"
+
+    @property
     def is_sharded(self) -> bool:
         """Return whether DeepSpeed or FSDP shards the training state among processes."""
         return any(self.trainer.get(name) for name in SHARDING)
@@ -117,18 +130,24 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        is_alone = not self.in_batch_negatives or self.batch_size == 1
-        if self.loss != "cosent" and self.hard_negatives + self.random_negatives == 0 and is_alone:
+        num_negatives = self.hard_negatives + self.random_negatives
+        is_alone = num_negatives == 0 and (not self.in_batch_negatives or self.batch_size == 1)
+        if is_alone and self.loss not in ("cosent", "embed_distill"):
             raise ValueError(
                 "in_batch_negatives: expected true and a batch_size of at least 2 if hard_negatives and "
                 f"random_negatives are 0, got {self.in_batch_negatives} and {self.batch_size}"
             )
-        if self.loss in ("kl", "margin_mse") and self.hard_negatives == 0:
+        if self.loss in ("kl", "infonce_kl", "margin_mse") and self.hard_negatives == 0:
             raise ValueError(f"hard_negatives: expected at least 1 with loss {self.loss}, got 0")
-        if (self.teacher_temperature is None) == (self.loss == "kl"):
+        if (self.teacher_temperature is None) == (self.loss in ("kl", "infonce_kl")):
             raise ValueError(
-                "teacher_temperature: expected a number with loss kl, and none with any other, "
+                "teacher_temperature: expected a number with loss kl or infonce_kl, and none with any other, "
                 f"got {self.teacher_temperature} with {self.loss}"
+            )
+        if (self.kl_weight is None) == (self.loss == "infonce_kl"):
+            raise ValueError(
+                "kl_weight: expected a number with loss infonce_kl, and none with any other, "
+                f"got {self.kl_weight} with {self.loss}"
             )
         if isinstance(self.checkpoint, int) and (self.checkpoint > self.epochs or self.patience is not None):
             raise ValueError(
@@ -226,11 +245,30 @@ class Finetune(Section):
     @model_validator(mode="after")
     def _guide_has_negatives_to_mask(self) -> Self:
         if self.guide_margin is not None and (
-            self.loss != "infonce" or not (self.in_batch_negatives or self.random_negatives)
+            not self.is_contrastive or not (self.in_batch_negatives or self.random_negatives)
         ):
             raise ValueError(
-                "guide_margin: expected none unless loss is infonce and there are in-batch or random negatives to "
-                f"mask, got {self.guide_margin}"
+                "guide_margin: expected none unless loss is infonce or infonce_kl and there are in-batch or random "
+                f"negatives to mask, got {self.guide_margin}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _follows_a_teacher(self) -> Self:
+        if self.loss != "embed_distill":
+            if self.keep_projection:
+                raise ValueError(
+                    f"keep_projection: expected false unless loss is embed_distill, got it with {self.loss}"
+                )
+            return self
+        if self.method not in ("none", "full", "lora") or self.anchor or self.matryoshka_dims:
+            raise ValueError(
+                "loss: expected method full or lora, and neither anchor nor matryoshka_dims, with embed_distill, got "
+                f"{self.method}, {self.anchor} and {self.matryoshka_dims}"
+            )
+        if self.guide == self.base:
+            raise ValueError(
+                f"guide: expected a teacher other than the base with loss embed_distill, got {self.guide!r} as both"
             )
         return self
 

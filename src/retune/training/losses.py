@@ -1,4 +1,4 @@
-"""The loss of a batch: contrastive (InfoNCE), or learning from stored scores."""
+"""The loss of a batch: contrastive (InfoNCE), or learning from a teacher's scores or vectors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -40,22 +40,23 @@ class RankingLoss(torch.nn.Module):
         Args:
             features: First for queries, then for documents: `input_ids` and `attention_mask`, (texts, length). Without
                 documents if their vectors are given.
-            labels: `groups`, `is_compared` and `scores` of a `TrainingBatch`. `anchors`, (texts, dim), are the unit
-                vectors that the texts are to keep, if they are anchored. `document_vectors` are given if only queries
-                are encoded, and `query_vectors`, which enter the head, if the base is frozen.
+            labels: `groups`, `is_compared` and `scores` of a `TrainingBatch`. `targets`, (texts, dim), are the unit
+                vectors that the texts are to get: the base's if they are anchored, or a teacher's. `document_vectors`
+                are given if only queries are encoded, and `query_vectors`, which enter the head, if the base is frozen.
         """
         columns = list(features)
         rows = [row for column in columns for row in zip(column["input_ids"], column["attention_mask"], strict=True)]
         lengths = [length for column in columns for length in column["attention_mask"].sum(dim=1).tolist()]
         self.num_tokens += sum(lengths)
-        anchors = labels.get("anchors")
-        if self.params.loss == "infonce" and anchors is None:
+        targets = labels.get("targets")
+        if self.params.is_contrastive and targets is None:
             self.num_alone += (labels["is_compared"].sum(dim=1) == 1).sum()
         given = labels.get("query_vectors")
         vectors = self._encode(rows, lengths) if given is None else apply_head(self.model, given)
         with torch.autocast(vectors.device.type, enabled=False):
-            if anchors is not None and self.params.anchor:
-                return self.params.anchor.weight * squared_distance(vectors.float(), anchors)
+            if targets is not None:
+                weight = self.params.anchor.weight if self.params.anchor else 1.0
+                return weight * squared_distance(vectors.float(), targets)
             parts = [len(column["input_ids"]) for column in columns]
             queries, *encoded = torch.split(vectors.float(), parts)
             documents = encoded[0] if encoded else labels["document_vectors"]
@@ -68,14 +69,17 @@ class RankingLoss(torch.nn.Module):
         """Return the mean loss of the queries, given the vectors of queries and documents, (texts, dim)."""
         normalize = torch.nn.functional.normalize
         logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
+        contrastive = infonce(logits, labels["groups"], labels["is_compared"]) if self.params.is_contrastive else 0.0
         if self.params.loss == "infonce":
-            return infonce(logits, labels["groups"], labels["is_compared"])
+            return contrastive
         group_logits = torch.gather(logits, 1, labels["groups"])
         if self.params.loss == "cosent":
             return cosent(group_logits[:, 0], labels["scores"][:, 0])
-        if self.params.loss == "kl":
-            return kl_divergence(group_logits, labels["scores"] / (self.params.teacher_temperature or 1.0))
-        return margin_mse(group_logits, labels["scores"])
+        if self.params.loss == "margin_mse":
+            return margin_mse(group_logits, labels["scores"])
+        divergence = kl_divergence(group_logits, labels["scores"] / (self.params.teacher_temperature or 1.0))
+        weight = 1.0 if self.params.kl_weight is None else self.params.kl_weight
+        return weight * divergence + (1.0 - weight) * contrastive
 
     def _encode(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> torch.Tensor:
         """Return the vectors of texts, (texts, dim), in their order.
@@ -127,9 +131,9 @@ class RankingLoss(torch.nn.Module):
         return values[-length:] if self.pads_left else values[:length]
 
 
-def squared_distance(vectors: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
+def squared_distance(vectors: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the mean squared distance between vectors, which are normalised first, and unit vectors, (texts, dim)."""
-    return (torch.nn.functional.normalize(vectors, dim=1) - anchors).square().sum(dim=1).mean()
+    return (torch.nn.functional.normalize(vectors, dim=1) - targets).square().sum(dim=1).mean()
 
 
 def infonce(logits: torch.Tensor, groups: torch.Tensor, is_compared: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from retune.training.keeping.save import KEPT, keep_model
 from retune.training.load import load_for_training
 from retune.training.processes.group import from_main
 from retune.training.spec import Task
+from retune.training.teacher import Teacher, add_projection, read_teacher
 from retune.training.towers import BaseVectors
 
 NUM_PARITY_TEXTS = 16
@@ -36,7 +37,7 @@ class Prepared:
         scratch: Its scratch directory, where the tuned model is left.
         encoding: The encoding settings of the base.
         plan: The batches.
-        anchors: The vectors that some texts are to keep, if there is an `anchor`.
+        targets: The vectors that some texts are to keep (`anchor`), or that all are to learn (`embed_distill`).
         base_vectors: The base's vectors, if only a query tower is trained.
         model: The base, which is trained in place.
         args: The arguments of the library's trainer.
@@ -47,7 +48,7 @@ class Prepared:
     scratch: Path
     encoding: Encoding
     plan: Plan
-    anchors: Anchors | None
+    targets: Anchors | Teacher | None
     base_vectors: BaseVectors | None
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
@@ -67,13 +68,16 @@ def prepare(task: Task, scratch: Path) -> Prepared:
     dtype = resolve_dtype(encoding.dtype, device)
     mined = read_mined(task.mined)
     plan = _plan(task, mined)
-    anchors, base_vectors = _anchors(task, plan), _base_vectors(task, plan)
+    targets, base_vectors = _targets(task, plan), _base_vectors(task, plan)
     args = training_arguments(task.params, scratch / CHECKPOINTS, device, dtype, task.seed)
     model = load_for_training(task, device, dtype)
     save = partial(keep_model, encoding=encoding, folder=scratch / KEPT, texts=plan.documents[:NUM_PARITY_TEXTS])
     score = dev_scorer(task, encoding, mined)
-    dev_evaluator = DevEvaluator(score, Keeper(task.params, scratch, args.device, save))
-    return Prepared(task, scratch, encoding, plan, anchors, base_vectors, model, args, dev_evaluator)
+    finish = None
+    if isinstance(targets, Teacher) and task.params.keep_projection:
+        finish = partial(add_projection, projection=targets.projection)
+    dev_evaluator = DevEvaluator(score, Keeper(task.params, scratch, args.device, save, finish))
+    return Prepared(task, scratch, encoding, plan, targets, base_vectors, model, args, dev_evaluator)
 
 
 def _plan(task: Task, mined: Mined) -> Plan:
@@ -84,7 +88,9 @@ def _plan(task: Task, mined: Mined) -> Plan:
     return plan.guided_by(from_main(lambda: Guide(encoder, plan.queries, plan.documents, margin)))
 
 
-def _anchors(task: Task, plan: Plan) -> Anchors | None:
+def _targets(task: Task, plan: Plan) -> Anchors | Teacher | None:
+    if task.params.loss == "embed_distill":
+        return from_main(lambda: read_teacher(task, plan))
     anchor = task.params.anchor
     if anchor is None:
         return None

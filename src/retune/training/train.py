@@ -62,7 +62,7 @@ def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
     params, token_budget = task.params, task.compute.token_budget
     loss = RankingLoss(model, params, token_budget=token_budget)
     collator = Collator(
-        plan, model.tokenizer, prepared.encoding, anchors=prepared.anchors, base_vectors=prepared.base_vectors
+        plan, model.tokenizer, prepared.encoding, targets=prepared.targets, base_vectors=prepared.base_vectors
     )
     trainer = Trainer(
         plan=plan,

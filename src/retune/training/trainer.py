@@ -28,6 +28,7 @@ from retune.training.keeping.averaging import DecayToBase, RestartFromBase
 from retune.training.processes.group import from_main
 from retune.training.processes.trainer import ProcessTrainer
 from retune.training.progress import Progress
+from retune.training.teacher import Teacher
 from retune.training.towers import BaseVectors
 
 LOG = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Collator(SentenceTransformerDataCollator):
         tokenizer: Any,
         encoding: Encoding,
         *,
-        anchors: Anchors | None = None,
+        targets: Anchors | Teacher | None = None,
         base_vectors: BaseVectors | None = None,
     ) -> None:
         """Tokenise all texts of the plan.
@@ -100,11 +101,11 @@ class Collator(SentenceTransformerDataCollator):
             plan: The batches.
             tokenizer: The model's tokenizer.
             encoding: The encoding settings of the base.
-            anchors: The vectors that some texts are to keep.
+            targets: The vectors that some texts are to keep, or that all are to learn.
             base_vectors: The vectors of the documents, which then are not encoded, and perhaps of the queries.
         """
         super().__init__(preprocess_fn=list, valid_label_columns=[])
-        self._plan, self._anchors, self._base_vectors = plan, anchors, base_vectors
+        self._plan, self._targets, self._base_vectors = plan, targets, base_vectors
         encoding_tokenizer = Tokenizer(tokenizer, encoding)
         texts, prompts = zip(*plan.queries, strict=True)
         queries, _ = encoding_tokenizer.tokenize(query_inputs(texts, prompts, encoding), "queries")
@@ -141,8 +142,8 @@ class Collator(SentenceTransformerDataCollator):
         if self._base_vectors:
             given = self._base_vectors.of(batch)
             inputs["label"] |= {name: torch.from_numpy(vectors) for name, vectors in given.items()}
-        if self._anchors and self._anchors.has(batch):
-            inputs["label"]["anchors"] = torch.from_numpy(self._anchors.of(batch))
+        if self._targets and self._targets.has(batch):
+            inputs["label"]["targets"] = torch.from_numpy(self._targets.of(batch))
         return inputs
 
 

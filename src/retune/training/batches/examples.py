@@ -121,6 +121,26 @@ def check_negatives(examples: Examples, params: Finetune) -> None:
             )
 
 
+def check_scores(examples: Examples) -> None:
+    """Check that the teacher scored every pair.
+
+    Raises:
+        InputError: A pair of a query and one of its documents has no finite score.
+    """
+    missing = [
+        (query_id, examples.documents[position])
+        for query_id, *sides in zip(examples.query_ids, examples.positives, examples.negatives, strict=True)
+        for found in sides
+        for position in found.positions[~np.isfinite(found.scores)].tolist()
+    ]
+    if missing:
+        query_id, text = missing[0]
+        raise InputError(
+            f"loss: expected a teacher's score for every pair, got none for {len(missing)}, first: {text[:60]!r} of "
+            f"query {query_id!r}; mine with a scorer that scores all of them"
+        )
+
+
 def _scored_documents(examples: pd.DataFrame, kind: str, codes: Mapping[str, int]) -> list[ScoredDocuments]:
     """Return each query's documents of a kind; of equal texts, only the first."""
     found = []

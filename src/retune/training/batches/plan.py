@@ -10,7 +10,7 @@ from retune.core.errors import InputError
 from retune.core.records import Mined
 from retune.core.seeds import generator
 from retune.params.finetune import Finetune
-from retune.training.batches.examples import Examples, ScoredDocuments, check_negatives, read_examples
+from retune.training.batches.examples import Examples, ScoredDocuments, check_negatives, check_scores, read_examples
 from retune.training.batches.order import BatchOrder
 from retune.training.guide import Guide
 
@@ -150,6 +150,8 @@ def _check_pairs(examples: Examples, pairs_of: np.ndarray, documents: ScoredDocu
                 f"{name}: expected at least 2 documents and {params.batch_size} pairs for a batch, "
                 f"got {len(source_documents)} and {num_pairs}; convert more data, or lower batch_size"
             )
+    if params.loss in ("kl", "infonce_kl", "margin_mse"):
+        check_scores(examples)
     if params.loss == "cosent" and np.ptp(documents.scores) == 0:
         raise InputError(
             "loss cosent: expected pairs with different scores, "

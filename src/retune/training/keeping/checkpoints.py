@@ -71,7 +71,7 @@ def training_key(task: Task) -> str:
         "libraries": [peft.__version__, accelerate.__version__],
     }
     dev = [task.dev / "corpus.parquet", task.dev / "dev"]
-    guide = [] if task.params.guide_margin is None else [task.guide]
+    guide = [task.guide] if task.params.uses_guide else []
     return _hash([task.base, task.mined, *dev, *guide], state)
 
 

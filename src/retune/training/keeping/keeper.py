@@ -20,6 +20,7 @@ class Keeper:
         scratch: Path,
         device: torch.device,
         save: Callable[[SentenceTransformer, SentenceTransformer], None],
+        finish: Callable[[SentenceTransformer], None] | None = None,
     ) -> None:
         """Take the parameters, and how to save a model.
 
@@ -28,8 +29,9 @@ class Keeper:
             scratch: The scratch directory of the training.
             device: The device to score on.
             save: Saves a model, given the model in training and the copy of it that was scored.
+            finish: Adds to a copy, in place, what the written model has and the model in training lacks.
         """
-        self._params, self._device, self._save = params, device, save
+        self._params, self._device, self._save, self._finish = params, device, save, finish
         self._mean = RunningMean(scratch)
 
     def candidate(self, model: SentenceTransformer, epoch: float, step: int) -> SentenceTransformer:
@@ -38,6 +40,8 @@ class Keeper:
         first = self._params.averages.from_epoch
         if first is not None and epoch_of_model(epoch, self._params.epochs) >= first:
             self._mean.add(whole, step)
+        if self._finish:
+            self._finish(whole)
         return whole
 
     def is_kept(self, score: float, epoch: float, earlier: Sequence[float]) -> bool:

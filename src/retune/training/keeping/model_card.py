@@ -23,7 +23,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         note: A sentence on the dev scores.
     """
     mined = read_mined(task.mined)
-    guide = [] if task.params.guide_margin is None else read_origins(task.guide)
+    guide = read_origins(task.guide) if task.params.uses_guide else []
     origins = sorted({*read_origins(task.base), *mined.origins, *guide})
     num_pairs = int(mined.examples["positive_ids"].str.len().sum())
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
