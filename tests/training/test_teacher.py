@@ -100,7 +100,8 @@ def test_student_learns_from_a_table_of_vectors_of_more_dimensions(tiny_model: P
     np.testing.assert_allclose(cosines(kept), cosines(dropped), atol=1e-5)
     in_space = Encoder.load(kept, COMPUTE).encode_documents(corpus()["text"].tolist())
     assert in_space.shape == vectors.shape
-    assert (in_space * vectors).sum(axis=1).mean() > 0.7  # they can be compared with the teacher's own
+    scores = in_space @ vectors.T  # they can be compared with the teacher's own
+    assert np.diag(scores).mean() > scores.mean() + 0.3
 
 
 @pytest.mark.slow
