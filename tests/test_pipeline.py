@@ -100,6 +100,8 @@ def tiny_params(fetch_values: dict) -> dict:
         },
         "merge": {},
         "export": {},
+        "rerank": {},
+        "fuse": {},
         "eval": {"models": ["tiny", "tuned"], "datasets": list(DATASETS)} | MEASURING | {"ks": [1, 3, 10]},
         "compare": {
             "metric": "ndcg_at_10",

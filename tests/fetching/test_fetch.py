@@ -245,7 +245,7 @@ def test_cross_encoder_that_cannot_score_pairs_is_refused(
 def test_cross_encoder_is_no_embedding_model(fetch_values: dict, tiny_transformer: Path, tmp_path: Path) -> None:
     raw = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
     fetch(cross_encoder_values(fetch_values, raw), tmp_path / "scorer")
-    message = r"scorer: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer$"
+    message = r"scorer: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer or rerank.<name>.reranker$"
     with pytest.raises(InputError, match=message):
         load_model(tmp_path / "scorer", "cpu")
 

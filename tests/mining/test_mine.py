@@ -22,7 +22,6 @@ from retune.fetching import fetch
 from retune.mining import mine as mining
 from retune.mining.audit import audit, suspects
 from retune.mining.candidates import NegativeCandidates
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import gather, load_models
 from retune.mining.mine import mine
 from retune.mining.outcome import Outcome
@@ -30,6 +29,7 @@ from retune.mining.selection import within_limits
 from retune.params.fetch import Fetch
 from retune.params.mine import Limits, Mine
 from retune.retrieval import cosines
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from tests.support import parameters
 from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.keyword_encoder import KeywordEncoder

@@ -15,11 +15,11 @@ from retune.core.files import sha256
 from retune.core.records import Mined, Split, write_mined
 from retune.mining import mine as mining
 from retune.mining.audit import audit, suspects, tables
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import gather
 from retune.mining.mine import mine
 from retune.mining.outcome import Outcome
 from retune.params.mine import Mine
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from tests.llm.conftest import replies, start
 from tests.support import parameters
 from tests.support.keyword_encoder import KeywordEncoder

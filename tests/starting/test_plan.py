@@ -33,7 +33,8 @@ def with_faq(params: dict[str, Any]) -> dict[str, Any]:
 
 def finish(workspace: Workspace, params: dict[str, Any]) -> None:
     """Write the outputs of all stages."""
-    folders = [workspace.models / name for name in [*params["fetch"], *params["finetune"], *params["merge"]]]
+    sections = ("fetch", "finetune", "merge", "rerank", "fuse")
+    folders = [workspace.models / name for section in sections for name in params[section]]
     folders += [workspace.data / "datasets" / name for name in [*params["convert"], *params["synthesize"]]]
     folders += [workspace.data / "mined" / name for name in params["mine"]]
     folders += [
@@ -51,7 +52,7 @@ def test_plan_of_a_finished_project_is_what_is_new(default_params: dict, workspa
     plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
     (line,) = plan.describe(["faq", "minilm_faq"])
     assert line.startswith(
-        "make repro will convert faq, mine faq, tune minilm_faq, measure 6 models on faq, science and sympy and compare: "
+        "make repro will convert faq, mine faq, tune minilm_faq, measure 7 models on faq, science and sympy and compare: "
     )
     assert line.endswith("minutes here (a test's machine)")
     seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
@@ -81,6 +82,22 @@ def test_export_takes_the_time_to_encode_its_texts_twice(default_params: dict, w
     assert "export small" in plan.describe(["small"])[0]
 
 
+def test_system_takes_the_time_of_its_models_and_of_the_pairs_that_are_scored(
+    default_params: dict, workspace: Workspace
+) -> None:
+    default_params["fetch"]["pairs"] = default_params["fetch"]["minilm"]
+    default_params["rerank"]["reordered"] = {"first_stage": "minilm_sympy_bm25", "reranker": "pairs", "k": 5}
+    default_params["eval"]["models"].append("reordered")
+    survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
+    plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
+    seconds = {(task.stage, *task.of): task.seconds for task in plan.tasks}
+    encoding = 100 * 102 + 20 * 12  # by minilm_sympy; BM25 takes no time
+    assert seconds["eval", "minilm_sympy_bm25", "faq"] == pytest.approx(8 + encoding / 500)
+    assert seconds["eval", "reordered", "faq"] == pytest.approx(8 + (encoding + 20 * 5 * (12 + 102)) / 500)
+    assert seconds["rerank", "reordered"] == 3
+    assert "join reordered" in plan.describe(["reordered"])[0]
+
+
 @pytest.mark.parametrize(
     "method",
     [
@@ -105,7 +122,7 @@ def test_entries_without_output_are_said_apart(default_params: dict, workspace: 
     plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})
     first, others = plan.describe(["faq", "minilm_faq"])
     assert first.startswith("make repro will fetch minilm and bm25, convert faq, ")
-    assert others.startswith("it also runs entries that have no output yet (9 entries): about ")
+    assert others.startswith("it also runs entries that have no output yet (10 entries): about ")
     assert others.endswith("delete those that you do not need from params.yaml")
 
 

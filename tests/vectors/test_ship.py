@@ -298,7 +298,7 @@ def test_commands_of_the_page_write_what_it_says(project: Path, capsys: pytest.C
         ("minilm_sympy sympy --out out --format csv", "--format: expected one of parquet, faiss, got 'csv'"),
         (
             "words sympy --out out",
-            "models/words: expected an embedding model, got BM25, which has no vectors; only eval and predict accept it",
+            "models/words: expected an embedding model, got BM25, which has no vectors; only eval, predict, rerank and fuse accept it",
         ),
         (
             "moved sympy --out out",

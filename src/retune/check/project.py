@@ -8,10 +8,12 @@ from retune.params.eval import Eval
 from retune.params.export import Export
 from retune.params.fetch import Fetch, Lexical, Vectors
 from retune.params.finetune import Finetune
+from retune.params.fuse import Fuse
 from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.predict import Predict
+from retune.params.rerank import Rerank
 from retune.params.synthesize import Synthesize
 
 
@@ -28,6 +30,8 @@ class Project:
     finetune: dict[str, Finetune]
     merge: dict[str, Merge]
     export: dict[str, Export]
+    rerank: dict[str, Rerank]
+    fuse: dict[str, Fuse]
     eval: Eval
     compare: Compare
     predict: dict[str, Predict]
@@ -41,3 +45,8 @@ class Project:
     def models(self) -> list[str]:
         """All models."""
         return [*self.fetch, *self.made_models, *self.export]
+
+    @property
+    def systems(self) -> dict[str, Rerank | Fuse]:
+        """The systems of two models."""
+        return {**self.rerank, **self.fuse}

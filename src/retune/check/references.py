@@ -33,11 +33,12 @@ def unknown_names(project: Project) -> Iterator[str]:
             yield f"finetune.{name}.home: expected one of eval.datasets ({known}), got {model.home!r}"
     yield from _unknown_to_merges(project, datasets)
     yield from _unknown_to_exports(project, datasets)
-    yield from _unknown("eval.models", project.eval.models, _rankers(project))
+    yield from _unknown_to_systems(project)
+    yield from _unknown("eval.models", project.eval.models, [*_with_texts(project), *project.systems])
     yield from _unknown("eval.datasets", project.eval.datasets, datasets)
     yield from _unknown("eval.judged_only", project.eval.judged_only, project.eval.datasets)
     for name, prediction in project.predict.items():
-        yield from _unknown(f"predict.{name}.model", [prediction.model], _rankers(project))
+        yield from _unknown(f"predict.{name}.model", [prediction.model], [*_with_texts(project), *project.systems])
         yield from _unknown(f"predict.{name}.dataset", [prediction.dataset], datasets)
 
 
@@ -49,6 +50,10 @@ def _names_of_two(project: Project) -> Iterator[str]:
         yield f"merge.{name}: fetch or finetune has a model of this name; rename one"
     for name in sorted({*project.fetch, *project.made_models} & {*project.export}):
         yield f"export.{name}: fetch, finetune or merge has a model of this name; rename one"
+    made = {*project.fetch, *project.made_models, *project.export}
+    for name in sorted(made & {*project.systems} | {*project.rerank} & {*project.fuse}):
+        section = "fuse" if name in project.fuse else "rerank"
+        yield f"{section}.{name}: another section has a model of this name; rename one"
     for name in sorted({*project.convert} & {*project.synthesize}):
         yield f"synthesize.{name}: convert has a data set of this name; rename one"
 
@@ -68,6 +73,17 @@ def _unknown_to_exports(project: Project, datasets: Iterable[str]) -> Iterator[s
     for name, export in project.export.items():
         yield from _no_weights(f"export.{name}.model", export.model, project)
         yield from _unknown(f"export.{name}.dataset", [export.dataset], datasets)
+
+
+def _unknown_to_systems(project: Project) -> Iterator[str]:
+    """Yield names in `rerank` and `fuse` that no section defines."""
+    known = [*_with_texts(project), *project.systems]
+    for name, entry in project.rerank.items():
+        yield from _unknown(f"rerank.{name}.first_stage", [entry.first_stage], known)
+        yield from _unknown(f"rerank.{name}.reranker", [entry.reranker], known)
+    for name, fusion in project.fuse.items():
+        yield from _unknown(f"fuse.{name}.first", [fusion.first], known)
+        yield from _unknown(f"fuse.{name}.second", [fusion.second], known)
 
 
 def missing_paths(project: Project) -> Iterator[str]:
@@ -100,16 +116,19 @@ def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
     """Yield a model's name if it is undefined or the model has no vectors."""
     if isinstance(project.fetch.get(name), Lexical):
         yield (
-            f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; only eval and "
-            "predict can use it"
+            f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; only eval, "
+            "predict, rerank and fuse can use it"
         )
         return
-    encoders = [known for known in _rankers(project) if not isinstance(project.fetch.get(known), Lexical)]
+    if name in project.systems:
+        yield f"{where}: expected one model, got {name!r}, a system of two; name one of them"
+        return
+    encoders = [known for known in _with_texts(project) if not isinstance(project.fetch.get(known), Lexical)]
     yield from _unknown(where, [name], encoders)
 
 
-def _rankers(project: Project) -> list[str]:
-    """Return the models that rank documents: all but tables of vectors."""
+def _with_texts(project: Project) -> list[str]:
+    """Return the models that read any text: all but tables of vectors."""
     return [name for name in project.models if not isinstance(project.fetch.get(name), Vectors)]
 
 

@@ -1,6 +1,6 @@
 """Rules that hold between the sections of params.yaml, once all names in them are known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from retune.check.compare_checks import (
     compared_metrics,
@@ -9,6 +9,7 @@ from retune.check.compare_checks import (
     unknown_datasets,
     wrong_seeds,
 )
+from retune.check.model_kinds import wrong_kinds
 from retune.check.project import Project
 from retune.comparison import lineage
 from retune.comparison.pairs import wrong_pairs
@@ -45,6 +46,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _unfit_merges(project)
     yield from _short_exports(project)
     yield from _misused_models(project)
+    yield from wrong_kinds(project)
     yield from _circles(project)
 
 
@@ -110,11 +112,12 @@ def _wrong_comparison(project: Project) -> Iterator[str]:
 
 
 def _tuned_models(project: Project) -> dict[str, lineage.TunedModel]:
-    """Return the tuned and the merged models and the exports, by name."""
+    """Return the tuned and the merged models, the exports and the systems, by name."""
     evaluated = project.eval.datasets
     tuned = lineage.trace(project.finetune, project.mine, project.mix, project.synthesize, evaluated=evaluated)
     tuned |= lineage.trace_merges(project.merge, tuned)
-    return tuned | lineage.trace_exports(project.export, tuned)
+    tuned |= lineage.trace_exports(project.export, tuned)
+    return tuned | lineage.trace_systems(project.systems, tuned)
 
 
 def _untrainable(project: Project) -> Iterator[str]:
@@ -217,10 +220,12 @@ def _bases(model: str, project: Project) -> Iterator[str]:
 
 
 def _circles(project: Project) -> Iterator[str]:
-    """Yield tuned models that are made from themselves."""
-    for name in project.made_models:
+    """Yield tuned models and systems that are made from themselves."""
+    sections: dict[str, Iterable[str]] = {
+        "finetune": project.finetune, "merge": project.merge, "rerank": project.rerank, "fuse": project.fuse,
+    }  # fmt: skip
+    for section, name in ((section, name) for section, entries in sections.items() for name in entries):
         if name in lineage.reached(name, lambda model: _parents(model, project)):
-            section = "merge" if name in project.merge else "finetune"
             yield f"{section}.{name}: expected a chain of models that ends at a fetched one, got a circle"
 
 
@@ -228,6 +233,8 @@ def _parents(name: str, project: Project) -> set[str]:
     """Return the models that a model is made from: base, guide, and those behind its training data."""
     if export := project.export.get(name):
         return {export.model}
+    if system := project.systems.get(name):
+        return {*system.parts}
     if merge := project.merge.get(name):
         return {merge.base, *merge.tuned_models}
     if name not in project.finetune:

@@ -16,10 +16,12 @@ from retune.params.eval import Eval
 from retune.params.export import Export
 from retune.params.fetch import Fetch, parse_entry
 from retune.params.finetune import Finetune
+from retune.params.fuse import Fuse
 from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
 from retune.params.predict import Predict
+from retune.params.rerank import Rerank
 from retune.params.synthesize import Synthesize
 
 
@@ -49,6 +51,8 @@ class Sections(Section):
     finetune: dict[str, Any]
     merge: dict[str, Any]
     export: dict[str, Any]
+    rerank: dict[str, Any]
+    fuse: dict[str, Any]
     eval: Eval
     compare: Compare
     predict: dict[str, Any]
@@ -63,6 +67,8 @@ PARSERS: dict[str, Callable[[str, Any, Mapping[str, Any]], Section]] = {
     "finetune": Finetune.parse,
     "merge": Merge.parse,
     "export": Export.parse,
+    "rerank": Rerank.parse,
+    "fuse": Fuse.parse,
     "predict": Predict.parse,
 }
 WITH_DEFAULTS: dict[str, type[Section]] = {

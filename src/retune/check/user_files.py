@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from retune.check.model_kinds import wrong_kinds_of_files
 from retune.check.project import Project
 from retune.core.errors import InputError
 from retune.core.tracked import finding, not_pulled
@@ -11,8 +12,8 @@ def check_files(project: Project, excluded: Path, slices: Path) -> None:
     """Check the paths in params.yaml, and the files in the folders `excluded` and `slices`.
 
     Raises:
-        InputError: One line for each path that is missing or empty, each file that was not pulled, and each list whose
-            data set is not evaluated.
+        InputError: One line for each path that is missing or empty, each file that was not pulled, each list whose data
+            set is not evaluated, and each use of a model of the wrong kind.
     """
     paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
     paths |= {f"fetch.{name}.path": entry.path for name, entry in project.fetch.items() if entry.path}
@@ -29,6 +30,7 @@ def check_files(project: Project, excluded: Path, slices: Path) -> None:
         for path in sorted(excluded.glob("*.csv"))
         if path.stem not in project.eval.datasets
     ]
+    findings += [f"params.yaml: {line}" for line in wrong_kinds_of_files(project)]
     if findings:
         raise InputError("\n".join(findings))
 

@@ -105,15 +105,15 @@ def gain_kept(comparison: Comparison, model: str) -> float | None:
     """Return a tuned model's gain divided by the best gain of any model with the same base and home.
 
     This shows how much of the gain a milder tuning keeps. None if no other model has this base and home, or if none
-    of them gained. Exports do not count.
+    of them gained. Exports and systems do not count.
     """
     tuned = comparison.tuned_models[model]
-    if tuned.is_export:
+    if tuned.is_export or tuned.is_system:
         return None
     gains = {
         name: comparison.home(name).change or 0.0
         for name, other in comparison.tuned_models.items()
-        if (other.base, other.home) == (tuned.base, tuned.home) and not other.is_export
+        if (other.base, other.home) == (tuned.base, tuned.home) and not (other.is_export or other.is_system)
     }
     best = max(gains.values())
     return printed(gains[model] / best) if len(gains) > 1 and best > 0.0 else None
@@ -163,6 +163,7 @@ def _against_base(
         base=tuned.base,
         is_home=measurement.dataset == tuned.home and not tuned.is_export,
         is_export=tuned.is_export,
+        is_system=tuned.is_system,
         base_score=base_score,
         change=printed(differences.mean()),
         better=int((differences > 0.0).sum()),

@@ -40,8 +40,9 @@ def judge_gate(measurements: Sequence[Measurement], gate: Gate | None) -> list[G
     `min_gain` holds if the lower end of the change at home is at least the limit. `max_forgetting` holds if the
     largest loss in the interval, which is minus its lower end, is at most the limit on every other data set. A rule
     that cannot be judged does not hold. With `seed_spreads`, as many standard deviations between seeds are taken off
-    the lower end first; merged models and exports have no seeds of their own. A merge that fell back to its base gained
-    nothing. An export has one rule of its own: `non_inferior` holds if its verdict on a data set is that, or better.
+    the lower end first; merged models, exports and systems have no seeds of their own. A merge that fell back to its
+    base gained nothing. An export has one rule of its own: `non_inferior` holds if its verdict on a data set is that,
+    or better.
     """
     if gate is None:
         return []
@@ -81,7 +82,8 @@ def _judge_export(measurement: Measurement) -> GateResult:
 
 def _judge(measurement: Measurement, rule: str, limit: float, gate: Gate) -> GateResult:
     """Judge one rule on one data set."""
-    spreads = gate.seed_spreads if measurement.merged_weight is None else None
+    has_seeds = measurement.merged_weight is None and not measurement.is_system
+    spreads = gate.seed_spreads if has_seeds else None
     if measurement.change is None or measurement.low is None:
         return _too_few(measurement, rule)
     if spreads is not None and measurement.seed_spread is None:

@@ -1,4 +1,4 @@
-"""The base, the home and the mined sets of each tuned or merged model and each export, read from params.yaml."""
+"""The base, the home and the mined sets of each tuned or merged model, export and system, read from params.yaml."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,24 +9,28 @@ from retune.core.section import read_value
 from retune.params.eval import Eval
 from retune.params.export import Export
 from retune.params.finetune import Finetune
+from retune.params.fuse import Fuse
 from retune.params.merge import Merge
 from retune.params.mine import Mine
 from retune.params.mix import Mix
+from retune.params.rerank import Rerank
 from retune.params.synthesize import Synthesize
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A fine-tuned model, one that was merged from some, or an export of a model.
+    """A fine-tuned model, one that was merged from some, an export of a model, or a system with one of these.
 
     Attributes:
-        base: The model that was tuned or exported.
-        home: The data set it was tuned for. That of an export is its model's, or `dataset` if its model is fetched.
+        base: The model that was tuned or exported, or the first of a system.
+        home: The data set it was tuned for. That of an export is its model's, or `dataset` if its model is fetched;
+            that of a system is its first model's that has one.
         mined: The mined set it was trained on; of a mixture also the sets that were mixed.
-        parameters: Its entry in `finetune`, `merge` or `export`, completed by the defaults.
+        parameters: Its entry in `finetune`, `merge`, `export`, `rerank` or `fuse`, completed by the defaults.
         trained_on: The data sets whose train queries it was trained on, which may be synthetic.
         merged_from: The tuned models that it was merged from; empty if it was not merged.
         is_export: Whether it is an export, which must be as good as its model on all data sets.
+        is_system: Whether it is a system of two models.
     """
 
     base: str
@@ -36,11 +40,12 @@ class TunedModel:
     trained_on: tuple[str, ...] = ()
     merged_from: tuple[str, ...] = ()
     is_export: bool = False
+    is_system: bool = False
 
     @property
     def is_trained(self) -> bool:
         """Return whether it was trained itself, and so has a history."""
-        return not (self.merged_from or self.is_export)
+        return not (self.merged_from or self.is_export or self.is_system)
 
 
 class Recipe(NamedTuple):
@@ -69,7 +74,9 @@ def trace_all(listed: Eval) -> dict[str, TunedModel]:
     synthesize, merges = Synthesize.read_entries("synthesize"), Merge.read_entries("merge")
     tuned_models = trace(finetune, mine, mixes, synthesize, evaluated=listed.datasets)
     tuned_models |= trace_merges(merges, tuned_models)
-    return tuned_models | trace_exports(Export.read_entries("export"), tuned_models)
+    tuned_models |= trace_exports(Export.read_entries("export"), tuned_models)
+    systems: dict[str, Rerank | Fuse] = {**Rerank.read_entries("rerank"), **Fuse.read_entries("fuse")}
+    return tuned_models | trace_systems(systems, tuned_models)
 
 
 def unlisted(tuned_models: Mapping[str, TunedModel], listed: Eval) -> Iterator[str]:
@@ -148,6 +155,23 @@ def trace_exports(exports: Mapping[str, Export], tuned_models: Mapping[str, Tune
         )
         for name, entry in exports.items()
     }
+
+
+def trace_systems(
+    systems: Mapping[str, Rerank | Fuse], tuned_models: Mapping[str, TunedModel]
+) -> dict[str, TunedModel]:
+    """Return the systems that contain a tuned model; others have no home, and so no verdict."""
+    found: dict[str, TunedModel] = {}
+    waiting = dict(systems)
+    while ready := [name for name, entry in waiting.items() if not {*entry.parts} & {*waiting}]:
+        for name in ready:
+            entry = waiting.pop(name)
+            parts = [part for known in entry.parts if (part := tuned_models.get(known) or found.get(known))]
+            if parts:
+                mined = tuple(dict.fromkeys(recipe for part in parts for recipe in part.mined))
+                parameters = entry.model_dump(mode="json")
+                found[name] = TunedModel(entry.parts[0], parts[0].home, mined, parameters, is_system=True)
+    return {name: found[name] for name in systems if name in found}
 
 
 def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:

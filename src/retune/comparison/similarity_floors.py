@@ -9,7 +9,7 @@ from retune.core.errors import InputError
 
 
 def read_pair_scores(folder: Path, models: Sequence[str], datasets: Sequence[str]) -> dict[tuple[str, str], Any]:
-    """Read percentiles and histogram of the cosines from `<model>/<dataset>.json`; a model without vectors is left out.
+    """Read percentiles and histogram of the cosines from `<model>/<dataset>.json`; BM25 and systems are left out.
 
     Raises:
         InputError: A file is missing or is not JSON.
@@ -24,6 +24,6 @@ def read_pair_scores(folder: Path, models: Sequence[str], datasets: Sequence[str
                 content = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise InputError(f"{path}: expected JSON, got: {error}; run dvc repro eval") from None
-            if content:
+            if "positives" in content:
                 found[model, dataset] = content
     return found

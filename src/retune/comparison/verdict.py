@@ -47,6 +47,7 @@ class Measurement:
         seed_spread: Standard deviation of their changes.
         merged_weight: Weight of the tuned models, if the model was merged; with 0 it is the base itself.
         is_export: Whether the model is an export of its base.
+        is_system: Whether the model is a system of two, of which its base is the first.
     """
 
     model: str
@@ -74,6 +75,7 @@ class Measurement:
     seed_spread: float | None = None
     merged_weight: float | None = None
     is_export: bool = False
+    is_system: bool = False
 
     @property
     def test_set(self) -> str:

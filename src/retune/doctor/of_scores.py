@@ -66,7 +66,7 @@ def bases_below_bm25(state: State) -> Iterator[Finding]:
 
 
 def _is_lexical(state: State, model: str) -> bool:
-    """Return whether a model has no vectors: the files of its cosines are there and empty."""
+    """Return whether a model is BM25: the files of its cosines are there and empty."""
     contents = [content for (name, _), content in state.pair_scores.items() if name == model]
     return bool(contents) and not any(contents)
 

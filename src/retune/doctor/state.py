@@ -23,7 +23,7 @@ class State:
         data: Statistics of data sets, by name.
         mined: Audits of mined sets, by name.
         histories: Histories of trainings, by tuned model.
-        pair_scores: Cosines by model and data set; empty for a model without vectors, such as BM25.
+        pair_scores: Cosines by model and data set; empty for BM25, and for a system just `parts`.
         measurements: The rows of `measurements` in metrics/verdict.json.
     """
 
@@ -38,7 +38,8 @@ class State:
     @property
     def bases(self) -> list[str]:
         """The models that were tuned, in the order of the tuned models."""
-        return list(dict.fromkeys(tuned.base for tuned in self.tuned_models.values() if not tuned.is_export))
+        tuned_models = [tuned for tuned in self.tuned_models.values() if not (tuned.is_export or tuned.is_system)]
+        return list(dict.fromkeys(tuned.base for tuned in tuned_models))
 
     def is_synthetic(self, dataset: str) -> bool:
         """Return whether a data set's test queries are synthetic, as far as the verdict says."""

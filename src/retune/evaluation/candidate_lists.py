@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from retune.core.records import Split
-from retune.retrieval.retriever import Ranking, Retriever
+from retune.retrieval.ranking import Pairs, Ranking, Retriever
 
 
 def contested(split: Split) -> Split:
@@ -15,10 +15,10 @@ def contested(split: Split) -> Split:
 
 
 def rank_candidates(retriever: Retriever, doc_ids: pd.Series, split: Split) -> Ranking:
-    """Rank all judged documents of each query; documents with equal scores keep corpus order.
+    """Rank all judged documents of each query.
 
     Args:
-        retriever: The retriever, which scores pairs.
+        retriever: The retriever.
         doc_ids: The ids of the corpus, in the order of positions.
         split: The queries, in the order of the retriever, and their judgments.
 
@@ -28,15 +28,4 @@ def rank_candidates(retriever: Retriever, doc_ids: pd.Series, split: Split) -> R
     rows = pd.Index(split.queries["query_id"]).get_indexer(pd.Index(split.qrels["query_id"]))
     positions = pd.Index(doc_ids).get_indexer(pd.Index(split.qrels["doc_id"]))
     pairs = np.unique(np.stack([rows, positions], axis=1)[(rows >= 0) & (positions >= 0)], axis=0)
-    rows, positions = pairs[:, 0], pairs[:, 1]
-    scores = retriever.score(rows, positions)
-    order = np.lexsort((positions, -scores, rows))
-    rows, positions, scores = rows[order], positions[order], scores[order]
-
-    size = len(split.queries)
-    counts = np.bincount(rows, minlength=size)
-    columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    shape = size, int(counts.max(initial=0))
-    ranking = Ranking(np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64))
-    ranking.scores[rows, columns], ranking.positions[rows, columns] = scores, positions
-    return ranking
+    return retriever.rank(Pairs(pairs[:, 0], pairs[:, 1]))

@@ -11,12 +11,14 @@ from retune.core.errors import InputError
 from retune.core.records import DECIMALS, Split, read_corpus, read_split
 from retune.encoding.compute import Compute
 from retune.evaluation.candidate_lists import contested, rank_candidates
-from retune.evaluation.exclusions import drop, read_excluded, same_ids, without
+from retune.evaluation.exclusions import located, read_excluded, same_ids, without
 from retune.evaluation.metrics import mean_scores, score_lists, score_ranking
 from retune.evaluation.pair_scores import pair_scores
+from retune.models.directory import is_system
 from retune.models.size import count_parameters
 from retune.params.eval import Measuring
-from retune.retrieval.retriever import Ranking, Retriever, VectorFormat, VectorRetriever, load_retriever
+from retune.retrieval.retriever import VectorFormat, VectorRetriever, load_retriever
+from retune.retrieval.system_directory import read_system
 from retune.retrieval.trec_runs import run_table
 
 
@@ -30,7 +32,7 @@ class Evaluation:
             candidate lists are ranked.
         run: The documents retrieved for each query, as returned by `run_table`.
         pair_scores: Cosine similarities of relevant and of random pairs, the number of the model's parameters, and the
-            share of the texts that it cut; empty if the model has no vectors.
+            share of the texts that it cut; for a system only `parts`, the names of its models; empty for BM25.
     """
 
     per_query: pd.DataFrame
@@ -45,7 +47,7 @@ def measure(
     """Rank the corpus or a candidate list for every test query, and score the rankings.
 
     Args:
-        model: A model directory, or that of BM25.
+        model: A model directory, or that of BM25 or of a system.
         dataset: A data set's folder; candidate lists are ranked if `judged_only` contains its name.
         params: The cut-offs and the search.
         compute: The hardware for encoding.
@@ -71,7 +73,8 @@ def measure(
     if is_listed:
         ranking = rank_candidates(retriever, doc_ids, asked)
     else:
-        ranking = _rank_corpus(retriever, doc_ids, asked.queries["query_id"], pairs, params, seed)
+        hidden = located(pairs, asked.queries["query_id"], doc_ids)
+        ranking = retriever.top_k(max(params.ks), params.search, seed=seed, excluded=hidden)
     judged = replace(asked, qrels=test.qrels)  # an excluded document that is relevant counts as not found
     per_query = (score_lists if is_listed else score_ranking)(ranking.positions, doc_ids, judged, params.ks)
     means = mean_scores(per_query)
@@ -79,7 +82,7 @@ def measure(
         means["search_recall"] = round(ranking.recall, DECIMALS)
     if is_listed:
         means["queries_left_out"] = len(test.queries) - len(asked.queries)
-    cosines = {}
+    cosines: dict[str, Any] = {"parts": read_system(model).parts} if is_system(model) else {}
     if isinstance(retriever, VectorRetriever):
         cosines = pair_scores(retriever, doc_ids, judged, seed=seed) | _reading(model, retriever)
     run = run_table(ranking.scores, ranking.positions, asked.queries["query_id"], doc_ids)
@@ -90,21 +93,6 @@ def _reading(model: Path, retriever: VectorRetriever) -> dict[str, Any]:
     counts = {"queries": len(retriever.queries), "documents": len(retriever.documents)}
     cut = {role: retriever.texts_truncated[role] / count for role, count in counts.items()}
     return {"model_parameters": count_parameters(model), "share_truncated": rounded(cut)}
-
-
-def _rank_corpus(
-    retriever: Retriever,
-    doc_ids: pd.Series,
-    query_ids: pd.Series,
-    excluded: pd.DataFrame,
-    params: Measuring,
-    seed: int,
-) -> Ranking:
-    """Rank documents for each query down to the largest cut-off, without the excluded documents."""
-    depth = max(params.ks)
-    most_excluded = int(excluded["query_id"].value_counts().max()) if len(excluded) else 0
-    ranking = retriever.top_k(depth + most_excluded, params.search, seed=seed)
-    return drop(ranking, excluded, query_ids, doc_ids, depth) if most_excluded else ranking
 
 
 def _with_lists(test: Split, dataset: str, excluded: pd.DataFrame) -> Split:

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from retune.core.errors import InputError
 from retune.core.tracked import require_pulled
 from retune.reading.user_tables import read_user_table
-from retune.retrieval.retriever import Ranking
+from retune.retrieval.ranking import Pairs
 
 COLUMNS = ["query_id", "doc_id"]
 
@@ -57,25 +56,13 @@ def without(pairs: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
     return pairs[~is_excluded]
 
 
-def drop(ranking: Ranking, excluded: pd.DataFrame, query_ids: pd.Series, doc_ids: pd.Series, depth: int) -> Ranking:
-    """Remove the excluded documents from rankings.
+def located(pairs: pd.DataFrame, query_ids: pd.Series, doc_ids: pd.Series) -> Pairs:
+    """Return pairs of known ids as rows and positions.
 
     Args:
-        ranking: The rankings, deep enough that `depth` documents remain.
-        excluded: `query_id`, `doc_id`, both known.
+        pairs: `query_id`, `doc_id`, each pair once.
         query_ids: The ids of the queries, in the order of the rows.
         doc_ids: The ids of the corpus, in the order of positions.
-        depth: The number of columns to keep.
     """
-    rows = pd.Index(query_ids).get_indexer(pd.Index(excluded["query_id"]))
-    positions = pd.Index(doc_ids).get_indexer(pd.Index(excluded["doc_id"]))
-    size = len(doc_ids)
-    keys = np.where(ranking.positions < 0, -1, ranking.positions + np.arange(len(query_ids))[:, None] * size)
-    is_excluded = np.isin(keys, rows * size + positions)
-    order = np.argsort(is_excluded, axis=1, kind="stable")[:, :depth]  # excluded documents last
-    scores = np.where(is_excluded, -np.inf, ranking.scores).astype(np.float32)
-    return Ranking(
-        np.take_along_axis(scores, order, axis=1),
-        np.take_along_axis(np.where(is_excluded, -1, ranking.positions), order, axis=1),
-        ranking.recall,
-    )
+    rows = pd.Index(query_ids).get_indexer(pd.Index(pairs["query_id"]))
+    return Pairs(rows, pd.Index(doc_ids).get_indexer(pd.Index(pairs["doc_id"])))

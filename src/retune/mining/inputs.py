@@ -12,11 +12,11 @@ from retune.core.errors import InputError
 from retune.core.records import Split, document_texts, read_corpus, read_split
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.models.directory import is_cross_encoder
 from retune.models.scope import read_addition, read_scope
 from retune.params.mine import Mine
 from retune.retrieval.cosines import pair_cosines
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from retune.core.errors import InputError
 from retune.core.records import Mined
 from retune.encoding.encoder import Encoder
 from retune.mining.candidates import NegativeCandidates
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import MiningInputs, starts
 from retune.mining.miner import Miner
 from retune.mining.offers import NOTHING
 from retune.mining.outcome import Outcome, check_outcome
 from retune.mining.relabel import Relabelling
 from retune.params.mine import Mine
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.retrieval.exact import TILES
 
 LOG = logging.getLogger(__name__)

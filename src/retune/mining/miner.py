@@ -10,7 +10,6 @@ from retune.core.errors import InputError
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
 from retune.mining.candidates import NegativeCandidates, at_random, ranked
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.false_negatives import FalseNegatives
 from retune.mining.given_scores import GivenScores
 from retune.mining.inputs import MiningInputs, PairScores, Vectors, flatten, starts
@@ -19,6 +18,7 @@ from retune.mining.outcome import Outcome
 from retune.mining.rankings import Rankings
 from retune.mining.selection import sampling_keys, take_first, within_limits
 from retune.params.mine import Mine
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 
 SPARE = 4  # random documents drawn for each one wanted: some are positives or over a limit
 MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough

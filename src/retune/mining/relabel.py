@@ -16,9 +16,9 @@ from retune.llm.judge import judge
 from retune.llm.ledger import Ledger
 from retune.llm.prompts import Prompt
 from retune.mining.candidates import NegativeCandidates
-from retune.mining.cross_encoder import CrossEncoderScorer
 from retune.mining.inputs import MiningInputs
 from retune.params.mine import Mine
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.text.language import main_language
 
 

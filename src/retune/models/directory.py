@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "retune.json"
 LEXICAL = "bm25.json"  # the only file of BM25
+SYSTEM = "system.json"  # of a system of two models, whose directories are beside it
 K1, B = 1.5, 0.75  # parameters of BM25, written to that file
 ONNX = "onnx/model.onnx"  # of an export; it takes the place of the transformer's weights
 PIPELINE = "config_sentence_transformers.json"
@@ -35,7 +36,13 @@ def read_encoding(folder: Path) -> Encoding:
     path = folder / SETTINGS
     if is_lexical(folder):
         raise InputError(
-            f"{folder}: expected an embedding model, got BM25, which has no vectors; only eval and predict accept it"
+            f"{folder}: expected an embedding model, got BM25, which has no vectors; only eval, predict, rerank and "
+            "fuse accept it"
+        )
+    if is_system(folder):
+        raise InputError(
+            f"{folder}: expected one model, got a system of two; name one of them, as only eval, predict, rerank and "
+            "fuse accept a system"
         )
     if is_vector_table(folder):
         raise InputError(
@@ -53,6 +60,11 @@ def read_encoding(folder: Path) -> Encoding:
 def is_lexical(folder: Path) -> bool:
     """Return whether a folder represents BM25, which ranks by words and has no vectors."""
     return (folder / LEXICAL).is_file()
+
+
+def is_system(folder: Path) -> bool:
+    """Return whether a folder holds a system of two models, as the stages `rerank` and `fuse` write it."""
+    return (folder / SYSTEM).is_file()
 
 
 def is_onnx(folder: Path) -> bool:
@@ -96,7 +108,10 @@ def read_modules(folder: Path) -> list[tuple[str, Path]]:
 def check_kind(folder: Path, *, is_pair_scorer: bool) -> None:
     """Check that a model is a cross-encoder if `is_pair_scorer`, and an embedding model otherwise."""
     if is_cross_encoder(folder) and not is_pair_scorer:
-        raise InputError(f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer")
+        raise InputError(
+            f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer or "
+            "rerank.<name>.reranker"
+        )
     if is_pair_scorer and not is_cross_encoder(folder):
         raise InputError(f"{folder}: expected a cross-encoder, got another model")
 

@@ -84,7 +84,8 @@ def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judg
         is_forced: Whether a model that did not pass the gate may be published.
 
     Raises:
-        InputError: The model has no verdict; or it, or the model that was exported, did not pass the gate.
+        InputError: The model has no verdict or is a system; or it, or the model that was exported, did not pass the
+            gate.
     """
     measurements = read_measurements(file)
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -101,6 +102,9 @@ def read_judged(file: Path, models: Path, name: str, *, is_forced: bool) -> Judg
     if name not in verdicts:
         expected = f"one of the models that {file} judges ({', '.join(verdicts) or 'none'})"
         raise InputError(f"publish: expected {expected}, got {name!r}, {_reason(models, name, comparison)}")
+
+    if any(measurement.is_system for measurement in comparison.of(name)):
+        raise InputError(f"publish: expected one model, got {name!r}, a system of two; publish one of them")
 
     def find(model: str) -> Judged:
         verdict = verdicts[model]

@@ -123,17 +123,16 @@ def measure_shift(models: Sequence[Path], dataset: Path, compute: Compute, wante
 
 def best_hits(model: Path, dataset: Path, compute: Compute, wanted: Wanted) -> BestHits:
     """Rank the corpus for each dev query, and keep the best document."""
-    from retune.evaluation.exclusions import drop, same_ids
+    from retune.evaluation.exclusions import located, same_ids
     from retune.retrieval.retriever import VectorFormat, load_retriever
 
     corpus, dev = read_corpus(dataset), read_split(dataset, "dev")
     if dev.queries.empty:
         return BestHits(np.zeros(0), np.zeros(0, dtype=bool))
     retriever = load_retriever(model, dataset.name, corpus, dev.queries, compute, VectorFormat(dtype=wanted.dtype))
-    ranking = retriever.top_k(1 + wanted.exclude_same_id, Torch(backend="torch"), seed=0)
-    if wanted.exclude_same_id:
-        query_ids, doc_ids = dev.queries["query_id"], corpus["doc_id"]
-        ranking = drop(ranking, same_ids(query_ids, doc_ids), query_ids, doc_ids, 1)
+    query_ids, doc_ids = dev.queries["query_id"], corpus["doc_id"]
+    excluded = located(same_ids(query_ids, doc_ids), query_ids, doc_ids) if wanted.exclude_same_id else None
+    ranking = retriever.top_k(1, Torch(backend="torch"), seed=0, excluded=excluded)
     judged = dev.qrels[dev.qrels["relevance"] > 0]
     relevant = set(zip(judged["query_id"], judged["doc_id"], strict=True))
     found = zip(dev.queries["query_id"], corpus["doc_id"].to_numpy()[ranking.positions[:, 0]], strict=True)

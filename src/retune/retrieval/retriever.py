@@ -1,5 +1,6 @@
 """Rank the documents of a corpus for queries, by vectors or by words."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,26 +11,17 @@ from retune.core.errors import InputError
 from retune.core.records import document_texts
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
-from retune.models.directory import is_lexical
+from retune.models.directory import is_lexical, is_system
 from retune.models.scope import read_addition
+from retune.params.fuse import Fuse
 from retune.params.search import Graph, InvertedLists, Search
 from retune.retrieval.bm25 import Bm25
 from retune.retrieval.cosines import pair_cosines
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.retrieval.index import build_index, check_recall, recall
-
-
-class Ranking(NamedTuple):
-    """The documents found for each query, best first.
-
-    Attributes:
-        scores: (queries, depth) float32, higher is closer; minus infinity after the last document of a row.
-        positions: Positions of the documents in the corpus, (queries, depth) int64; -1 after the last one of a row.
-        recall: The share of the exact neighbours that an approximate search finds on a sample; None if it is exact.
-    """
-
-    scores: np.ndarray
-    positions: np.ndarray
-    recall: float | None = None
+from retune.retrieval.ranking import Pairs, Ranking, Retriever, find_allowed, ranked
+from retune.retrieval.system_directory import read_system
+from retune.retrieval.systems import FusionRetriever, RerankingRetriever
 
 
 class VectorFormat(NamedTuple):
@@ -89,24 +81,27 @@ class VectorRetriever:
         self.texts_truncated = {str(role): count for role, count in encoder.truncated.items()}
         self._device = encoder.device
 
-    def top_k(self, k: int, search: Search, *, seed: int) -> Ranking:
+    def top_k(self, k: int, search: Search, *, seed: int, excluded: Pairs | None = None) -> Ranking:
         """Return the `k` closest documents of each query, or all documents if there are fewer.
-
-        Args:
-            k: Number of documents per query.
-            search: The search backend and its settings.
-            seed: The seed of the sample of queries on which the recall of an approximate search is measured.
 
         Raises:
             InputError: The settings do not fit the corpus, or the index misses too many neighbours.
         """
-        find = build_index(self.documents, search, self._device)
-        found = Ranking(*find(self.queries, k))
-        if not isinstance(search, InvertedLists | Graph):
-            return found
-        share = recall(find, self.queries, self.documents, k, seed=seed, device=self._device)
-        check_recall(search, share)
-        return found._replace(recall=share)
+        index = build_index(self.documents, search, self._device)
+
+        def find(depth: int) -> Ranking:
+            found = Ranking(*index(self.queries, depth))
+            if not isinstance(search, InvertedLists | Graph):
+                return found
+            share = recall(index, self.queries, self.documents, depth, seed=seed, device=self._device)
+            check_recall(search, share)
+            return found._replace(recall=share)
+
+        return find_allowed(find, k, excluded, len(self.documents))
+
+    def rank(self, candidates: Pairs) -> Ranking:
+        """Rank the candidates of each query by the inner product."""
+        return ranked(candidates, self.score(*candidates), len(self.queries))
 
     def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the inner product of each pair of a query and a document, (pairs,) float32."""
@@ -123,24 +118,30 @@ class WordRetriever:
 
     def __init__(self, corpus: pd.DataFrame, queries: pd.DataFrame) -> None:
         """Index the documents."""
-        self._bm25 = Bm25(document_texts(corpus))
+        texts = document_texts(corpus)
+        self._bm25, self._num_documents = Bm25(texts), len(texts)
         self._queries = [str(text) for text in queries["text"]]
 
-    def top_k(self, k: int, search: Search, *, seed: int) -> Ranking:
+    def top_k(self, k: int, search: Search, *, seed: int, excluded: Pairs | None = None) -> Ranking:
         """Return the `k` best documents of each query that share a word with it; `search` and `seed` are not used."""
-        return Ranking(*self._bm25.top_k(self._queries, k))
 
-    def score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return the score of each pair of a query and a document, (pairs,) float32; 0 if they share no word."""
+        def find(depth: int) -> Ranking:
+            return Ranking(*self._bm25.top_k(self._queries, depth))
+
+        return find_allowed(find, k, excluded, self._num_documents)
+
+    def rank(self, candidates: Pairs) -> Ranking:
+        """Rank the candidates of each query by BM25; the score is 0 if they share no word."""
+        return ranked(candidates, self._score(*candidates), len(self._queries))
+
+    def _score(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the score of each pair of a query and a document, (pairs,) float32."""
         scores = np.zeros(len(rows), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         for pairs in np.split(order, np.flatnonzero(np.diff(rows[order])) + 1):
             if len(pairs):
                 scores[pairs] = self._bm25.scores(self._queries[rows[pairs[0]]])[positions[pairs]]
         return scores
-
-
-Retriever = VectorRetriever | WordRetriever
 
 
 def load_retriever(
@@ -154,7 +155,7 @@ def load_retriever(
     """Return the retriever of a model directory for a corpus.
 
     Args:
-        model: A model directory, or that of BM25.
+        model: A model directory, or that of BM25 or of a system.
         dataset: The name of the data set, for which the model may have vectors or a query model.
         corpus: `doc_id`, `title`, `text`.
         queries: `query_id`, `text`, `prompt`.
@@ -162,11 +163,20 @@ def load_retriever(
         vector_format: How vectors are computed and cut.
 
     Raises:
-        InputError: The model has fewer dimensions, a vector is zero in those kept, or the model was made for other
-            documents of this data set.
+        InputError: The model is a cross-encoder, has fewer dimensions, a vector is zero in those kept, or the model was
+            made for other documents of this data set.
     """
     if is_lexical(model):
         return WordRetriever(corpus, queries)
+    if is_system(model):
+        system = read_system(model)
+        first, second = (model / name for name in system.parts)
+        load = partial(load_retriever, dataset=dataset, corpus=corpus, queries=queries, compute=compute)
+        load = partial(load, vector_format=vector_format)
+        if isinstance(system, Fuse):
+            return FusionRetriever((load(first), load(second)), system, len(corpus))
+        scorer = CrossEncoderScorer.load(second, compute, dtype=vector_format.dtype)
+        return RerankingRetriever(load(first), scorer, corpus, queries, k=system.k)
     addition = read_addition(model, dataset, corpus)
     encoder = Encoder.load(model, compute, dtype=vector_format.dtype, addition=addition)
     return VectorRetriever(encoder, corpus, queries, dims=vector_format.dims, documents=addition.vectors)

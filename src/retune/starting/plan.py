@@ -20,7 +20,7 @@ from retune.starting.survey import Survey
 
 START_S = {
     "fetch": 8.0, "convert": 8.0, "synthesize": 5.0, "mine": 9.0, "mix": 4.0, "finetune": 20.0, "merge": 8.0,
-    "export": 20.0, "eval": 8.0,
+    "export": 20.0, "rerank": 3.0, "fuse": 3.0, "eval": 8.0,
 }  # fmt: skip
 COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
@@ -28,7 +28,7 @@ SYNTHETIC_CHARACTERS = 80.0  # of a query
 DISTILLED_TOKENS = 100_000  # a vocabulary of 30,000, each token between two special ones
 VERBS = {
     "fetch": "fetch", "convert": "convert", "synthesize": "synthesise", "mine": "mine", "mix": "mix",
-    "finetune": "tune", "merge": "merge", "export": "export",
+    "finetune": "tune", "merge": "merge", "export": "export", "rerank": "join", "fuse": "join",
 }  # fmt: skip
 MOST_NAMES = 4  # are listed; more are counted
 HOURS_FROM = 120  # minutes
@@ -100,6 +100,8 @@ class Plan:
             "finetune": (project.finetune, models),
             "merge": (project.merge, models),
             "export": (project.export, models),
+            "rerank": (project.rerank, models),
+            "fuse": (project.fuse, models),
         }
         for stage, (entries, folder) in outputs.items():
             for name in entries:
@@ -172,9 +174,19 @@ class Plan:
         size = self._size(dataset)
         if size is None:
             return None
+        return START_S["eval"] + self._ranking(model, size) / self._rate.exact
+
+    def _ranking(self, model: str, size: Size) -> float:
+        """Return the tokens that MiniLM would encode in the time in which a model ranks for the test queries."""
         if isinstance(self._project.fetch.get(model), Lexical):
-            return START_S["eval"]
-        return START_S["eval"] + size.encoding("test") * self._factor(model) / self._rate.exact
+            return 0.0
+        if fusion := self._project.fuse.get(model):
+            return sum(self._ranking(part, size) for part in fusion.parts)
+        if entry := self._project.rerank.get(model):
+            pairs = entry.k * size.queries.get("test", 0)
+            read = pairs * (size.query_tokens + size.document_tokens) * self._factor(entry.reranker)
+            return self._ranking(entry.first_stage, size) + read
+        return size.encoding("test") * self._factor(model)
 
     def _size(self, dataset: str) -> Size | None:
         """Return the size of a data set: as counted, or as its metrics say, or that of the one it is made from."""

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from retune.core.records import DECIMALS, Split
-from retune.evaluation.exclusions import drop, read_excluded, same_ids
+from retune.evaluation.exclusions import located, read_excluded, same_ids
 from retune.evaluation.metrics import mean_scores, score_ranking
 from retune.params.eval import Measuring
 from retune.params.search import Torch
-from retune.retrieval.retriever import Ranking, VectorRetriever
+from retune.retrieval.ranking import Ranking, drop
+from retune.retrieval.retriever import VectorRetriever
 
 K = 10  # documents for a query
 CANDIDATES = 40  # nearest documents by bits, of which rescoring keeps the best
@@ -62,8 +63,8 @@ class Judged:
 
     def allowed(self, scores: np.ndarray, positions: np.ndarray, depth: int) -> Ranking:
         """Return rankings of `depth` documents without those that are excluded."""
-        ranking = Ranking(scores, positions)
-        return drop(ranking, self.excluded, self.test.queries["query_id"], self.doc_ids, depth)
+        excluded = located(self.excluded, self.test.queries["query_id"], self.doc_ids)
+        return drop(Ranking(scores, positions), excluded, len(self.doc_ids), depth)
 
     def depth(self, k: int) -> int:
         """Return how many documents to find so that `k` remain."""

@@ -15,11 +15,11 @@ from retune.encoding.batching import Batching
 from retune.encoding.compute import Cache, Compute
 from retune.encoding.fingerprint import ModelFiles
 from retune.fetching import fetch, source
-from retune.mining import cross_encoder
-from retune.mining.cross_encoder import CrossEncoderScorer, Tokens
 from retune.models.directory import load_cross_encoder, read_encoding
 from retune.models.encoding_settings import Encoding
 from retune.params.fetch import Fetch
+from retune.retrieval import cross_encoder
+from retune.retrieval.cross_encoder import CrossEncoderScorer, Tokens
 from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.repository import WORDS
 

@@ -69,18 +69,28 @@ class CrossEncoderScorer:
         self._files = files
 
     @classmethod
-    def load(cls, folder: Path, compute: Compute) -> CrossEncoderScorer:
+    def load(cls, folder: Path, compute: Compute, *, dtype: str = "auto") -> CrossEncoderScorer:
         """Return a scorer for a cross-encoder's directory, with the cache that `compute` names.
 
         The model itself is loaded with the first pair that is not cached.
+
+        Args:
+            folder: The directory.
+            compute: The device, the token budget and the cache.
+            dtype: The number format of a model whose own settings say `auto`.
+
+        Raises:
+            InputError: The directory is no cross-encoder.
         """
         encoding = read_encoding(folder)
         check_kind(folder, is_pair_scorer=True)
+        if encoding.dtype == "auto":
+            encoding = encoding.model_copy(update={"dtype": dtype})
         device = resolve_device(compute.device)
-        dtype = resolve_dtype(encoding.dtype, device)
+        number_format = resolve_dtype(encoding.dtype, device)
         files = ModelFiles.of(folder) if compute.cache else None
-        LOG.info("%s: scoring on %s in %s", folder, device.type, str(dtype).removeprefix("torch."))
-        model = LazyModel(partial(_load, folder, device.type, dtype, files), device, dtype)
+        LOG.info("%s: scoring on %s in %s", folder, device.type, str(number_format).removeprefix("torch."))
+        model = LazyModel(partial(_load, folder, device.type, number_format, files), device, number_format)
         return cls(model, encoding, compute, files=files)
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,85 @@
+"""Cross-encoders where a model must rank a corpus, and other models where a cross-encoder is expected."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from retune.check.project import Project
+from retune.models.directory import is_cross_encoder
+from retune.params.fetch import Fetch, Lexical
+
+PAIR_METHODS = ("cross_encoder",)  # of finetune
+COPYING = "none"  # the method whose model is of its base's kind
+
+
+def wrong_kinds(project: Project) -> Iterator[str]:
+    """Yield models of the wrong kind, as far as params.yaml tells their kinds."""
+    rerankers = {
+        entry.reranker: f"the reranker of rerank.{name} and so a cross-encoder"
+        for name, entry in project.rerank.items()
+    }
+    tuned = [name for name, model in project.finetune.items() if model.method in PAIR_METHODS]
+    yield from _misplaced(project, rerankers | dict.fromkeys(tuned, "a cross-encoder"))
+    for name, entry in project.rerank.items():
+        if kind := _other_kind(entry.reranker, project):
+            yield f"rerank.{name}.reranker: expected a cross-encoder, got {entry.reranker!r}, {kind}; name another"
+
+
+def wrong_kinds_of_files(project: Project) -> Iterator[str]:
+    """Yield models of the wrong kind among those that are fetched from folders, as their files tell."""
+    folders = {name: Path(entry.path) for name, entry in project.fetch.items() if _is_folder(entry) and entry.path}
+    is_pair_scorer = {name: is_cross_encoder(folder) for name, folder in folders.items() if folder.is_dir()}
+    yield from _misplaced(project, {name: "a cross-encoder" for name, is_one in is_pair_scorer.items() if is_one})
+    for name, entry in project.rerank.items():
+        if is_pair_scorer.get(entry.reranker) is False:
+            got = f"got {entry.reranker!r}, an embedding model"
+            yield f"rerank.{name}.reranker: expected a cross-encoder, {got}; name another"
+
+
+def _is_folder(entry: Fetch | Lexical) -> bool:
+    return isinstance(entry, Fetch) and entry.source == "path"
+
+
+def _misplaced(project: Project, cross_encoders: Mapping[str, str]) -> Iterator[str]:
+    """Yield cross-encoders, given with what shows that they are, where a model must rank a corpus."""
+    for model in project.eval.models:
+        if model in cross_encoders:
+            yield (
+                f"eval.models: expected models that rank a corpus, got {model!r}, {cross_encoders[model]}; name it "
+                "as the reranker of an entry in rerank, and list that entry"
+            )
+    for where, model in _ranking_uses(project):
+        if model in cross_encoders:
+            yield f"{where}: expected a model that ranks a corpus, got {model!r}, {cross_encoders[model]}; name another"
+
+
+def _ranking_uses(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield the places, except `eval.models`, that need vectors or a ranking, and the models named there."""
+    entries: dict[str, Mapping[str, object]] = {
+        "synthesize.{}.model": project.synthesize,
+        "mine.{}.model": project.mine,
+        "merge.{}.base": project.merge,
+        "merge.{}.tuned": project.merge,
+        "merge.{}.tuned_2": project.merge,
+        "export.{}.model": project.export,
+        "rerank.{}.first_stage": project.rerank,
+        "fuse.{}.first": project.fuse,
+        "fuse.{}.second": project.fuse,
+        "predict.{}.model": project.predict,
+    }
+    for place, section in entries.items():
+        for name, entry in section.items():
+            yield place.format(name), getattr(entry, place.rpartition(".")[2])
+
+
+def _other_kind(model: str, project: Project) -> str:
+    """Return what a model is if params.yaml tells that it is no cross-encoder; otherwise an empty text."""
+    if isinstance(project.fetch.get(model), Lexical):
+        return "which is BM25"
+    if model in project.systems:
+        return "a system of two"
+    tuned = project.finetune.get(model)
+    if tuned is not None and tuned.method not in (*PAIR_METHODS, COPYING):
+        return f"an embedding model (finetune.{model}.method: {tuned.method})"
+    if model in project.merge or model in project.export:
+        return f"an embedding model ({'merge' if model in project.merge else 'export'}.{model})"
+    return ""
