@@ -41,3 +41,8 @@ class Project:
     def models(self) -> list[str]:
         """All models."""
         return [*self.fetch, *self.made_models, *self.export]
+
+    @property
+    def cross_encoders(self) -> list[str]:
+        """The tuned models that are cross-encoders, which score pairs and have no vectors."""
+        return [name for name, model in self.finetune.items() if model.method == "cross_encoder"]

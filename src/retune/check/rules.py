@@ -9,6 +9,7 @@ from retune.check.compare_checks import (
     unknown_datasets,
     wrong_seeds,
 )
+from retune.check.cross_encoders import misplaced_cross_encoders
 from retune.check.project import Project
 from retune.comparison import lineage
 from retune.comparison.pairs import wrong_pairs
@@ -45,6 +46,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _unfit_merges(project)
     yield from _short_exports(project)
     yield from _misused_models(project)
+    yield from misplaced_cross_encoders(project)
     yield from _circles(project)
 
 

@@ -1,12 +1,21 @@
 """Section `finetune.<model>`: one tuned model."""
 
-import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from retune.core.section import Name, Section, Share
-from retune.params.methods import Anchor, Averaging, Icl, Lora, Nudge, QueryTower
+from retune.params.methods import (
+    UNUSED_BY_CROSS_ENCODERS,
+    Anchor,
+    Averaging,
+    CrossEncoder,
+    Icl,
+    Lora,
+    Nudge,
+    QueryTower,
+    refuse_unused,
+)
 
 UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
     "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
@@ -31,7 +40,7 @@ class Finetune(Section):
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
-    guide: Name  # the model that masks likely false negatives; unused without guide_margin
+    guide: Name  # the model that masks likely false negatives, with guide_margin; a cross-encoder's first stage
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # of this training; null: the project's
     home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
@@ -42,11 +51,12 @@ class Finetune(Section):
 
     # Method
     engine: Literal["sentence_transformers", "flagembedding"]
-    method: Literal["none", "full", "lora", "icl", "nudge", "query_tower"]  # icl: decoders with in-context examples
+    method: Literal["none", "full", "lora", "icl", "nudge", "query_tower", "cross_encoder"]  # icl: in-context examples
     lora: Lora | None = None
     icl: Icl | None = None
     nudge: Nudge | None = None
     query_tower: QueryTower | None = None
+    cross_encoder: CrossEncoder | None = None
 
     # Batch
     epochs: PositiveInt
@@ -148,9 +158,9 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _suits_one_data_set(self) -> Self:
-        for name in ("nudge", "query_tower"):
+        for name, page in (("nudge", "nudge"), ("query_tower", "query_tower"), ("cross_encoder", "finetune")):
             if self.method == name and getattr(self, name) is None:
-                raise ValueError(f"{name}: expected a block with method {name}, got none; docs/{name}.md has one")
+                raise ValueError(f"{name}: expected a block with method {name}, got none; docs/{page}.md has one")
         if self.head and self.frozen_layers:
             raise ValueError(f"frozen_layers: expected 0 with query_tower.learns {self.head}, got {self.frozen_layers}")
         if self.tower and (self.anchor or self.is_sharded or self.engine == "flagembedding"):
@@ -235,6 +245,20 @@ class Finetune(Section):
         return self
 
     @model_validator(mode="after")
+    def _suits_cross_encoder(self) -> Self:
+        if self.method != "cross_encoder":
+            return self
+        if self.hard_negatives == 0:
+            raise ValueError("hard_negatives: expected at least 1 with method cross_encoder, got 0")
+        refuse_unused(self, UNUSED_BY_CROSS_ENCODERS, "method cross_encoder", "write that in the entry")
+        if self.processes not in ("auto", 1) or self.is_sharded:
+            raise ValueError(
+                "processes and trainer: expected auto or 1, and no deepspeed or fsdp, with method cross_encoder, "
+                f"got {self.processes} and {self.trainer}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _suits_engine(self) -> Self:
         if self.method == "icl" and (self.engine != "flagembedding" or self.icl is None):
             raise ValueError(
@@ -243,12 +267,8 @@ class Finetune(Section):
             )
         if self.engine != "flagembedding" or self.method in ("none", "nudge"):
             return self
-        for name, value in UNUSED_BY_FLAGEMBEDDING.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name}: expected {json.dumps(value)} with engine flagembedding, "
-                    f"got {getattr(self, name)}; change it, or use engine sentence_transformers"
-                )
+        remedy = "change it, or use engine sentence_transformers"
+        refuse_unused(self, UNUSED_BY_FLAGEMBEDDING, "engine flagembedding", remedy)
         if self.averages.models > 1:
             raise ValueError(f"averaging.models: expected 1 with engine flagembedding, got {self.averages.models}")
         if sharded := sorted({"deepspeed", "fsdp", "fsdp_config"} & set(self.trainer)):

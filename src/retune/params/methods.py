@@ -1,5 +1,7 @@
 """Blocks of `finetune.<model>` that describe how a model is tuned."""
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -37,6 +39,20 @@ class QueryTower(Section):
     everywhere: bool  # whether queries of other data sets than the home go through it as well
 
 
+class CrossEncoder(Section):
+    """A reranker: it reads a query and a document together, and learns to tell positives from mined negatives."""
+
+    loss: Literal["binary", "list_wise"]  # on each document by itself, or on the order of a query's documents
+    k: PositiveInt  # dev scores reorder this many documents, the best of the guide, which is the first stage
+
+
+UNUSED_BY_CROSS_ENCODERS: dict[str, object] = {
+    "engine": "sentence_transformers", "lora": None, "random_negatives": 0, "gradient_caching": False,
+    "loss": "infonce", "teacher_temperature": None, "guide_margin": None, "matryoshka_dims": None, "l2_sp": 0.0,
+    "anchor": None, "frozen_layers": 0, "averaging": None,
+}  # fmt: skip
+
+
 class Averaging(Section):
     """Weight averages that are scored on dev and written instead of the trained weights."""
 
@@ -51,3 +67,20 @@ class Anchor(Section):
 
     dataset: Name
     weight: PositiveFloat  # the loss of its batches is this times the mean squared distance to the base's vectors
+
+
+def refuse_unused(entry: Section, unused: Mapping[str, object], by: str, remedy: str) -> None:
+    """Refuse an entry whose method or engine, `by`, does not use an option that is not off.
+
+    Args:
+        entry: The entry.
+        unused: The options, each with its value when it is off.
+        by: What does not use them.
+        remedy: What to do about it.
+
+    Raises:
+        ValueError: An option has another value.
+    """
+    for name, value in unused.items():
+        if (actual := getattr(entry, name)) != value:
+            raise ValueError(f"{name}: expected {json.dumps(value)} with {by}, got {actual}; {remedy}")

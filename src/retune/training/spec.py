@@ -18,7 +18,8 @@ class Task:
         params: The tuned model's entry in params.yaml.
         compute: Device and token budget.
         seed: The seed of batches, sampled negatives and dropout.
-        guide: The directory of the guide model, which is used only if there is a `guide_margin`.
+        guide: The directory of the guide model, which is used only if there is a `guide_margin`, and as the first stage
+            of a cross-encoder.
     """
 
     base: Path

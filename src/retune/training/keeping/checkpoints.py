@@ -25,6 +25,7 @@ CODE = (
     "models",
     "encoding",
     "training",
+    "mining/cross_encoder.py",
     "retrieval/exact.py",
     "evaluation/metrics.py",
     "params/finetune.py",
@@ -71,7 +72,8 @@ def training_key(task: Task) -> str:
         "libraries": [peft.__version__, accelerate.__version__],
     }
     dev = [task.dev / "corpus.parquet", task.dev / "dev"]
-    guide = [] if task.params.guide_margin is None else [task.guide]
+    uses_guide = task.params.guide_margin is not None or task.params.method == "cross_encoder"
+    guide = [task.guide] if uses_guide else []
     return _hash([task.base, task.mined, *dev, *guide], state)
 
 
