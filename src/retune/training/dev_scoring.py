@@ -29,7 +29,8 @@ class DevEvaluator(Generic[Model]):
 
     def __init__(self, score: Callable[[Model], float], keeper: Keeper[Model]) -> None:
         """Take a function that scores a model, such as that of `dev_scorer`, and the keeper."""
-        self._score, self._keeper = score, keeper
+        self._score: Callable[[Model], float] = score
+        self._keeper: Keeper[Model] = keeper
 
     def __call__(self, model: Model, *, epoch: float, step: int, earlier: Sequence[float]) -> float:
         """Return the dev score of a model after a step; `earlier` are all dev scores before it."""

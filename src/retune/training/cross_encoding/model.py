@@ -30,15 +30,15 @@ class PairModel(CrossEncoder):
     num_tokens = 0
     token_budget = 0
 
-    def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def forward(self, input: dict[str, torch.Tensor], **options: Any) -> dict[str, torch.Tensor]:
         """Return `scores`, the logits of the pairs, (pairs, 1), in the order of the pairs."""
         if not self.training:
-            return super().forward(features, **options)
-        lengths = features["attention_mask"].sum(dim=1).tolist()
+            return super().forward(input, **options)
+        lengths = input["attention_mask"].sum(dim=1).tolist()
         self.num_tokens += sum(lengths)
         scores, order = [], list[int]()
         for rows, length in token_batches(lengths, self.token_budget):
-            part = {name: self._cut(values[rows], length) for name, values in _tensors(features).items()}
+            part = {name: self._cut(values[rows], length) for name, values in _tensors(input).items()}
             scores.append(super().forward(part, **options)["scores"].float())
             order += rows
         return {"scores": torch.cat(scores)[torch.argsort(torch.tensor(order, device=scores[0].device))]}
@@ -64,7 +64,8 @@ def load_for_training(task: Task, encoding: Encoding, device: torch.device) -> P
             positions; or the attention implementation is not available here.
     """
     transformer, activation = _transformer(task)
-    model = PairModel(modules=[transformer], device=device.type, activation_fn=activation).float()
+    model: PairModel = PairModel(modules=[transformer], device=device.type, activation_fn=activation)
+    model.float()
     positions, longest = num_positions(model), pair_max_length(encoding)
     if positions is not None and longest > positions:
         raise InputError(

@@ -59,5 +59,5 @@ class PairTrainer(CrossEncoderTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         write_trained(self.model, Path(output_dir or str(self.args.output_dir)), self.state.global_step, REMEDY)
 
-    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
-        read_trained(self.model, Path(checkpoint_path))
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        read_trained(self.model, Path(resume_from_checkpoint))

@@ -30,7 +30,8 @@ class Keeper(Generic[Model]):
             device: The device to score on.
             save: Saves a model, given the model in training and the copy of it that was scored.
         """
-        self._params, self._device, self._save = params, device, save
+        self._params, self._device = params, device
+        self._save: Callable[[Model, Model], None] = save
         self._mean = RunningMean(scratch)
 
     def candidate(self, model: Model, epoch: float, step: int) -> Model:
