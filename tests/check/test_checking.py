@@ -223,7 +223,7 @@ WRONG = [
     ),
     (
         put("finetune.minilm_science.method", "xyz"),
-        "finetune.minilm_science.method: expected 'none', 'full', 'lora', 'icl', 'nudge' or 'query_tower', got 'xyz'",
+        "finetune.minilm_science.method: expected 'none', 'full', 'lora', 'icl', 'nudge', 'query_tower' or",
     ),
     (put("finetune.minilm_science.base", "bert"), "finetune.minilm_science.base: expected one of minilm, "),
     (
@@ -485,6 +485,99 @@ def test_model_that_is_made_for_one_data_set_is_not_used_for_all(
     default_params["finetune"]["minilm_sympy"] |= {"method": method, method: blocks[method]}
     check(default_params)
     test_wrong_value_gives_its_line(change, line, default_params)
+
+
+RERANKER = {
+    "base": "minilm",
+    "data": "sympy",
+    "dev": "sympy",
+    "guide": "minilm",
+    "method": "cross_encoder",
+    "cross_encoder": {"loss": "list_wise", "k": 50},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (put("finetune.minilm_science.base", "reranker"), "finetune.minilm_science.base"),
+        (put("finetune.minilm_science.guide", "reranker"), "finetune.minilm_science.guide"),
+        (put("finetune.second", RERANKER | {"guide": "reranker"}), "finetune.second.guide"),
+        (put("mine.science.model", "reranker"), "mine.science.model"),
+        (put("synthesize.sympy_synthetic.model", "reranker"), "synthesize.sympy_synthetic.model"),
+        (put("merge.between", MERGE | {"tuned": "reranker"}), "merge.between.tuned"),
+        (put("export.small", EXPORT | {"model": "reranker"}), "export.small.model"),
+        (put("predict.novel", PREDICT | {"model": "reranker"}), "predict.novel.model"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_cross_encoder_does_not_stand_where_vectors_are_needed(
+    change: Callable[[dict], None], place: str, default_params: dict
+) -> None:
+    default_params["finetune"]["reranker"] = dict(RERANKER)
+    check(default_params)
+    expected = "a model that ranks a corpus" if place.startswith("predict") else "an embedding model"
+    line = f"{place}: expected {expected}, got 'reranker', a cross-encoder; name another"
+    test_wrong_value_gives_its_line(change, line, default_params)
+
+
+def test_cross_encoder_scores_for_mining_and_is_tuned_further(default_params: dict) -> None:
+    default_params["finetune"] |= {"reranker": RERANKER, "second": RERANKER | {"base": "reranker"}}
+    default_params["mine"]["science"]["scorer"] = "reranker"
+    assert check(default_params).cross_encoders == ["reranker", "second"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (put("finetune.reranker.cross_encoder.k", 0), "cross_encoder.k: expected greater than 0, got 0"),
+        (
+            put("finetune.reranker.cross_encoder.loss", "kl"),
+            "cross_encoder.loss: expected 'binary' or 'list_wise', got",
+        ),
+        (
+            drop("finetune.reranker.cross_encoder"),
+            "cross_encoder: expected a block with method cross_encoder, got none",
+        ),
+        (put("finetune.reranker.hard_negatives", 0), "hard_negatives: expected at least 1 with method cross_encoder"),
+        (
+            put("finetune.reranker.guide", "bm25"),
+            "finetune.reranker.guide: expected an embedding model, got 'bm25', wh",
+        ),
+        (put("finetune.reranker.base", "bm25"), "finetune.reranker.base: expected an embedding model, got 'bm25', wh"),
+        (put("finetune.reranker.processes", 2), "expected auto or 1, and no deepspeed or fsdp, with method cross_enc"),
+        (
+            put("finetune.reranker.trainer", {"fsdp": "full_shard"}),
+            "processes and trainer: expected auto or 1, and no ",
+        ),
+    ],
+)
+def test_wrong_cross_encoder_gives_its_line(change: Callable[[dict], None], line: str, default_params: dict) -> None:
+    default_params["finetune"]["reranker"] = copy.deepcopy(RERANKER)
+    test_wrong_value_gives_its_line(change, line, default_params)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("engine", "flagembedding"),
+        ("lora", {"rank": 4, "alpha": 8, "dropout": 0.0, "load_in_4bit": False, "target_modules": "all-linear"}),
+        ("random_negatives", 8),
+        ("gradient_caching", True),
+        ("loss", "margin_mse"),
+        ("guide_margin", 0.1),
+        ("matryoshka_dims", [64]),
+        ("l2_sp", 0.1),
+        ("anchor", {"dataset": "science", "weight": 1.0}),
+        ("frozen_layers", 2),
+        ("averaging", {"from_epoch": 1}),
+    ],
+)
+def test_option_that_a_cross_encoder_does_not_use_is_refused(name: str, value: object, default_params: dict) -> None:
+    default_params["finetune"]["reranker"] = RERANKER | {name: value}
+    with pytest.raises(InputError, match=f"{name}: expected .*, got ") as caught:
+        check(default_params)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

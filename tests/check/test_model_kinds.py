@@ -148,7 +148,8 @@ AS_RERANKER = "'pairs', the reranker of rerank.reordered and so a cross-encoder;
 def test_cross_encoder_is_refused_where_a_model_must_rank(where: str, params: Params) -> None:
     params["rerank"]["second"] = RERANK | {"reranker": "other"}
     put(where, "pairs")(params)
-    line = f"params.yaml: {where}: expected a model that ranks a corpus, got {AS_RERANKER}name another"
+    expected = "a model that ranks a corpus" if where.startswith(("fuse", "rerank")) else "an embedding model"
+    line = f"params.yaml: {where}: expected {expected}, got {AS_RERANKER}name another"
     assert line in lines(params)
 
 

@@ -8,7 +8,7 @@ import pytest
 from retune.core.files import write_json, write_text
 from retune.doctor.examination import CHECKS, describe, examine
 from retune.doctor.state import read_state
-from tests.support.patients import HEALTHY, changed
+from tests.support.patients import HEALTHY, PARAMETERS, changed
 from tests.support.repository import REPOSITORY, succeed
 
 LISTED = ["bm25", "base", "tuned"], ["home", "far"]
@@ -19,6 +19,14 @@ def test_healthy_state_is_one_line() -> None:
     assert (
         describe(HEALTHY) == f"No findings: {len(CHECKS)} checks of metrics/ and params.yaml found nothing to change."
     )
+
+
+def test_cross_encoder_that_is_not_evaluated_is_healthy() -> None:
+    block = {"method": "cross_encoder", "cross_encoder": {"loss": "binary", "k": 50}}
+    reranker = replace(HEALTHY.tuned_models["tuned"], parameters=PARAMETERS | block)
+    histories = {**HEALTHY.histories, "reranker": HEALTHY.histories["tuned"]}
+    tuned_models = {**HEALTHY.tuned_models, "reranker": reranker}
+    assert examine(replace(HEALTHY, tuned_models=tuned_models, histories=histories)) == []
 
 
 def test_a_finding_is_one_line_with_fact_meaning_and_advice() -> None:

@@ -88,11 +88,13 @@ def test_project_without_a_gate_needs_force_too(project: Path, publish_it: Publi
         ("base", "'base', which was not tuned here"),
         ("other", "'other', which is not in models"),
         ("unjudged", "'unjudged', which has no verdict; add it to eval.models and run dvc repro"),
+        ("reranker", "'reranker', which is a cross-encoder and has no verdict of its own"),
         ("", "'', which is not in models"),
     ],
 )
 def test_other_models_are_refused_with_the_reason(model: str, reason: str, project: Path, publish_it: Publish) -> None:
     shutil.copytree(project / "models/tuned", project / "models/unjudged")
+    write_json(project / "models/reranker/config.json", {"architectures": ["BertForSequenceClassification"]})
     with pytest.raises(InputError, match=r"one of the models that metrics/verdict.json judges \(tuned\)") as error:
         publish_it(model)
     assert reason in str(error.value)

@@ -117,6 +117,13 @@ def test_what_learns_from_vectors_takes_the_time_to_encode(
     assert seconds == pytest.approx(20 + (100 * 102 + 5 * 12) / 1000)
 
 
+def test_time_of_a_cross_encoder_is_not_known(default_params: dict, workspace: Workspace) -> None:
+    block = {"method": "cross_encoder", "cross_encoder": {"loss": "binary", "k": 10}}
+    default_params["finetune"]["reranker"] = default_params["finetune"]["minilm_science"] | block
+    plan = Plan(check(default_params), workspace, RATE, {})
+    assert {task.seconds is None for task in plan.tasks if task.of == ("reranker",)} == {True}
+
+
 def test_entries_without_output_are_said_apart(default_params: dict, workspace: Workspace) -> None:
     survey = Survey(documents=100, characters=400.0, queries={"train": 50}, query_characters=40.0)
     plan = Plan(check(with_faq(default_params)), workspace, RATE, {"faq": survey})

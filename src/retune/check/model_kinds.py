@@ -7,7 +7,14 @@ from retune.check.project import Project
 from retune.models.directory import is_cross_encoder
 from retune.params.fetch import Fetch, Lexical
 
-PAIR_METHODS = ("cross_encoder",)  # of finetune
+OF_VECTORS = {  # by section, the fields that name an embedding model
+    "finetune": ("base", "guide"),
+    "synthesize": ("model",),
+    "mine": ("model",),
+    "merge": ("base", "tuned", "tuned_2"),
+    "export": ("model",),
+}
+OF_RANKINGS = {"rerank": ("first_stage",), "fuse": ("first", "second"), "predict": ("model",)}  # a ranking is enough
 COPYING = "none"  # the method whose model is of its base's kind
 
 
@@ -17,8 +24,7 @@ def wrong_kinds(project: Project) -> Iterator[str]:
         entry.reranker: f"the reranker of rerank.{name} and so a cross-encoder"
         for name, entry in project.rerank.items()
     }
-    tuned = [name for name, model in project.finetune.items() if model.method in PAIR_METHODS]
-    yield from _misplaced(project, rerankers | dict.fromkeys(tuned, "a cross-encoder"))
+    yield from _misplaced(project, rerankers | dict.fromkeys(project.cross_encoders, "a cross-encoder"))
     for name, entry in project.rerank.items():
         if kind := _other_kind(entry.reranker, project):
             yield f"rerank.{name}.reranker: expected a cross-encoder, got {entry.reranker!r}, {kind}; name another"
@@ -47,28 +53,19 @@ def _misplaced(project: Project, cross_encoders: Mapping[str, str]) -> Iterator[
                 f"eval.models: expected models that rank a corpus, got {model!r}, {cross_encoders[model]}; name it "
                 "as the reranker of an entry in rerank, and list that entry"
             )
-    for where, model in _ranking_uses(project):
-        if model in cross_encoders:
-            yield f"{where}: expected a model that ranks a corpus, got {model!r}, {cross_encoders[model]}; name another"
+    for section, fields in {**OF_VECTORS, **OF_RANKINGS}.items():
+        expected = "an embedding model" if section in OF_VECTORS else "a model that ranks a corpus"
+        for name, entry in getattr(project, section).items():
+            for field in fields:
+                model = getattr(entry, field)
+                if model in cross_encoders and not _is_tuned_further(section, name, field, project):
+                    got = f"got {model!r}, {cross_encoders[model]}"
+                    yield f"{section}.{name}.{field}: expected {expected}, {got}; name another"
 
 
-def _ranking_uses(project: Project) -> Iterator[tuple[str, str]]:
-    """Yield the places, except `eval.models`, that need vectors or a ranking, and the models named there."""
-    entries: dict[str, Mapping[str, object]] = {
-        "synthesize.{}.model": project.synthesize,
-        "mine.{}.model": project.mine,
-        "merge.{}.base": project.merge,
-        "merge.{}.tuned": project.merge,
-        "merge.{}.tuned_2": project.merge,
-        "export.{}.model": project.export,
-        "rerank.{}.first_stage": project.rerank,
-        "fuse.{}.first": project.fuse,
-        "fuse.{}.second": project.fuse,
-        "predict.{}.model": project.predict,
-    }
-    for place, section in entries.items():
-        for name, entry in section.items():
-            yield place.format(name), getattr(entry, place.rpartition(".")[2])
+def _is_tuned_further(section: str, name: str, field: str, project: Project) -> bool:
+    """Return whether a place is the base of a cross-encoder, which may be one too."""
+    return section == "finetune" and field == "base" and name in project.cross_encoders
 
 
 def _other_kind(model: str, project: Project) -> str:
@@ -78,7 +75,7 @@ def _other_kind(model: str, project: Project) -> str:
     if model in project.systems:
         return "a system of two"
     tuned = project.finetune.get(model)
-    if tuned is not None and tuned.method not in (*PAIR_METHODS, COPYING):
+    if tuned is not None and tuned.method not in ("cross_encoder", COPYING):
         return f"an embedding model (finetune.{model}.method: {tuned.method})"
     if model in project.merge or model in project.export:
         return f"an embedding model ({'merge' if model in project.merge else 'export'}.{model})"

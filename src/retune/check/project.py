@@ -50,3 +50,8 @@ class Project:
     def systems(self) -> dict[str, Rerank | Fuse]:
         """The systems of two models."""
         return {**self.rerank, **self.fuse}
+
+    @property
+    def cross_encoders(self) -> list[str]:
+        """The tuned models that are cross-encoders, which score pairs and have no vectors."""
+        return [name for name, model in self.finetune.items() if model.method == "cross_encoder"]

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, StaticEm
 
 from retune.core.errors import InputError
 from retune.encoding.tokenizing import Tokenizer
+from retune.models.architecture import is_causal, num_positions
 from retune.models.directory import (
     PIPELINE,
     first_module,
@@ -148,7 +149,7 @@ def _differ(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 def check_pooling(model: SentenceTransformer | CrossEncoder, mode: str | None, where: str) -> None:
     """Refuse poolings of a decoder that use tokens which have not seen the whole text."""
-    if mode and UNSUITED_TO_DECODERS & {*mode.split("+")} and _is_causal(model):
+    if mode and UNSUITED_TO_DECODERS & {*mode.split("+")} and is_causal(model):
         raise InputError(
             f"{where}.pooling: expected lasttoken, as a decoder's token sees only the tokens before it, got {mode}; "
             f"write lasttoken, or fix the pooling config of the model folder if {mode} comes from there"
@@ -178,7 +179,7 @@ def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding,
     """Refuse maximum lengths that leave no room for the text or exceed the model's positions."""
     if isinstance(model[0], StaticEmbedding):
         return  # static models have neither positions nor special tokens
-    positions = _num_positions(model)
+    positions = num_positions(model)
     special = model.tokenizer.num_special_tokens_to_add()
     suffix = len(model.tokenizer(encoding.query_suffix, add_special_tokens=False)["input_ids"])
     for name, needed in (("query_max_length", special + suffix + 1), ("document_max_length", special + 1)):
@@ -197,22 +198,3 @@ def check_lengths(model: SentenceTransformer | CrossEncoder, encoding: Encoding,
             f"{where}: expected query_max_length and document_max_length to add up to at most {limit}, as the "
             f"cross-encoder reads both at once, got {encoding.query_max_length} + {encoding.document_max_length}"
         )
-
-
-@torch.inference_mode()
-def _is_causal(model: SentenceTransformer | CrossEncoder) -> bool:
-    """Return whether a token's vector is independent of the next token; the token ids are arbitrary."""
-    first, other = (
-        model[0]({"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, 2, dtype=torch.long)})
-        for ids in ([3, 4], [3, 5])
-    )
-    return torch.equal(first["token_embeddings"][0, 0], other["token_embeddings"][0, 0])
-
-
-def _num_positions(model: SentenceTransformer | CrossEncoder) -> int | None:
-    """Return the number of positions of a model; models like RoBERTa count them from after the padding id."""
-    transformer = cast(Any, model[0]).auto_model
-    for name, module in transformer.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding) and module.padding_idx:
-            return module.num_embeddings - module.padding_idx - 1
-    return getattr(transformer.config, "max_position_embeddings", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retune.core.markdown import table
 from retune.core.provenance import Origin
-from retune.models.directory import is_onnx
+from retune.models.directory import is_cross_encoder, is_onnx, pair_max_length
 from retune.models.encoding_settings import Encoding
 from retune.models.scope import QUERY_MODEL, SCOPE, VECTORS, read_scope
 
@@ -21,6 +21,8 @@ def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
         encoding: Its encoding settings.
         folder: Its directory.
     """
+    if is_cross_encoder(folder):
+        return _pair_loading(name, encoding)
     lines = [
         f"""## Loading
 
@@ -39,6 +41,23 @@ def loading_section(name: str, encoding: Encoding, folder: Path) -> str:
     if (folder / "adapter").is_dir():
         lines.append("The weights are those of the merged model; `adapter/` holds the adapter alone.")
     return "\n".join(lines)
+
+
+def _pair_loading(name: str, encoding: Encoding) -> str:
+    """Return the section of a cross-encoder."""
+    document = quoted(encoding.document_prefix)
+    return f"""## Loading
+
+```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("models/{name}")
+scores = model.predict([("a query", "a document")])
+```
+
+It has no vectors. Before a query comes {quoted(encoding.query_prefix)}, which is saved as the default prompt; before a
+document comes {document}{"" if not encoding.document_prefix else ", which you add yourself"}.
+A query and a document together are cut to {pair_max_length(encoding)} tokens; the longer one is cut first."""
 
 
 def _loading(name: str, folder: Path) -> str:

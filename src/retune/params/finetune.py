@@ -1,17 +1,21 @@
 """Section `finetune.<model>`: one tuned model."""
 
-import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from retune.core.section import Name, Section, Share
-from retune.params.methods import Anchor, Averaging, Icl, Lora, Nudge, QueryTower
+from retune.params.finetune_rules import RULES
+from retune.params.methods import (
+    Anchor,
+    Averaging,
+    CrossEncoder,
+    Icl,
+    Lora,
+    Nudge,
+    QueryTower,
+)
 
-UNUSED_BY_FLAGEMBEDDING: dict[str, object] = {
-    "evaluate_steps": None, "patience": None, "random_negatives": 0, "gradient_caching": False,
-    "guide_margin": None, "processes": 1, "l2_sp": 0.0, "anchor": None,
-}  # fmt: skip
 SHARDING = ("deepspeed", "fsdp")  # training arguments that shard the training state among processes
 
 
@@ -31,7 +35,9 @@ class Finetune(Section):
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
-    guide: Name  # the model that masks likely false negatives (guide_margin), or the teacher of loss embed_distill
+    guide: (
+        Name  # masks likely false negatives (guide_margin), teaches (embed_distill), or finds what is reranked on dev
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # of this training; null: the project's
     home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
@@ -42,11 +48,12 @@ class Finetune(Section):
 
     # Method
     engine: Literal["sentence_transformers", "flagembedding"]
-    method: Literal["none", "full", "lora", "icl", "nudge", "query_tower"]  # icl: decoders with in-context examples
+    method: Literal["none", "full", "lora", "icl", "nudge", "query_tower", "cross_encoder"]  # icl: in-context examples
     lora: Lora | None = None
     icl: Icl | None = None
     nudge: Nudge | None = None
     query_tower: QueryTower | None = None
+    cross_encoder: CrossEncoder | None = None
 
     # Batch
     epochs: PositiveInt
@@ -113,8 +120,8 @@ class Finetune(Section):
         return self.loss in ("infonce", "infonce_kl")
 
     @property
-    def uses_guide(self) -> bool:
-        """Return whether the guide model has a part in training."""
+    def learns_from_guide(self) -> bool:
+        """Return whether the guide has a part in training, besides finding what is reranked on dev."""
         return self.guide_margin is not None or self.loss == "embed_distill"
 
     @property
@@ -129,168 +136,7 @@ class Finetune(Section):
         return "lomo" in optimizer or "layerwise" in optimizer
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        num_negatives = self.hard_negatives + self.random_negatives
-        is_alone = num_negatives == 0 and (not self.in_batch_negatives or self.batch_size == 1)
-        if is_alone and self.loss not in ("cosent", "embed_distill"):
-            raise ValueError(
-                "in_batch_negatives: expected true and a batch_size of at least 2 if hard_negatives and "
-                f"random_negatives are 0, got {self.in_batch_negatives} and {self.batch_size}"
-            )
-        if self.loss in ("kl", "infonce_kl", "margin_mse") and self.hard_negatives == 0:
-            raise ValueError(f"hard_negatives: expected at least 1 with loss {self.loss}, got 0")
-        if (self.teacher_temperature is None) == (self.loss in ("kl", "infonce_kl")):
-            raise ValueError(
-                "teacher_temperature: expected a number with loss kl or infonce_kl, and none with any other, "
-                f"got {self.teacher_temperature} with {self.loss}"
-            )
-        if (self.kl_weight is None) == (self.loss == "infonce_kl"):
-            raise ValueError(
-                "kl_weight: expected a number with loss infonce_kl, and none with any other, "
-                f"got {self.kl_weight} with {self.loss}"
-            )
-        if isinstance(self.checkpoint, int) and (self.checkpoint > self.epochs or self.patience is not None):
-            raise ValueError(
-                f"checkpoint: expected best, last, or (only without patience) an epoch up to epochs ({self.epochs}), "
-                f"got {self.checkpoint}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _suits_method(self) -> Self:
-        has_adapter = self.trains_adapter
-        if has_adapter and self.lora is None:
-            raise ValueError(f"lora: expected a block with method {self.method}, got none; docs/finetune.md has one")
-        if has_adapter and self.frozen_layers:
-            raise ValueError(f"frozen_layers: expected 0 with method {self.method}, got {self.frozen_layers}")
-        return self
-
-    @model_validator(mode="after")
-    def _suits_one_data_set(self) -> Self:
-        for name in ("nudge", "query_tower"):
-            if self.method == name and getattr(self, name) is None:
-                raise ValueError(f"{name}: expected a block with method {name}, got none; docs/{name}.md has one")
-        if self.head and self.frozen_layers:
-            raise ValueError(f"frozen_layers: expected 0 with query_tower.learns {self.head}, got {self.frozen_layers}")
-        if self.tower and (self.anchor or self.is_sharded or self.engine == "flagembedding"):
-            raise ValueError(
-                "method: expected no anchor, deepspeed, fsdp or engine flagembedding with query_tower; remove it"
-            )
-        if self.method == "nudge" and (self.dev_documents is not None or isinstance(self.checkpoint, int)):
-            raise ValueError(
-                "dev_documents and checkpoint: expected null, and best or last, with method nudge, which takes one "
-                f"step chosen on the whole corpus, got {self.dev_documents} and {self.checkpoint}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _stays_near_base(self) -> Self:
-        if self.l2_sp and (self.method != "full" or self.is_sharded or self.steps_by_layer):
-            raise ValueError(
-                "l2_sp: expected 0 unless method is full and trainer has no deepspeed, fsdp or layer-wise optim, got "
-                f"{self.l2_sp}"
-            )
-        if self.l2_sp * self.learning_rate > 1.0:
-            raise ValueError(
-                f"l2_sp: expected at most 1 / learning_rate ({1.0 / self.learning_rate:g}), as weights move past the "
-                f"base's with more, got {self.l2_sp:g}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _averaging_is_possible(self) -> Self:
-        start, models = self.averages.from_epoch, self.averages.models
-        if start is not None and (self.trains_adapter or start > self.epochs):
-            raise ValueError(
-                "averaging.from_epoch: expected none with method lora or icl, and at most epochs "
-                f"({self.epochs}) with the others, got {start} with {self.method}"
-            )
-        if models == 1:
-            return self
-        for name in ("evaluate_steps", "patience"):
-            if (value := getattr(self, name)) is not None:
-                raise ValueError(f"{name}: expected none with averaging.models above 1, got {value}")
-        if self.checkpoint != "last" or start is None:
-            raise ValueError(
-                "checkpoint and averaging.from_epoch: expected last and an epoch with averaging.models above 1, "
-                f"got {self.checkpoint} and {start}"
-            )
-        if self.is_sharded or self.steps_by_layer:
-            raise ValueError(
-                "trainer: expected no deepspeed, fsdp or layer-wise optim with averaging.models above 1, "
-                f"got {self.trainer}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _cosent_compares_scored_pairs(self) -> Self:
-        negatives = [self.hard_negatives, self.random_negatives, self.in_batch_negatives]
-        if self.loss == "cosent" and (any(negatives) or self.batch_size == 1):
-            raise ValueError(
-                "loss: expected hard_negatives 0, random_negatives 0, in_batch_negatives false and a batch_size of at "
-                "least 2 with cosent, which compares scored pairs with each other, "
-                f"got {', '.join(map(str, negatives))} and {self.batch_size}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _random_negatives_suit_loss(self) -> Self:
-        if self.loss in ("kl", "margin_mse") and self.random_negatives:
-            raise ValueError(
-                f"random_negatives: expected 0 with loss {self.loss}, which compares a query only with its positive "
-                f"and hard negatives, got {self.random_negatives}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _guide_has_negatives_to_mask(self) -> Self:
-        if self.guide_margin is not None and (
-            not self.is_contrastive or not (self.in_batch_negatives or self.random_negatives)
-        ):
-            raise ValueError(
-                "guide_margin: expected none unless loss is infonce or infonce_kl and there are in-batch or random "
-                f"negatives to mask, got {self.guide_margin}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _follows_a_teacher(self) -> Self:
-        if self.loss != "embed_distill":
-            if self.keep_projection:
-                raise ValueError(
-                    f"keep_projection: expected false unless loss is embed_distill, got it with {self.loss}"
-                )
-            return self
-        if self.method not in ("none", "full", "lora") or self.anchor or self.matryoshka_dims:
-            raise ValueError(
-                "loss: expected method full or lora, and neither anchor nor matryoshka_dims, with embed_distill, got "
-                f"{self.method}, {self.anchor} and {self.matryoshka_dims}"
-            )
-        if self.guide == self.base:
-            raise ValueError(
-                f"guide: expected a teacher other than the base with loss embed_distill, got {self.guide!r} as both"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _suits_engine(self) -> Self:
-        if self.method == "icl" and (self.engine != "flagembedding" or self.icl is None):
-            raise ValueError(
-                "method: expected engine flagembedding and a block icl with method icl, "
-                f"got {self.engine} and {self.icl}"
-            )
-        if self.engine != "flagembedding" or self.method in ("none", "nudge"):
-            return self
-        for name, value in UNUSED_BY_FLAGEMBEDDING.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name}: expected {json.dumps(value)} with engine flagembedding, "
-                    f"got {getattr(self, name)}; change it, or use engine sentence_transformers"
-                )
-        if self.averages.models > 1:
-            raise ValueError(f"averaging.models: expected 1 with engine flagembedding, got {self.averages.models}")
-        if sharded := sorted({"deepspeed", "fsdp", "fsdp_config"} & set(self.trainer)):
-            raise ValueError(f"trainer.{sharded[0]}: expected none with engine flagembedding; remove it")
-        if self.loss not in ("infonce", "kl"):
-            raise ValueError(f"loss: expected infonce or kl with engine flagembedding, got {self.loss}")
+    def _keeps_the_rules(self) -> Self:
+        for rule in RULES:
+            rule(self)
         return self

@@ -37,6 +37,13 @@ class QueryTower(Section):
     everywhere: bool  # whether queries of other data sets than the home go through it as well
 
 
+class CrossEncoder(Section):
+    """A reranker: it reads a query and a document together, and learns to tell positives from mined negatives."""
+
+    loss: Literal["binary", "list_wise"]  # on each document by itself, or on the order of a query's documents
+    k: PositiveInt  # dev scores reorder this many documents, the best of the guide, which is the first stage
+
+
 class Averaging(Section):
     """Weight averages that are scored on dev and written instead of the trained weights."""
 

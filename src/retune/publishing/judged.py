@@ -15,7 +15,7 @@ from retune.comparison.gate import read_measurements
 from retune.comparison.model_verdicts import ModelVerdict
 from retune.comparison.verdict import Measurement
 from retune.core.errors import InputError
-from retune.models.directory import is_lexical
+from retune.models.directory import is_cross_encoder, is_lexical
 from retune.params.compare import Compare
 from retune.params.finetune import Finetune
 from retune.params.merge import Merge
@@ -156,6 +156,8 @@ def _reason(models: Path, name: str, comparison: Comparison) -> str:
     """Return why a model has no verdict."""
     if is_lexical(models / name):
         return "which is BM25 and has no weights"
+    if is_cross_encoder(models / name):
+        return "which is a cross-encoder and has no verdict of its own"
     if comparison.of(name):
         return "which was not tuned here"
     if name and (models / name).is_dir():

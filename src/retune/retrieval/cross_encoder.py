@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -92,6 +93,11 @@ class CrossEncoderScorer:
         LOG.info("%s: scoring on %s in %s", folder, device.type, str(number_format).removeprefix("torch."))
         model = LazyModel(partial(_load, folder, device.type, number_format, files), device, number_format)
         return cls(model, encoding, compute, files=files)
+
+    @classmethod
+    def snapshot(cls, model: CrossEncoder, encoding: Encoding, compute: Compute) -> CrossEncoderScorer:
+        """Return a scorer for a copy of a model in training, in the number format of `load`, without a cache."""
+        return cls(_prepare(copy.deepcopy(model), resolve_dtype(encoding.dtype, model.device)), encoding, compute)
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
         """Score each query with the document at the same position.
@@ -200,7 +206,11 @@ class CrossEncoderScorer:
 def _load(folder: Path, device: str, dtype: torch.dtype, files: ModelFiles | None) -> CrossEncoder:
     if files is not None:
         files.check(folder)
-    model = load_cross_encoder(folder, device).to(dtype)
+    return _prepare(load_cross_encoder(folder, device), dtype)
+
+
+def _prepare(model: CrossEncoder, dtype: torch.dtype) -> CrossEncoder:
+    model = model.to(dtype)
     tune_memory(model.device)
     pack_linear_layers(model)
     return model

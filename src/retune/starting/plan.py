@@ -140,8 +140,10 @@ class Plan:
         used = lineage.recipes(model.data, self._project.mine, self._project.mix)
         sizes = [self._size(self._project.mine[recipe].dataset) for recipe in used]
         dev = self._size(model.dev)
-        if dev is None or None in sizes or model.method == "none":
-            return START_S["finetune"] if model.method == "none" else None
+        if model.method == "none":
+            return START_S["finetune"]
+        if dev is None or None in sizes or model.method == "cross_encoder":  # whose pairs are not counted
+            return None
         epochs = 0 if model.method == "nudge" or model.head else model.all_epochs  # those learn from vectors
         tokens = sum(
             training_tokens(size, epochs=epochs, hard_negatives=model.hard_negatives) for size in sizes if size

@@ -16,6 +16,7 @@ from peft import (
 from sentence_transformers import SentenceTransformer
 
 from retune.core.errors import InputError
+from retune.encoding.loading import Model
 from retune.params.methods import Lora
 
 
@@ -59,7 +60,7 @@ def add_lora(model: SentenceTransformer, lora: Lora, *, base: str, seed: int) ->
     peft_config.target_modules = sorted(peft_config.target_modules)  # a set, written in another order each time
 
 
-def copy_whole(model: SentenceTransformer) -> SentenceTransformer:
+def copy_whole(model: Model) -> Model:
     """Return a copy of a model in training for inference: adapter merged, no autocast."""
     transformer = _transformer(model)
     merged = {id(transformer): _merged(transformer)} if isinstance(transformer, PeftModel) else {}
@@ -94,5 +95,5 @@ def save_adapter(model: SentenceTransformer, folder: Path) -> None:
         (folder / "README.md").unlink(missing_ok=True)
 
 
-def _transformer(model: SentenceTransformer) -> Any:
+def _transformer(model: torch.nn.Sequential) -> Any:
     return getattr(model[0], "model", None)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers import SentenceTransformerTrainingArguments
+from sentence_transformers import CrossEncoderTrainingArguments, SentenceTransformerTrainingArguments
+from sentence_transformers.base.training_args import BaseTrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from retune.core.errors import InputError
@@ -25,8 +26,8 @@ LOCAL = {"report_to": "RETUNE_REPORT_TO", "dataloader_num_workers": "RETUNE_DATA
 
 def training_arguments(
     params: Finetune, folder: Path, device: torch.device, dtype: torch.dtype, seed: int
-) -> SentenceTransformerTrainingArguments:
-    """Return the arguments of the library's trainer.
+) -> BaseTrainingArguments:
+    """Return the arguments of the library's trainer, of its kind for the method.
 
     Raises:
         InputError: An entry of `trainer` is unknown, or set by retune itself; or a value is invalid.
@@ -53,7 +54,8 @@ def training_arguments(
         "dataloader_pin_memory": False,
         "ddp_broadcast_buffers": False,  # buffers do not change, and repeated forward passes must not communicate
     }
-    known = {field.name for field in dataclasses.fields(SentenceTransformerTrainingArguments)}
+    kind = CrossEncoderTrainingArguments if params.method == "cross_encoder" else SentenceTransformerTrainingArguments
+    known = {field.name for field in dataclasses.fields(kind)}
     for name in params.trainer:
         if name in LOCAL:
             raise InputError(f"trainer.{name}: not a parameter; set {LOCAL[name]} in the environment")
@@ -71,7 +73,7 @@ def training_arguments(
     chosen |= {"report_to": local.report_to or "none", "dataloader_num_workers": local.data_workers}
     chosen["dataloader_drop_last"] = True  # the plan handles this; avoids warnings from several processes
     try:
-        args = SentenceTransformerTrainingArguments(**fixed, **chosen)
+        args = kind(**fixed, **chosen)
     except (TypeError, ValueError, ImportError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from None
     installed = get_available_reporting_integrations()  # type: ignore[no-untyped-call]

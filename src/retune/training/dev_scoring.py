@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from typing import Generic
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from retune.core.records import Mined, Split, document_texts, read_corpus, read_
 from retune.core.seeds import generator
 from retune.encoding.encoder import Encoder
 from retune.encoding.hardware import release_memory
+from retune.encoding.loading import Model
 from retune.evaluation.metrics import mean_scores, parse_metric, score_ranking
 from retune.models.encoding_settings import Encoding
 from retune.retrieval.exact import top_k
@@ -22,14 +24,15 @@ from retune.training.spec import Task
 LOG = logging.getLogger(__name__)
 
 
-class DevEvaluator:
+class DevEvaluator(Generic[Model]):
     """Scores a model in training on the dev split, and has the keeper save it if it is to be kept."""
 
-    def __init__(self, score: Callable[[SentenceTransformer], float], keeper: Keeper) -> None:
+    def __init__(self, score: Callable[[Model], float], keeper: Keeper[Model]) -> None:
         """Take a function that scores a model, such as that of `dev_scorer`, and the keeper."""
-        self._score, self._keeper = score, keeper
+        self._score: Callable[[Model], float] = score
+        self._keeper: Keeper[Model] = keeper
 
-    def __call__(self, model: SentenceTransformer, *, epoch: float, step: int, earlier: Sequence[float]) -> float:
+    def __call__(self, model: Model, *, epoch: float, step: int, earlier: Sequence[float]) -> float:
         """Return the dev score of a model after a step; `earlier` are all dev scores before it."""
         candidate = self._keeper.candidate(model, epoch, step)
         score = self._score(candidate)
@@ -43,12 +46,12 @@ class DevEvaluator:
 
 def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
     """Return a function that scores a model on the dev split."""
-    corpus, dev = _read_dev(task, mined)
-    metric, k = task.params.dev_metric, _cutoff(task)
+    corpus, dev = read_dev(task, mined)
+    metric, k = task.params.dev_metric, cutoff(task)
 
     @functools.cache  # encodes where scores are needed: in the main process
     def documents() -> np.ndarray | None:
-        return _encode(Encoder.load(task.base, task.compute, devices=()), corpus) if task.params.tower else None
+        return encode(Encoder.load(task.base, task.compute, devices=()), corpus) if task.params.tower else None
 
     def score(model: SentenceTransformer) -> float:
         encoder = Encoder.snapshot(model, encoding, task.compute)
@@ -59,20 +62,25 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
 
 def base_dev_score(task: Task) -> float:
     """Score the base on the dev split; vectors that mining cached are read from the cache."""
-    corpus, dev = _read_dev(task, read_mined(task.mined))
+    corpus, dev = read_dev(task, read_mined(task.mined))
     encoder = Encoder.load(task.base, task.compute, devices=())
-    score = mean_scores(evaluate(encoder, corpus, dev, [_cutoff(task)]))[task.params.dev_metric]
+    score = mean_scores(evaluate(encoder, corpus, dev, [cutoff(task)]))[task.params.dev_metric]
     LOG.info("dev %s of the base: %s", task.params.dev_metric, score)
     return score
 
 
-def _cutoff(task: Task) -> int:
+def cutoff(task: Task) -> int:
+    """Return the cut-off of the dev metric."""
     _, k = parse_metric(task.params.dev_metric)
     return k
 
 
-def _read_dev(task: Task, mined: Mined) -> tuple[pd.DataFrame, Split]:
-    """Return the documents to rank, and the dev split."""
+def read_dev(task: Task, mined: Mined) -> tuple[pd.DataFrame, Split]:
+    """Return the documents to rank, and the dev split.
+
+    Raises:
+        InputError: There are no dev queries.
+    """
     corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
     if dev.queries.empty:
         raise InputError(
@@ -111,12 +119,24 @@ def evaluate(
     if split.queries.empty:
         raise InputError("expected queries to evaluate on, got an empty split; set convert.<name> to make one")
     if documents is None:
-        documents = _encode(encoder, corpus)
+        documents = encode(encoder, corpus)
+    return score_ranking(rank(encoder, documents, split, max(ks)), corpus["doc_id"], split, ks)
+
+
+def rank(encoder: Encoder, documents: np.ndarray, split: Split, k: int) -> np.ndarray:
+    """Return the positions of the `k` closest documents of each query, closest first, (queries, min(k, documents)).
+
+    Args:
+        encoder: Encodes the queries.
+        documents: The vectors of the documents, (documents, dim) float32.
+        split: The queries.
+        k: The number of documents per query.
+    """
     texts, prompts, ids = (split.queries[column].tolist() for column in ("text", "prompt", "query_id"))
     queries = encoder.encode_queries(texts, prompts, ids=ids)
-    _, ranking = top_k(queries, documents, max(ks), device=encoder.device)
-    return score_ranking(ranking, corpus["doc_id"], split, ks)
+    return top_k(queries, documents, k, device=encoder.device)[1]
 
 
-def _encode(encoder: Encoder, corpus: pd.DataFrame) -> np.ndarray:
+def encode(encoder: Encoder, corpus: pd.DataFrame) -> np.ndarray:
+    """Return the vectors of the documents, (documents, dim) float32."""
     return encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())

@@ -13,7 +13,8 @@ from retune.training.spec import Task
 def finetune(task: Task, out: Path, history: Path) -> None:
     """Write the tuned model to `out`, and its loss, learning rate and dev score by step to `history`.
 
-    With method `none`, the tuned model is a copy of the base; with `nudge`, document vectors are moved instead.
+    With method `none`, the tuned model is a copy of the base; with `nudge`, document vectors are moved instead; with
+    `cross_encoder`, it scores pairs of a query and a document.
 
     Raises:
         InputError: The base is made for one data set, or the training cannot start or fails; see `train`.
@@ -27,6 +28,10 @@ def finetune(task: Task, out: Path, history: Path) -> None:
         from retune.training.nudging.nudge import nudge
 
         return nudge(task, out, history)
+    if task.params.method == "cross_encoder":
+        from retune.training.cross_encoding.train import train_cross_encoder
+
+        return train_cross_encoder(task, out, history)
     from retune.training.train import train
 
     return train(task, out, history)

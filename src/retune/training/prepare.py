@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.training_args import BaseTrainingArguments
 
 from retune.core.records import Mined, read_mined
 from retune.encoding.encoder import Encoder
@@ -51,8 +52,8 @@ class Prepared:
     targets: Anchors | Teacher | None
     base_vectors: BaseVectors | None
     model: SentenceTransformer
-    args: SentenceTransformerTrainingArguments
-    dev_evaluator: DevEvaluator
+    args: BaseTrainingArguments
+    dev_evaluator: DevEvaluator[SentenceTransformer]
 
 
 def prepare(task: Task, scratch: Path) -> Prepared:

@@ -3,10 +3,11 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from sentence_transformers import SentenceTransformer
-from transformers import ProgressCallback, TrainingArguments
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from transformers import ProgressCallback, TrainerCallback, TrainingArguments
 
 from retune.encoding.hardware import describe_device
 from retune.training.history import DEV
@@ -16,7 +17,15 @@ from retune.training.memory import peak_gb
 LOG = logging.getLogger(__name__)
 
 
-def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, attention: str | None = None) -> str:
+class TokenCounter(Protocol):
+    """Counts the tokens that are encoded in training."""
+
+    num_tokens: int  # so far
+
+
+def describe_profile(
+    model: SentenceTransformer | CrossEncoder, args: TrainingArguments, *, attention: str | None = None
+) -> str:
     """Describe the device, number format, attention and data workers; attention defaults to the model's config."""
     config = getattr(getattr(model[0], "model", None), "config", None)
     dtype = "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
@@ -28,10 +37,10 @@ def describe_profile(model: SentenceTransformer, args: TrainingArguments, *, att
 class Progress(ProgressCallback):
     """The trainer's progress bar, with loss, tokens per second and memory beside it instead of a line per step."""
 
-    def __init__(self, loss: RankingLoss) -> None:
-        """Take the loss, which counts the tokens it encodes."""
+    def __init__(self, counter: TokenCounter, device: torch.device) -> None:
+        """Take what counts the tokens, and the device that trains."""
         super().__init__()
-        self._loss = loss
+        self._counter, self._device = counter, device
         self._num_steps, self._seconds, self._started = 0, 0.0, 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -62,15 +71,26 @@ class Progress(ProgressCallback):
         if self._num_steps:
             values = self._num_steps, self._seconds / self._num_steps, self._speed(), self._memory()
             LOG.info("trained %d steps: %.3g s/step, %s tokens/s, peak memory %s GB", *values)
+
+    def _speed(self) -> str:
+        return f"{self._counter.num_tokens / self._seconds:,.0f}"
+
+    def _memory(self) -> str:
+        return f"{peak_gb(self._device):.2f}"
+
+
+class LoneQueries(TrainerCallback):
+    """Warns of queries that were compared with nothing but their positive."""
+
+    def __init__(self, loss: RankingLoss) -> None:
+        """Take the loss, which counts them."""
+        self._loss = loss
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Log how many there were, if there were any."""
         if self._loss.num_alone:
             LOG.warning(
                 "%d times a query had no negative in its batch, so its loss was 0; raise batch_size, hard_negatives "
                 "or random_negatives",
                 int(self._loss.num_alone),
             )
-
-    def _speed(self) -> str:
-        return f"{self._loss.num_tokens / self._seconds:,.0f}"
-
-    def _memory(self) -> str:
-        return f"{peak_gb(self._loss.model.device):.2f}"

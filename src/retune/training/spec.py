@@ -18,7 +18,8 @@ class Task:
         params: The tuned model's entry in params.yaml.
         compute: Device and token budget.
         seed: The seed of batches, sampled negatives and dropout.
-        guide: The directory of the guide model, which is used only if `params.uses_guide`.
+        guide: The directory of the guide model, which masks documents, teaches, or is a cross-encoder's first stage; or
+            is not used.
     """
 
     base: Path

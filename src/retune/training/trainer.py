@@ -26,8 +26,8 @@ from retune.training.dev_scoring import DevEvaluator
 from retune.training.history import DEV, HistoryRow, dev_scores, read_log
 from retune.training.keeping.averaging import DecayToBase, RestartFromBase
 from retune.training.processes.group import from_main
-from retune.training.processes.trainer import ProcessTrainer
-from retune.training.progress import Progress
+from retune.training.processes.trainer import REMEDY, ProcessTrainer
+from retune.training.progress import LoneQueries, Progress
 from retune.training.teacher import Teacher
 from retune.training.towers import BaseVectors
 
@@ -39,13 +39,14 @@ SHOWN = 5  # ids in a message
 class Trainer(ProcessTrainer):
     """Trains on the batches of a plan; each row of its data set is the number of a batch."""
 
-    def __init__(self, *, plan: Plan, params: Finetune, dev_evaluator: DevEvaluator, **options: Any) -> None:
+    def __init__(self, *, plan: Plan, params: Finetune, dev_evaluator: DevEvaluator[Any], **options: Any) -> None:
         """Take the plan, and the options of the library's trainer except its data and evaluator."""
         numbers = Dataset.from_dict({"batch": list(range(params.all_epochs * plan.num_batches))})
         super().__init__(params, train_dataset=numbers, **options)
         self._num_batches, self._dev_evaluator = plan.num_batches, dev_evaluator
         self.remove_callback(ProgressCallback)
-        for callback in (Progress(options["loss"]), _StopIfNotFinite(plan), Schedule(params)):
+        loss, device = options["loss"], options["args"].device
+        for callback in (Progress(loss, device), LoneQueries(loss), StopIfNotFinite(plan, REMEDY), Schedule(params)):
             self.add_callback(callback)
         if params.l2_sp:
             self.add_callback(DecayToBase(options["model"], params.l2_sp))
@@ -54,9 +55,9 @@ class Trainer(ProcessTrainer):
             self._restart = RestartFromBase(options["model"], self._num_models)
             self.add_callback(self._restart)
 
-    def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "_EpochSampler":
+    def get_batch_sampler(self, *args: Any, **kwargs: Any) -> "EpochSampler":
         """Return the sampler of batch numbers; the library passes arguments that are not needed."""
-        return _EpochSampler(self._num_batches)
+        return EpochSampler(self._num_batches)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LRScheduler:
         """Return the learning rate schedule; with a soup, it covers the steps of one model."""
@@ -147,10 +148,11 @@ class Collator(SentenceTransformerDataCollator):
         return inputs
 
 
-class _EpochSampler(BatchSampler):
+class EpochSampler(BatchSampler):
     """Yields the numbers of an epoch's batches, one by one."""
 
     def __init__(self, num_batches: int) -> None:
+        """Take the number of batches in an epoch."""
         super().__init__(SequentialSampler(range(num_batches)), 1, drop_last=False)
         self._num_batches, self._epoch = num_batches, 0
 
@@ -208,13 +210,15 @@ def _ends_epoch(args: Any, state: Any) -> bool:
     return bool(state.global_step % (state.max_steps // args.num_train_epochs) == 0)
 
 
-class _StopIfNotFinite(TrainerCallback):
+class StopIfNotFinite(TrainerCallback):
     """Stops training if the loss is not finite."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, remedy: str) -> None:
+        """Take the batches, and what to do about such a loss."""
+        self._plan, self._remedy = plan, remedy
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Raise an `InputError` that names the queries of the step."""
         if "loss" not in logs or torch.isfinite(torch.tensor(float(logs["loss"]))):
             return
         batches = map(self._plan.batch, self._numbers(state.global_step, args.gradient_accumulation_steps))
@@ -222,7 +226,7 @@ class _StopIfNotFinite(TrainerCallback):
         shown = ", ".join(map(repr, ids[:SHOWN])) + (", ..." if len(ids) > SHOWN else "")
         raise InputError(
             f"step {state.global_step}: expected a finite loss, got {float(logs['loss'])} for the queries {shown}; "
-            "lower learning_rate or raise temperature"
+            f"{self._remedy}"
         )
 
     def _numbers(self, step: int, accumulated: int) -> range:

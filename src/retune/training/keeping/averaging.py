@@ -20,7 +20,7 @@ MEANS = "means"  # in the scratch directory
 
 
 @torch.no_grad()
-def move_towards(model: SentenceTransformer, others: Mapping[str, torch.Tensor], share: float) -> None:
+def move_towards(model: torch.nn.Module, others: Mapping[str, torch.Tensor], share: float) -> None:
     """Set each weight in place to share * the other one + (1 - share) * its value."""
     for name, values in _weights(model):
         values.lerp_(others[name].to(values.device), share)
@@ -36,7 +36,7 @@ class RunningMean:
         """Take the scratch directory of the training."""
         self._scratch, self._folder = scratch, scratch / MEANS
 
-    def add(self, model: SentenceTransformer, step: int) -> None:
+    def add(self, model: torch.nn.Module, step: int) -> None:
         """Include the weights after a step in the mean, and set the model's weights in place to the mean."""
         self._folder.mkdir(exist_ok=True)
         if earlier := [previous for previous in self._steps() if previous < step]:
@@ -62,7 +62,7 @@ class RunningMean:
         return self._folder / f"{step}.safetensors"
 
 
-def _weights(model: SentenceTransformer) -> Iterator[tuple[str, torch.Tensor]]:
+def _weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield each floating-point tensor of a model's state; a tensor with two names comes once."""
     seen = set()
     for name, values in model.state_dict().items():

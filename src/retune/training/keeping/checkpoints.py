@@ -25,9 +25,11 @@ CODE = (
     "models",
     "encoding",
     "training",
+    "retrieval/cross_encoder.py",
     "retrieval/exact.py",
     "evaluation/metrics.py",
     "params/finetune.py",
+    "params/finetune_rules.py",
     "params/methods.py",
 )  # the code that training runs: the same as the deps of finetune in dvc.yaml
 STATE = "trainer_state.json"  # transformers writes it last
@@ -71,7 +73,8 @@ def training_key(task: Task) -> str:
         "libraries": [peft.__version__, accelerate.__version__],
     }
     dev = [task.dev / "corpus.parquet", task.dev / "dev"]
-    guide = [task.guide] if task.params.uses_guide else []
+    uses_guide = task.params.learns_from_guide or task.params.method == "cross_encoder"
+    guide = [task.guide] if uses_guide else []
     return _hash([task.base, task.mined, *dev, *guide], state)
 
 

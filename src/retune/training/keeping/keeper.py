@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic
 
 import torch
-from sentence_transformers import SentenceTransformer
 
+from retune.encoding.loading import Model
 from retune.params.finetune import Finetune
 from retune.training.adapters import copy_whole
 from retune.training.keeping.averaging import RunningMean, epoch_of_model
 
 
-class Keeper:
+class Keeper(Generic[Model]):
     """Turns a model in training into the model to score, and saves it if it is the one that `checkpoint` names."""
 
     def __init__(
@@ -19,8 +20,8 @@ class Keeper:
         params: Finetune,
         scratch: Path,
         device: torch.device,
-        save: Callable[[SentenceTransformer, SentenceTransformer], None],
-        finish: Callable[[SentenceTransformer], None] | None = None,
+        save: Callable[[Model, Model], None],
+        finish: Callable[[Model], None] | None = None,
     ) -> None:
         """Take the parameters, and how to save a model.
 
@@ -31,10 +32,11 @@ class Keeper:
             save: Saves a model, given the model in training and the copy of it that was scored.
             finish: Adds to a copy, in place, what the written model has and the model in training lacks.
         """
-        self._params, self._device, self._save, self._finish = params, device, save, finish
+        self._params, self._device, self._finish = params, device, finish
+        self._save: Callable[[Model, Model], None] = save
         self._mean = RunningMean(scratch)
 
-    def candidate(self, model: SentenceTransformer, epoch: float, step: int) -> SentenceTransformer:
+    def candidate(self, model: Model, epoch: float, step: int) -> Model:
         """Return the copy to score and perhaps to save, with weights averaged as configured."""
         whole = copy_whole(model).to(self._device)
         first = self._params.averages.from_epoch
@@ -56,6 +58,6 @@ class Keeper:
             return score > max(earlier, default=float("-inf"))
         return self._params.checkpoint in ("last", epoch)
 
-    def save(self, model: SentenceTransformer, scored: SentenceTransformer) -> None:
+    def save(self, model: Model, scored: Model) -> None:
         """Save the model that was scored, and the adapter of the model in training, if it has one."""
         self._save(model, scored)

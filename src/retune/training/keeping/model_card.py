@@ -23,7 +23,7 @@ def write_card(folder: Path, task: Task, rows: Sequence[HistoryRow], *, name: st
         note: A sentence on the dev scores.
     """
     mined = read_mined(task.mined)
-    guide = read_origins(task.guide) if task.params.uses_guide else []
+    guide = read_origins(task.guide) if task.params.learns_from_guide else []
     origins = sorted({*read_origins(task.base), *mined.origins, *guide})
     num_pairs = int(mined.examples["positive_ids"].str.len().sum())
     counts = f"{len(mined.examples)} queries with {num_pairs} positives, among {len(mined.documents)} documents"
@@ -45,6 +45,8 @@ def _made(task: Task) -> str:
         return f"{base}, with the document vectors of {dataset} moved by retune towards the queries of {data}."
     if task.params.method == "query_tower":
         return f"{base}, with a model for the queries of {dataset} that was fine-tuned on {data} by retune."
+    if task.params.method == "cross_encoder":
+        return f"A cross-encoder: {base}, fine-tuned on {data} by retune to score pairs of a query and a document."
     return f"{base}, fine-tuned on {data} by retune."
 
 
@@ -59,6 +61,7 @@ def _scores(task: Task, rows: Sequence[HistoryRow], name: str, note: str, synthe
     queries = "synthetic dev queries" if task.params.dev in synthetic else "dev queries"
     unlabelled = [f"The test queries of `{dataset}` are synthetic test queries." for dataset in synthetic]
     where = f"Those on test queries are in `metrics/eval/{name}/`, and beside the base's in `reports/compare.md`."
+    where = "" if task.params.method == "cross_encoder" else where  # it ranks nothing by itself
     remarks = " ".join(filter(None, [note, where, *unlabelled]))
     return f"## Scores\n\nOn the {queries} of `{task.params.dev}`:\n\n{scores}\n\n{remarks}"
 

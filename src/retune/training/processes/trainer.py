@@ -16,6 +16,7 @@ from retune.params.finetune import Finetune
 from retune.training.processes.group import rank, wait
 
 TRAINED = "trained.safetensors"
+REMEDY = "lower learning_rate or raise temperature"  # if a loss or weights are not finite
 
 
 class ProcessTrainer(SentenceTransformerTrainer):
@@ -48,15 +49,7 @@ class ProcessTrainer(SentenceTransformerTrainer):
         """Write the trained weights only, as the others are in the base; DeepSpeed and FSDP write theirs elsewhere."""
         if rank() > 0 or self.is_deepspeed_enabled or self.is_fsdp_enabled:
             return
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
-        if not all(torch.isfinite(values).all() for values in trained.values()):
-            raise InputError(
-                f"step {self.state.global_step}: expected finite weights, got some that are not finite; lower "
-                "learning_rate or raise temperature"
-            )
-        save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
+        write_trained(self.model, Path(output_dir or str(self.args.output_dir)), self.state.global_step, REMEDY)
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
@@ -67,9 +60,26 @@ class ProcessTrainer(SentenceTransformerTrainer):
             plugin = self.accelerator.state.fsdp_plugin
             load_fsdp_model(plugin, self.accelerator, model, resume_from_checkpoint)
             return
-        trained = load_file(Path(resume_from_checkpoint, TRAINED))
-        unknown = self.model.load_state_dict(trained, strict=False).unexpected_keys
-        assert not unknown, unknown
+        read_trained(self.model, Path(resume_from_checkpoint))
+
+
+def write_trained(model: torch.nn.Module, folder: Path, step: int, remedy: str) -> None:
+    """Write the trained weights of a model into a checkpoint's folder; the others are in the base.
+
+    Raises:
+        InputError: Some weights are not finite; `remedy` says what to do about it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = {name: values for name, values in model.named_parameters() if values.requires_grad}
+    if not all(torch.isfinite(values).all() for values in trained.values()):
+        raise InputError(f"step {step}: expected finite weights, got some that are not finite; {remedy}")
+    save_file({name: values.detach().contiguous() for name, values in trained.items()}, folder / TRAINED)
+
+
+def read_trained(model: torch.nn.Module, folder: Path) -> None:
+    """Give a model the trained weights of a checkpoint."""
+    unknown = model.load_state_dict(load_file(folder / TRAINED), strict=False).unexpected_keys
+    assert not unknown, unknown
 
 
 def _prepare_to_shard(model: Any) -> None:
