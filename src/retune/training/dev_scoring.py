@@ -43,7 +43,7 @@ class DevEvaluator:
 
 def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[SentenceTransformer], float]:
     """Return a function that scores a model on the dev split."""
-    corpus, dev = _read_dev(task, mined)
+    corpus, dev = read_dev(task, mined)
     metric, k = task.params.dev_metric, _cutoff(task)
 
     @functools.cache  # encodes where scores are needed: in the main process
@@ -59,7 +59,7 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
 
 def base_dev_score(task: Task) -> float:
     """Score the base on the dev split; vectors that mining cached are read from the cache."""
-    corpus, dev = _read_dev(task, read_mined(task.mined))
+    corpus, dev = read_dev(task, read_mined(task.mined))
     encoder = Encoder.load(task.base, task.compute, devices=())
     score = mean_scores(evaluate(encoder, corpus, dev, [_cutoff(task)]))[task.params.dev_metric]
     LOG.info("dev %s of the base: %s", task.params.dev_metric, score)
@@ -71,8 +71,12 @@ def _cutoff(task: Task) -> int:
     return k
 
 
-def _read_dev(task: Task, mined: Mined) -> tuple[pd.DataFrame, Split]:
-    """Return the documents to rank, and the dev split."""
+def read_dev(task: Task, mined: Mined) -> tuple[pd.DataFrame, Split]:
+    """Return the documents to rank, and the dev split.
+
+    Raises:
+        InputError: There are no dev queries.
+    """
     corpus, dev = read_corpus(task.dev), read_split(task.dev, "dev")
     if dev.queries.empty:
         raise InputError(
