@@ -4,10 +4,10 @@ import fcntl
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 from retune.core.errors import InputError
 from retune.core.files import write_text
@@ -29,7 +29,7 @@ def sweep(request: Request, folders: Folders) -> str:
             trained.
     """
     with _alone(request, folders):
-        started, planned = time.monotonic(), read_sweep(request, folders)
+        started, planned = monotonic(), read_sweep(request, folders)
         parent = folders.trainings / request.model
         places = [(configuration, folder_of(configuration, parent)) for configuration in planned.configurations]
         found = {folder: result for item, folder in places if (result := read_result(item, folder))}
@@ -37,7 +37,7 @@ def sweep(request: Request, folders: Folders) -> str:
         for number, (configuration, folder) in enumerate(places, start=1):
             if folder in found:
                 continue
-            if (used := time.monotonic() - started) >= planned.seconds:
+            if (used := monotonic() - started) >= planned.seconds:
                 break
             LOG.info(
                 "configuration %d of %d, after %.1f minutes: %s",
