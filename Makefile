@@ -21,7 +21,7 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	@cat reports/compare.md
 	@echo "Report: $(CURDIR)/reports/index.html"
 
-sweep: $(INSTALLED)  ## make sweep MODEL=name TRY="parameter=value,value ..." or LABELS=0.1,0.3,1 [RANDOM=number] [MINUTES=number]: score them on dev
+sweep: $(INSTALLED)  ## make sweep MODEL=name TRY="parameter=value,value ..." or LABELS=share,share [RANDOM=number] [MINUTES=number]: score them on dev
 	@python -m stages.sweep finetune.$(MODEL) $(addprefix --try ,$(TRY)) $(call option,LABELS,--labels) \
 	  $(call option,RANDOM,--random) $(call option,MINUTES,--minutes)
 

@@ -118,22 +118,27 @@ def test_wrong_model_leaves_nothing_behind(project: Path, run: object) -> None:
     assert not (project / ".retune").exists()
 
 
-def test_sweep_in_the_background_outlives_its_command(
+@pytest.mark.slow
+def test_sweep_in_the_background_writes_its_log_and_report(
     project: Path, server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    request = request_of("learning_rate=0.01", random="1", minutes="5")
+    expected = sweep(request, FOLDERS)  # which the process in the background reads back
+    report = project / "reports/sweeps/tuned.md"
+    report.unlink()
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setattr(sys, "executable", str(server / "python"))
-    said = start(request_of("learning_rate=0.01", random="1", minutes="5"), FOLDERS)
-    found = re.fullmatch(
-        r"process (\d+) trains; log: (\S+); report, renewed after each training: reports/sweeps/tuned.md", said
+    said = re.fullmatch(
+        r"process (\d+) trains; log: (\S+); report, renewed after each training: reports/sweeps/tuned.md",
+        start(request, FOLDERS),
     )
-    report, log = project / "reports/sweeps/tuned.md", Path(found[2])
+    log = project / said[2]
     for _ in range(600):
-        if report.is_file() and report.read_text() in log.read_text():
+        if expected in log.read_text():
             break
         time.sleep(0.1)
-    assert table(report.read_text())[0][0] == "0.01"
-    assert report.read_text() in log.read_text()
+    assert log.read_text().endswith(f"{expected}\n")
+    assert report.read_text() == expected
 
 
 def test_background_process_gets_the_whole_request_and_a_session_of_its_own(

@@ -140,7 +140,8 @@ def wait_long(folder: Path) -> None:
     time.sleep(600)
 
 
-def hold(folder: Path) -> None:
+def hold(folder: Path, python: str) -> None:
+    multiprocessing.set_executable(python)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, initializer=training._start) as pool:
         pool.submit(wait_long, folder).result()
@@ -148,7 +149,7 @@ def hold(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_training_ends_when_the_sweep_is_killed(server: Path, project: Path) -> None:
-    code = f"from tests.sweeping.test_training import *; hold(Path({str(project / 'x')!r}))"
+    code = f"from tests.sweeping.test_training import *; hold(Path({str(project / 'x')!r}), {str(server / 'python')!r})"
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}"}
     with subprocess.Popen([server / "python", "-c", code], env=environment) as sweep:
         noted = project / "child"
