@@ -17,7 +17,7 @@ def sweep_svg(names: Sequence[str], found: Sequence[Change], *, title: str) -> s
     name = {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 500}}
     rows = [{"name": name, **_ends(change)} for name, change in zip(names, found, strict=True)]
     value = {"field": "change", "type": "quantitative", "title": title}
-    layers = [
+    layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "rule", "strokeWidth": 2},
             "encoding": {"y": name, "x": _low(title), "x2": {"field": "high"}},
@@ -35,7 +35,7 @@ def curve_svg(queries: Sequence[int], found: Sequence[Change], *, title: str) ->
     x = {"field": "queries", "type": "quantitative", "title": "labelled queries", "scale": scale}
     x["axis"] = {"values": list(queries), "format": ",d"}
     y = {"field": "change", "type": "quantitative", "title": title}
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {"x": x, "y": _low(title), "y2": {"field": "high"}}},
         {"mark": {"type": "line", "point": {"filled": True, "size": 70}}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "rule", "color": INK}, "encoding": {"y": {"datum": 0.0}}},

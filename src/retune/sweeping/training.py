@@ -138,5 +138,5 @@ def score_queries(task: Task, model: Path) -> pd.DataFrame:
 def _steps(history: Path, metric: str) -> dict[str, Any]:
     """Return the step with the best dev score, the first of equals, and the number of steps."""
     table = pd.read_csv(history, sep="\t")
-    scores = table[f"dev_{metric}"]
-    return {"best_step": int(table["global_step"][scores.idxmax()]), "steps": int(table["global_step"].max())}
+    best = int(table[f"dev_{metric}"].argmax())
+    return {"best_step": int(table["global_step"].iloc[best]), "steps": int(table["global_step"].max())}
