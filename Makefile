@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # An option of `make start`, if it is given on the command line: some systems set variables of these names.
 option = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
 
-.PHONY: start repro test test-quick check gate publish bench bench-full report use lock
+.PHONY: start repro sweep test test-quick check gate publish bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 start: $(INSTALLED)  ## make start DATA=path [NAME=name] [LLM=model] [BASE=model]: add your data to params.yaml
@@ -20,6 +20,10 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 	dvc repro
 	@cat reports/compare.md
 	@echo "Report: $(CURDIR)/reports/index.html"
+
+sweep: $(INSTALLED)  ## make sweep MODEL=name TRY="parameter=value,value ..." or LABELS=share,share [RANDOM=number] [MINUTES=number]: score them on dev
+	@python -m stages.sweep finetune.$(MODEL) $(addprefix --try ,$(TRY)) $(call option,LABELS,--labels) \
+	  $(call option,RANDOM,--random) $(call option,MINUTES,--minutes)
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest files first

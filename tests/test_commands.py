@@ -73,6 +73,10 @@ RUN_BY: dict[str, list[str]] = {
         *in_blocks("docs/vectors.md"),
         "python -m stages.vectors MODEL DATASET --out DIR",
     ],
+    "sweeping/test_sweep_page.py::test_grid_of_the_page_is_trained_by_python_and_read_back_by_make_and_in_the_background": (
+        in_blocks("docs/sweep.md")[:2]
+    ),
+    "sweeping/test_sweep_page.py::test_learning_curve_of_the_page_has_three_points": in_blocks("docs/sweep.md")[2:],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retune.check.project import Project
 from retune.models.directory import is_cross_encoder
-from retune.params.fetch import Fetch, Lexical
+from retune.params.fetch import Fetch, Lexical, Vectors
 
 OF_VECTORS = {  # by section, the fields that name an embedding model
     "finetune": ("base", "guide"),
@@ -41,7 +41,7 @@ def wrong_kinds_of_files(project: Project) -> Iterator[str]:
             yield f"rerank.{name}.reranker: expected a cross-encoder, {got}; name another"
 
 
-def _is_folder(entry: Fetch | Lexical) -> bool:
+def _is_folder(entry: Fetch | Lexical | Vectors) -> bool:
     return isinstance(entry, Fetch) and entry.source == "path"
 
 

@@ -5,7 +5,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with the arguments of the command line.
 
     Positional parameters are strings. Keyword-only parameters are given as `--name VALUE` and are optional if they
-    have a default. Wrong input (`InputError`) is logged, one line per finding, and the process exits with 1; any other
-    exception is a bug and keeps its traceback.
+    have a default; those of type `bool` take no value, those of type `Sequence[str]` may be repeated, and a name that
+    Python reserves ends in `_`. Wrong input (`InputError`) is logged, one line per finding, and the process exits with
+    1; any other exception is a bug and keeps its traceback.
     """
     log_to_stderr()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # set explicitly, it causes no warning after a fork
@@ -41,10 +42,17 @@ def _parse(main: Callable[..., None], argv: list[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules[main.__module__]))
     for name, parameter in inspect.signature(main).parameters.items():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            flag, is_path = f"--{name.replace('_', '-')}", parameter.annotation is Path
-            is_required = parameter.default is inspect.Parameter.empty
-            default = None if is_required else parameter.default
-            parser.add_argument(flag, dest=name, type=Path if is_path else str, required=is_required, default=default)
+            parser.add_argument(f"--{name.rstrip('_').replace('_', '-')}", dest=name, **_options(parameter))
         else:
             parser.add_argument(name)
     return vars(parser.parse_args(argv))
+
+
+def _options(parameter: inspect.Parameter) -> dict[str, Any]:
+    if parameter.annotation is bool:
+        return {"action": "store_true"}
+    if parameter.annotation == Sequence[str]:
+        return {"action": "append", "default": list(parameter.default)}
+    is_required = parameter.default is inspect.Parameter.empty
+    kind = Path if parameter.annotation is Path else str
+    return {"type": kind, "required": is_required, "default": None if is_required else parameter.default}

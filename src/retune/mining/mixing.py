@@ -86,7 +86,7 @@ def average_scores(first: Mined, second: Mined, params: Mix) -> Mined:
         standardised.append((scores - scores.mean()) / deviation)
     means = np.average(standardised, axis=0, weights=[params.first_weight, params.second_weight])
     averaged = dict(zip(pairs, means.astype(np.float32), strict=True))
-    columns = {
+    columns: dict[str, Any] = {
         f"{kind}_scores": [[averaged[pair] for pair in row] for row in _pairs(first.examples, kind)] for kind in KINDS
     }
     return replace(first, examples=first.examples.assign(**columns), origins=[*first.origins, *second.origins])

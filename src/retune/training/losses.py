@@ -69,17 +69,17 @@ class RankingLoss(torch.nn.Module):
         """Return the mean loss of the queries, given the vectors of queries and documents, (texts, dim)."""
         normalize = torch.nn.functional.normalize
         logits = normalize(queries, dim=1) @ normalize(documents, dim=1).T / self.params.temperature
-        contrastive = infonce(logits, labels["groups"], labels["is_compared"]) if self.params.is_contrastive else 0.0
         if self.params.loss == "infonce":
-            return contrastive
+            return infonce(logits, labels["groups"], labels["is_compared"])
         group_logits = torch.gather(logits, 1, labels["groups"])
         if self.params.loss == "cosent":
             return cosent(group_logits[:, 0], labels["scores"][:, 0])
         if self.params.loss == "margin_mse":
             return margin_mse(group_logits, labels["scores"])
         divergence = kl_divergence(group_logits, labels["scores"] / (self.params.teacher_temperature or 1.0))
-        weight = 1.0 if self.params.kl_weight is None else self.params.kl_weight
-        return weight * divergence + (1.0 - weight) * contrastive
+        if (weight := self.params.kl_weight) is None:
+            return divergence
+        return weight * divergence + (1.0 - weight) * infonce(logits, labels["groups"], labels["is_compared"])
 
     def _encode(self, rows: Sequence[tuple[torch.Tensor, torch.Tensor]], lengths: Sequence[int]) -> torch.Tensor:
         """Return the vectors of texts, (texts, dim), in their order.

@@ -59,7 +59,8 @@ def read_teacher(task: Task, plan: Plan) -> Teacher:
     kept = float(np.square(teacher @ projection).sum(axis=1).mean())
     sizes = *projection.shape, 100 * kept
     LOG.info("projection from %d to %d dimensions, which keep %.1f%% of the teacher's vectors", *sizes)
-    return Teacher(*(_unit(side @ projection) for side in sides), projection)
+    queries, documents = (_unit(side @ projection) for side in sides)
+    return Teacher(queries, documents, projection)
 
 
 def fit_projection(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:

@@ -32,7 +32,8 @@ class Keeper(Generic[Model]):
             save: Saves a model, given the model in training and the copy of it that was scored.
             finish: Adds to a copy, in place, what the written model has and the model in training lacks.
         """
-        self._params, self._device, self._finish = params, device, finish
+        self._params, self._device = params, device
+        self._finish: Callable[[Model], None] | None = finish
         self._save: Callable[[Model, Model], None] = save
         self._mean = RunningMean(scratch)
 

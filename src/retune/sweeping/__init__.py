@@ -1,0 +1,1 @@
+"""Which parameters score best on dev, and would more labels help?"""
