@@ -64,8 +64,9 @@ def test_rows_are_padded_in_attention_alone(tiny_model: Path, tmp_path: Path) ->
     assert sum(length for _, length in shapes[2:]) == tokens
 
 
-def test_dropout_falls_on_attention_too(tiny_model: Path, tmp_path: Path) -> None:
-    model = random_encoder("bert", tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_dropout_falls_on_attention_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    model = random_encoder(kind, tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
     first, second = (loss_and_gradients(model, tiny_model)[0] for _ in range(2))
     assert first != second
     model.eval()
