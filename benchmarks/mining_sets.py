@@ -1,5 +1,6 @@
 """The model and the data sets that mining is measured on, as retune and as its peers read them."""
 
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +10,11 @@ import pandas as pd
 import stages  # noqa: F401  puts src/ on the path
 from benchmarks import peers
 from benchmarks.public_data import EEDI, NFCORPUS, SHARED
+from retune.core.files import write_json
 from retune.core.records import Dataset, Split, document_texts, empty_split, read_corpus, read_split, write_dataset
 from retune.datasets import convert
 from retune.fetching.fetch import fetch
+from retune.models.directory import SETTINGS, read_encoding
 from retune.params.fetch import Fetch
 
 SEED = 13
@@ -21,6 +24,7 @@ MODEL = {
     "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "query_max_length": peers.MAX_LENGTH, "document_max_length": peers.MAX_LENGTH,
 }  # fmt: skip
+LENGTHS = ("query_max_length", "document_max_length")
 PYTHON_DOCS = {
     "format": "python_docs", "packages": ["numpy", "scipy", "pandas", "sklearn"], "min_query_words": 4,
     "min_characters": 80, "max_characters": 1500, "max_documents": 100_000, "test": 0.0,
@@ -49,8 +53,12 @@ def raw_place(name: str, data: Path) -> Path:
     return raw if name == "python_docs" else data / raw
 
 
-def fetch_model(out: Path) -> None:
-    """Write the model that all methods mine with."""
+def fetch_model(out: Path, given: Path | None = None) -> None:
+    """Write the model that all methods run: MiniLM, or a given model of the pipeline, with MiniLM's maximum lengths."""
+    if given is not None:
+        encoding = read_encoding(given).model_dump() | {name: MODEL[name] for name in LENGTHS}
+        shutil.copytree(given, out)
+        return write_json(out / SETTINGS, encoding)
     fetch(Fetch.parse("fetch.minilm", MODEL), out, where="fetch.minilm")
 
 

@@ -1,8 +1,9 @@
 """Train on the same batches' worth of data with retune, sentence-transformers and FlagEmbedding, a process each.
 
-    python -m benchmarks.training [--full] [--data FOLDER]
+    python -m benchmarks.training [--full] [--data FOLDER] [--model MODEL]
 
-FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on. A
+FOLDER holds eedi as its authors publish it; without it, documentation strings of installed packages are trained on.
+MODEL is the folder of a model of the pipeline with mean pooling and no prefixes; without it, MiniLM is trained. A
 query brings one positive and one negative; batch, learning rate, lengths and temperature are equal, all else is as
 shipped: the peers train with dropout, retune without. `tuned` peers do without too, compute in bfloat16 by autocast
 where the processor multiplies it fast, and use eager attention. Seconds a step are medians without the first steps;
@@ -69,11 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure training beside its peers.")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--model", type=Path)
     options = parser.parse_args()
     runs: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        prepare(work, options.data, None if options.full else STEPS * BATCH)
+        prepare(work, options.data, None if options.full else STEPS * BATCH, options.model)
         for seed in range(SEEDS if options.full else 1):
             for system in SYSTEMS:
                 environment = stages.WAITING if system == "ours" else {}
@@ -92,12 +94,13 @@ def main() -> None:
         cases.append({"name": f"train_dev_vs_{peer}", "ours": ours, "peer": theirs, "ratio": None, "unit": unit})
     for case in cases:
         print(f"{case['name']:40} {case['ours']:8.3f} {case['peer']:8.3f} {case['unit']}")
-    write_results("training_full" if options.full else "training", cases)
+    parts = ("training", options.model and options.model.name, "full" if options.full else None)
+    write_results("_".join(filter(None, parts)), cases)
 
 
-def prepare(work: Path, data: Path, num_queries: int | None) -> None:
-    """Write the model, the data set with its dev split, and the same examples for all."""
-    fetch_model(work / "model")
+def prepare(work: Path, data: Path, num_queries: int | None, model: Path | None = None) -> None:
+    """Write the model, MiniLM if none is given, the data set with its dev split, and the same examples for all."""
+    fetch_model(work / "model", model)
     name = "eedi" if raw_place("eedi", data).exists() else "python_docs"
     own = EEDI | {"rule": "cross_validation", "dev": 0.1} if name == "eedi" else PYTHON_DOCS | {"dev": 0.1}
     params = convert.parse_params("convert.x", SHARED | own)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import stages  # noqa: F401  puts src/ on the path
-from benchmarks.training import COMPUTE, RUN, _prepare
+from benchmarks.training import COMPUTE, RUN, prepare
 from retune.core import records
 from retune.core.files import write_json
 from retune.models.directory import SETTINGS, read_encoding
@@ -32,7 +32,7 @@ def main() -> None:
     """Print a row per batch size and way."""
     for batch in map(int, sys.argv[1:] or BATCHES):
         with tempfile.TemporaryDirectory() as folder:
-            _prepare(Path(folder), NO_DATA, STEPS * batch)
+            prepare(Path(folder), NO_DATA, STEPS * batch)
             _shorten(Path(folder))
             for caching in (False, True):
                 code = CODE.format(work=folder, batch=batch, caching=caching)

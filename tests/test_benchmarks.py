@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from benchmarks import asking, evaluating, mining, mining_sets, nudging, peers, synthesis, training
+from benchmarks import asking, evaluating, mining, mining_sets, nudging, peers, synthesis, training, training_memory
 from retune.core.errors import InputError
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
 from retune.mining.inputs import read_inputs
+from retune.models.directory import read_encoding
 from retune.params.fetch import Fetch
 from retune.params.finetune import Finetune
 from retune.params.mine import Mine
@@ -51,6 +52,19 @@ def test_run_of_the_training_benchmark_is_valid_and_as_its_peers_are_told() -> N
     run = Finetune.parse("finetune.x", training.RUN)
     assert (run.batch_size, run.hard_negatives, run.epochs) == (training.BATCH, 1, 1)
     assert (run.learning_rate, run.temperature) == (training.RATE, training.TEMPERATURE)
+
+
+def test_given_model_is_cut_at_the_length_of_its_peers(tiny_model: Path, tmp_path: Path) -> None:
+    mining_sets.fetch_model(tmp_path / "model", tiny_model)
+    given, copied = read_encoding(tiny_model), read_encoding(tmp_path / "model")
+    lengths = {"query_max_length": training.LENGTH, "document_max_length": training.LENGTH}
+    assert given.document_max_length != training.LENGTH
+    assert copied == given.model_copy(update=lengths)
+    assert (tmp_path / "model/model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
+
+
+def test_benchmark_of_memory_prepares_as_the_training_benchmark_does() -> None:
+    assert training_memory.prepare is training.prepare
 
 
 def test_whole_sample_keeps_the_corpus_and_the_queries_that_have_an_answer(corpus: pd.DataFrame, train: Split) -> None:

@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 from retune.encoding.batching import token_batches
 from retune.params.finetune import Finetune
-from retune.training.packing import config_to_pack, pack, packed_attention, packed_batches
+from retune.training.packed.architectures import config_to_pack, packed_attention, padding_before_positions
+from retune.training.packed.rows import pack, packed_batches
 from retune.training.processes.group import gather, num_processes, rank, shares
 from retune.training.towers import apply_head
 
@@ -107,13 +108,14 @@ class RankingLoss(torch.nn.Module):
             ids, masks = self._stack(rows, length)
             inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": masks}
         else:
-            inputs = pack([ids[mask.bool()] for ids, mask in rows], length, self.packed_config)
+            texts = [ids[mask.bool()] for ids, mask in rows]
+            inputs = pack(texts, length, padding_before_positions(self.packed_config))
         if self.params.gradient_caching:
             return cast(torch.Tensor, checkpoint(self._forward, inputs, use_reentrant=False))[: len(rows)]
         return self._forward(inputs)[: len(rows)]
 
     def _forward(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        with packed_attention(self.packed_config) if self.packed_config else nullcontext():
+        with packed_attention(self.model, inputs["groups"]) if self.packed_config else nullcontext():
             features = self.model(dict(inputs))
         return cast(torch.Tensor, features["sentence_embedding"])
 

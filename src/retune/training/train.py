@@ -15,7 +15,7 @@ from retune.training.keeping.model_card import write_card
 from retune.training.keeping.save import KEPT
 from retune.training.losses import RankingLoss
 from retune.training.memory import advice_if_out_of_memory, memory_advice
-from retune.training.packing import PACKED
+from retune.training.packed.architectures import PACKED
 from retune.training.prepare import Prepared, prepare
 from retune.training.processes.group import from_main, joined, rank, wait
 from retune.training.processes.launch import start, to_start

@@ -8,7 +8,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from retune.training.losses import RankingLoss
-from retune.training.packing import PACKED, config_to_pack, packed_batches
+from retune.training.packed.architectures import PACKED, config_to_pack
+from retune.training.packed.rows import packed_batches
 from tests.support.encoders import random_encoder
 from tests.support.loss_batch import EVERYTHING, GROUPS, features, gradients
 from tests.support.training_task import params
@@ -24,14 +25,16 @@ def loss_and_gradients(model: SentenceTransformer, tiny_model: Path, **changes: 
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta"])
+@pytest.mark.parametrize("kind", ["bert", "mpnet", "roberta", "xlm-roberta"])
 def test_packed_rows_give_the_loss_and_gradients_of_padded_batches(
     kind: str, pooling: str, tiny_model: Path, tmp_path: Path
 ) -> None:
     model = random_encoder(kind, tiny_model, tmp_path, pooling)
     assert config_to_pack(model, params())
     expected, gradient = loss_and_gradients(model, tiny_model, attention="eager")
-    with mock.patch("retune.training.packing.ATTENTION_STEP", 4):  # two groups in a row, one of them without padding
+    with mock.patch(
+        "retune.training.packed.rows.ATTENTION_STEP", 4
+    ):  # two groups in a row, one of them without padding
         packed, actual = loss_and_gradients(model, tiny_model)
     assert packed == pytest.approx(expected, rel=1e-6)
     assert (actual - gradient).norm() <= 1e-5 * (1 + gradient.norm())
@@ -54,15 +57,16 @@ def test_rows_are_padded_in_attention_alone(tiny_model: Path, tmp_path: Path) ->
     )
     loss_and_gradients(model, tiny_model)
     assert shapes == [(1, 512)] * 2  # of 24 tokens or fewer: filled up, so that shapes are few
-    with mock.patch("retune.training.packing.ROW_STEP", 1):
+    with mock.patch("retune.training.packed.rows.ROW_STEP", 1):
         loss_and_gradients(model, tiny_model)
     tokens = sum(int(column["attention_mask"].sum()) for column in features(model, tiny_model))
     assert len(shapes) == 4
     assert sum(length for _, length in shapes[2:]) == tokens
 
 
-def test_dropout_falls_on_attention_too(tiny_model: Path, tmp_path: Path) -> None:
-    model = random_encoder("bert", tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_dropout_falls_on_attention_too(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    model = random_encoder(kind, tiny_model, tmp_path, attention_probs_dropout_prob=0.5)
     first, second = (loss_and_gradients(model, tiny_model)[0] for _ in range(2))
     assert first != second
     model.eval()

@@ -1,0 +1,1 @@
+"""How are texts trained on one after another, without padding?"""
