@@ -115,7 +115,8 @@ class RankingLoss(torch.nn.Module):
         return self._forward(inputs)[: len(rows)]
 
     def _forward(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        with packed_attention(self.model, inputs["groups"]) if self.packed_config else nullcontext():
+        config = self.packed_config
+        with packed_attention(self.model, config, inputs["groups"]) if config else nullcontext():
             features = self.model(dict(inputs))
         return cast(torch.Tensor, features["sentence_embedding"])
 

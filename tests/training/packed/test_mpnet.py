@@ -88,7 +88,7 @@ def test_bias_is_made_once_a_row_for_its_longest_text(model: SentenceTransformer
 
 def test_attention_is_restored_after_a_row_and_after_an_error(model: SentenceTransformer) -> None:
     loss_and_gradients(model)
-    with pytest.raises(ZeroDivisionError), packed_attention(model, []):
+    with pytest.raises(ZeroDivisionError), packed_attention(model, model[0].model.config, []):
         raise ZeroDivisionError
     assert not [
         name for name, module in model.named_modules() if {"forward", "compute_position_bias"} & vars(module).keys()

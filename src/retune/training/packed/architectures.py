@@ -1,8 +1,7 @@
 """Which architectures run packed rows, and how their attention is replaced meanwhile."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,15 +10,14 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import AttentionInterface, PreTrainedConfig
 from transformers.masking_utils import AttentionMaskInterface
-from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetSelfAttention
 
 from retune.params.finetune import Finetune
+from retune.training.packed import mpnet
 from retune.training.packed.attention import attend
 from retune.training.packed.rows import Group
 
 PACKED = "packed"  # the name of our attention implementation in transformers
 ARCHITECTURES = ("bert", "mpnet", "roberta", "xlm-roberta")
-MPNET_PADDING = 1  # whatever its configuration says
 CHECKPOINTING = ("gradient_checkpointing", "activation_checkpointing")  # training arguments that mean the same
 
 
@@ -43,37 +41,19 @@ def padding_before_positions(config: PreTrainedConfig) -> int | None:
     """Return the id of the padding token that a model's positions start after; None: they start at 0."""
     if config.model_type == "bert":
         return None
-    return MPNET_PADDING if config.model_type == "mpnet" else int(config.pad_token_id)
+    return mpnet.PADDING if config.model_type == "mpnet" else int(config.pad_token_id)
 
 
 @contextmanager
-def packed_attention(model: SentenceTransformer, groups: Sequence[Group]) -> Iterator[None]:
-    """Make a model run a packed row of these groups within the `with` block."""
-    transformer: Any = model[0]
-    config = transformer.model.config
+def packed_attention(model: torch.nn.Module, config: PreTrainedConfig, groups: Sequence[Group]) -> Iterator[None]:
+    """Make a model with this configuration run a packed row of these groups within the `with` block."""
     usual = config._attn_implementation
     config._attn_implementation = PACKED
     try:
-        with ExitStack() as stack:
-            for module in transformer.model.modules():
-                if isinstance(module, MPNetEncoder):
-                    biases = partial(_biases, module, groups)
-                    stack.enter_context(_replaced(module, "compute_position_bias", biases))
-                elif isinstance(module, MPNetSelfAttention):
-                    stack.enter_context(_replaced(module, "forward", partial(_mpnet_attention, module, groups)))
+        with mpnet.packed_mpnet(model, groups):
             yield
     finally:
         config._attn_implementation = usual
-
-
-@contextmanager
-def _replaced(module: torch.nn.Module, name: str, method: Any) -> Iterator[None]:
-    """Replace a method of one module within the `with` block."""
-    setattr(module, name, method)
-    try:
-        yield
-    finally:
-        delattr(module, name)
 
 
 def _attention(
@@ -81,24 +61,6 @@ def _attention(
 ) -> tuple[torch.Tensor, None]:
     """Compute attention as transformers asks for it, with the attention mask behind Q, K and V."""
     return attend(states[:3], groups, scaling=scaling, dropout=dropout), None
-
-
-def _biases(encoder: MPNetEncoder, groups: Sequence[Group], hidden: torch.Tensor) -> list[torch.Tensor]:
-    """Return the position bias of each group; it depends on distances alone, so all are parts of the longest one."""
-    longest = hidden.new_empty(1, max(group.length for group in groups))
-    bias = type(encoder).compute_position_bias(encoder, longest)
-    return [bias[..., : group.length, : group.length] for group in groups]
-
-
-def _mpnet_attention(
-    module: Any, groups: Sequence[Group], hidden: torch.Tensor, mask: None, biases: Sequence[torch.Tensor], **_: Any
-) -> tuple[torch.Tensor]:
-    """Compute MPNet's attention, (1, tokens, hidden size), which has no interface for other implementations."""
-    shape = (*hidden.shape[:2], module.num_attention_heads, module.attention_head_size)
-    states = [layer(hidden).view(shape).transpose(1, 2) for layer in (module.q, module.k, module.v)]
-    dropout = module.dropout.p if module.training else 0.0
-    attended = attend(states, groups, scaling=module.attention_head_size**-0.5, dropout=dropout, biases=biases)
-    return (module.o(attended.flatten(2)),)
 
 
 AttentionInterface.register(PACKED, _attention)

@@ -15,7 +15,7 @@ def attend(
     *,
     scaling: float,
     dropout: float,
-    biases: Sequence[torch.Tensor] | None = None,
+    biases: Sequence[torch.Tensor | None] | None = None,
 ) -> torch.Tensor:
     """Return softmax(scaling * Q K^T + B) V for each text of a packed row, (1, tokens, heads, dim).
 
@@ -29,9 +29,10 @@ def attend(
     heads, num_tokens, dim = states[0].shape[1:]
     sizes = [len(group.slots) for group in groups]
     sizes.append(num_tokens - sum(sizes))
-    flat = (part.transpose(1, 2).reshape(num_tokens, heads * dim).split(sizes) for part in states)
+    flat = (part.transpose(1, 2).reshape(num_tokens, heads * dim) for part in states)
+    split = (torch.split(part, sizes) for part in flat)
     out = []
-    for group, bias, *parts in zip(groups, biases or [None] * len(groups), *flat, strict=False):  # none for the dummy
+    for group, bias, *parts in zip(groups, biases or [None] * len(groups), *split, strict=False):  # not for the dummy
         q, k, v = (_pad(part, group).view(group.num_texts, -1, heads, dim).transpose(1, 2) for part in parts)
         scores = q @ k.transpose(2, 3) * scaling
         for added in (bias, group.mask):
