@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from retune.core.errors import InputError
+from retune.core.files import write_json
+from retune.models.directory import read_json
 from retune.sweeping import training
 from retune.sweeping.configurations import Configuration, read_sweep
 from retune.sweeping.request import Request
@@ -37,10 +40,16 @@ def first(request: Request) -> Configuration:
         {"checkpoint": "last", "epochs": 2, "dev_documents": 2},
         {"method": "nudge", "nudge": {"variant": "n"}},
         {"method": "query_tower", "query_tower": {"learns": "linear", "everywhere": True}, "dev_documents": 2},
+        {"method": "cross_encoder", "cross_encoder": {"loss": "binary", "k": 5}},
     ],
-    ids=["full", "last", "nudge", "query tower"],
+    ids=["full", "last", "nudge", "query tower", "cross-encoder"],
 )
-def test_scores_are_those_of_training_and_no_model_stays(changes: dict[str, object]) -> None:
+def test_scores_are_those_of_training_and_no_model_stays(changes: dict[str, object], tiny_model: Path) -> None:
+    base = Path("models/tiny")
+    base.unlink()  # a link to a model that other tests use
+    shutil.copytree(tiny_model, base)
+    settings = read_json(base / "retune.json") | {"document_max_length": 32}  # a cross-encoder has room for both texts
+    write_json(base / "retune.json", settings)
     change_entry(**changes)
     configuration = first(request_of("learning_rate=0.01"))
     folder = folder_of(configuration, PARENT)

@@ -24,7 +24,9 @@ from retune.core.files import write_json
 from retune.core.records import read_corpus, read_mined, read_table, write_table
 from retune.encoding.encoder import Encoder
 from retune.evaluation.metrics import parse_metric
+from retune.models.directory import read_encoding
 from retune.models.scope import read_addition
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.sweeping.configurations import Configuration
 from retune.training.dev_scoring import evaluate, read_dev
 from retune.training.finetune import finetune
@@ -117,7 +119,8 @@ def _train(configuration: Configuration, folder: Path) -> None:
         finetune(configuration.task, model, history)
     scored = configuration.scored
     uncached = replace(scored, compute=scored.compute.model_copy(update={"cache": None}))  # the model is deleted
-    base, tuned = score_queries(scored, scored.base), score_queries(uncached, model)
+    score = _score_pairs if scored.params.method == "cross_encoder" else score_queries
+    base, tuned = score(scored, scored.base), score(uncached, model)
     write_table(folder / SCORES, base.rename(columns={"score": "base"}).assign(tuned=tuned["score"]))
     minutes = round((time.monotonic() - started) / 60.0, 2)
     shutil.rmtree(model)
@@ -132,6 +135,16 @@ def score_queries(task: Task, model: Path) -> pd.DataFrame:
     dtype = "float32" if task.params.method == "nudge" else "auto"
     encoder = Encoder.load(model, task.compute, dtype=dtype, addition=addition)
     scores = evaluate(encoder, corpus, dev, [parse_metric(metric)[1]], documents=addition.vectors)
+    return scores[["query_id", metric]].rename(columns={metric: "score"})
+
+
+def _score_pairs(task: Task, model: Path) -> pd.DataFrame:
+    """Score a cross-encoder on the dev split as training does; in the place of its base, the first stage alone."""
+    from retune.training.cross_encoding.reranking import Reranking
+
+    metric, is_base = task.params.dev_metric, model == task.base
+    reranking = Reranking(task, read_encoding(task.base if is_base else model), read_mined(task.mined))
+    scores = reranking.score_queries(None if is_base else CrossEncoderScorer.load(model, task.compute))
     return scores[["query_id", metric]].rename(columns={metric: "score"})
 
 

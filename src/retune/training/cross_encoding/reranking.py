@@ -4,6 +4,7 @@ import logging
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from sentence_transformers import CrossEncoder
 
 from retune.core.records import Mined, document_texts
@@ -43,8 +44,17 @@ class Reranking:
         return rank(self._first_stage, documents, self._dev, max(self._k, cutoff(self._task)))
 
     def score(self, model: CrossEncoder) -> float:
-        """Return the dev score of a model in training; documents after the best `k` keep their places."""
-        scorer = CrossEncoderScorer.snapshot(model, self._encoding, self._task.compute)
+        """Return the dev score of a model in training."""
+        return self._mean(self.score_queries(CrossEncoderScorer.snapshot(model, self._encoding, self._task.compute)))
+
+    def score_queries(self, scorer: CrossEncoderScorer | None) -> pd.DataFrame:
+        """Return the scores of `score_ranking` for each dev query; documents after the best `k` keep their places.
+
+        Args:
+            scorer: The cross-encoder; None: the order of the first stage.
+        """
+        if scorer is None:
+            return self._score(self._ranking)
         best, rest = np.split(self._ranking, [self._k], axis=1)
         texts = document_texts(self._corpus)
         queries = np.repeat(self._dev.queries["text"].to_numpy(), best.shape[1])
@@ -54,10 +64,12 @@ class Reranking:
 
     def first_stage_score(self) -> float:
         """Return the dev score of the first stage alone."""
-        score = self._score(self._ranking)
+        score = self._mean(self.score_queries(None))
         LOG.info("dev %s of the first stage: %s", self._task.params.dev_metric, score)
         return score
 
-    def _score(self, ranking: np.ndarray) -> float:
-        scores = score_ranking(ranking, self._corpus["doc_id"], self._dev, [cutoff(self._task)])
+    def _score(self, ranking: np.ndarray) -> pd.DataFrame:
+        return score_ranking(ranking, self._corpus["doc_id"], self._dev, [cutoff(self._task)])
+
+    def _mean(self, scores: pd.DataFrame) -> float:
         return mean_scores(scores)[self._task.params.dev_metric]
