@@ -15,10 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from retune.core.files import sha256
 from retune.core.records import read_split
 from tests.llm.conftest import KEY
 from tests.support import fork_server
 from tests.support.commands import blocks, in_blocks, inline, lines
+from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.llm_server import Body, Response, reply, running
 from tests.support.parameters import CONVERT, FINETUNE, MEASURING, MINE, recipe
 from tests.support.repository import WORDS, clone, run, succeed, write_params
@@ -343,6 +345,41 @@ def test_added_export_runs_only_its_own_cells(repository: Path) -> None:
     failed = run("dvc repro export@half", repository)
     assert "error: params.yaml: export.half.parity.least: expected at least 1, got 0.999" in failed.stderr
     assert not (repository / "models/half").exists()
+
+
+def test_added_systems_run_only_their_own_cells(repository: Path, tiny_transformer: Path) -> None:
+    raw = save_tiny_cross_encoder(tiny_transformer, repository / "tiny_cross_encoder")
+    values = {"source": "path", "path": raw.name, "sha256": sha256(raw / "model.safetensors"), "pooling": "as_saved"}
+    encoding = {"query_max_length": 32, "document_max_length": 32, "dtype": "float32"}
+    models = ["tiny", "bm25", "tuned", "both", "reordered"]
+    change(
+        repository,
+        {
+            "fetch.bm25": {"source": "bm25", "path": "requirements.txt"},
+            "fetch.pairs": values | encoding,
+            "fuse.both": {"first": "bm25", "second": "tuned", "method": "rrf", "depth": 20},
+            "rerank.reordered": {"first_stage": "both", "reranker": "pairs", "k": 5},
+            "eval.models": models,
+        },
+    )
+    succeed("python -m stages.check", repository)
+    output = succeed("dvc repro", repository)
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    cells = {f"eval@{model}-{dataset}" for model in ("bm25", "both", "reordered") for dataset in DATASETS}
+    assert ran == {"fetch@bm25", "fetch@pairs", "fuse@both", "rerank@reordered", "compare"} | cells
+    verdicts = json.loads((repository / "metrics/verdict.json").read_text())["tuned_models"]
+    assert {row["model"]: (row["base"], row["home"]) for row in verdicts} == {
+        "tuned": ("tiny", "first"),
+        "both": ("bm25", "first"),
+        "reordered": ("both", "first"),
+    }
+    assert json.loads((repository / "metrics/pair_scores/both/first.json").read_text()) == {"parts": ["bm25", "tuned"]}
+    assert "| `reordered` | `both` | first |" in (repository / "reports/compare.md").read_text()
+    assert "Running stage" not in succeed("dvc repro", repository)
+    change(repository, {"rerank.reordered.k": 3})
+    assert stages_to_run(repository) == {
+        "rerank@reordered", "eval@reordered-first", "eval@reordered-second", "compare"
+    }  # fmt: skip
 
 
 def test_model_is_judged_by_synthetic_test_queries_if_there_are_no_others(repository: Path) -> None:

@@ -132,6 +132,9 @@ def test_share_of_the_gain_that_is_kept_is_of_the_best_model_with_the_same_base_
     found = compared(tmp_path, scores, tuned)
     assert [gain_kept(found.comparison, model) for model in tuned] == [1.0, 0.75]
     assert gain_kept(compared(tmp_path / "alone").comparison, "tuned") is None
+    system = TUNED | {"guarded": TunedModel("base", "home", (), {}, is_system=True)}
+    beside = compared(tmp_path / "system", scores, system).comparison
+    assert [gain_kept(beside, model) for model in system] == [None, None]  # a system is no milder tuning
 
 
 def test_tables_for_dvc(tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_merged_model_needs_no_seeds(found: Conclusion) -> None:
     assert result.holds
 
 
+def test_system_needs_no_seeds(tmp_path: Path) -> None:
+    system = TunedModel("base", "home", (), {}, is_system=True)
+    scores = SCORES | {"both": SCORES["tuned"]}
+    found = compared(tmp_path, scores, TUNED | {"both": system}).comparison
+    assert found.home("both").is_system
+    assert not found.home("tuned").is_system
+    [result] = judge_gate([found.home("both")], Gate(min_gain=0.1, seed_spreads=2.0))
+    assert result.holds
+
+
 def test_gate_that_asks_for_seeds_cannot_judge_a_model_without(tmp_path: Path) -> None:
     measurements = compared(tmp_path).comparison.measurements
     [result] = judge_gate(measurements, Gate(min_gain=0.0, seed_spreads=1.0))

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from retune.check.checking import check
-from retune.comparison.lineage import trace, trace_exports, trace_merges
+from retune.comparison.lineage import TunedModel, trace, trace_exports, trace_merges, trace_systems
+from retune.params.fuse import Fuse
+from retune.params.rerank import Rerank
 from tests.support.parameters import EXPORT, MERGE
 
 
@@ -79,3 +81,32 @@ def test_export_is_judged_where_its_model_is_at_home(default_params: dict[str, A
     }
     assert all(export.is_export and not export.is_trained for export in exports.values())
     assert tuned["minilm_sympy"].is_trained
+
+
+def fused(first: str, second: str) -> Fuse:
+    return Fuse(first=first, second=second, method="rrf", depth=10)
+
+
+def test_system_is_compared_with_its_first_model_at_the_home_of_a_tuned_one() -> None:
+    tuned = {
+        "law": TunedModel("base", "contracts", ("contracts",), {}, ("contracts",)),
+        "pairs": TunedModel("base", "sympy", ("sympy",), {}, ("sympy",)),
+    }
+    systems = {  # in any order: a system may hold a system
+        "reordered": Rerank(first_stage="both", reranker="pairs", k=20),
+        "both": fused("bm25", "law"),
+        "cheap": Rerank(first_stage="bm25", reranker="pairs", k=20),
+        "untuned": fused("bm25", "base"),
+        "of_untuned": fused("untuned", "law"),
+        "circle": fused("circle", "law"),
+    }
+    found = trace_systems(systems, tuned)
+    assert {name: (system.base, system.home, system.mined) for name, system in found.items()} == {
+        "reordered": ("both", "contracts", ("contracts", "sympy")),
+        "both": ("bm25", "contracts", ("contracts",)),
+        "cheap": ("bm25", "sympy", ("sympy",)),
+        "of_untuned": ("untuned", "contracts", ("contracts",)),
+    }
+    assert list(found) == ["reordered", "both", "cheap", "of_untuned"]
+    assert found["cheap"].parameters == {"first_stage": "bm25", "reranker": "pairs", "k": 20}
+    assert all(system.is_system and not system.is_trained and not system.is_export for system in found.values())

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from retune.comparison.lineage import TunedModel
 from retune.doctor.of_scores import bases_below_bm25, compressed_scores, small_test_sets
 from tests.support.patients import HEALTHY, changed
 
@@ -23,6 +26,17 @@ def test_base_below_bm25_is_found() -> None:
     assert (finding.about, finding.fact) == ("fetch.base", "base scores 0.6000 on home, and bm25 0.6200.")
     assert list(bases_below_bm25(HEALTHY)) == []
     assert list(bases_below_bm25(changed("measurements", 0, "score", to=0.605))) == []  # by less than the margin
+
+
+def test_system_that_is_better_than_a_base_is_not_taken_for_bm25() -> None:
+    better = changed("measurements", 0, to={"model": "both", "dataset": "home", "queries": 1000, "score": 0.62})
+    assert len(list(bases_below_bm25(replace(better, pair_scores={("both", "home"): {}})))) == 1
+    assert list(bases_below_bm25(replace(better, pair_scores={("both", "home"): {"parts": ["bm25", "base"]}}))) == []
+
+
+def test_first_model_of_a_system_is_no_base() -> None:
+    system = TunedModel("bm25", "home", ("home",), {}, is_system=True)
+    assert replace(HEALTHY, tuned_models=HEALTHY.tuned_models | {"both": system}).bases == ["base"]
 
 
 def test_compressed_scores_are_found() -> None:

@@ -51,6 +51,15 @@ def test_tuned_model_loads_as_its_card_says(project: Path, publish_it: Publish) 
     assert names["scores"].shape == (1, 1)
 
 
+@pytest.mark.parametrize("force", ["", "1"])
+def test_system_is_not_published(force: str, project: Path, publish_it: Publish) -> None:
+    write_verdict(project, more={"both": TunedModel("base", "home", (), {}, is_system=True)})
+    with pytest.raises(
+        InputError, match="publish: expected one model, got 'both', a system of two; publish one of the"
+    ):
+        publish_it("both", force=force)
+
+
 @pytest.fixture
 def runtime() -> None:
     pytest.importorskip("onnxruntime", reason="needs requirements-export.txt")

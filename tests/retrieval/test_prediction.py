@@ -6,19 +6,23 @@ import pandas as pd
 import pytest
 
 from retune.core.errors import InputError
+from retune.core.files import write_json
 from retune.fetching import fetch
 from retune.params.fetch import Lexical
+from retune.params.fuse import Fuse
 from retune.params.predict import Predict
 from retune.retrieval import retriever
 from retune.retrieval.prediction import predict, read_queries, write
 from tests.support.keyword_encoder import KeywordEncoder
 from tests.support.parameters import COMPUTE
 from tests.support.repository import SHARED_DATA
+from tests.support.systems import write_bm25
 
 HEADER = (
     "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"
     "AnswerAText,AnswerBText,AnswerCText,AnswerDText\n"
 )
+FUSE = Fuse(first="words", second="colours", method="rrf", depth=9)
 CORPUS = pd.DataFrame({"doc_id": ["7", "12", "30"], "title": None, "text": ["red", "red green", "green"]})
 
 
@@ -98,6 +102,18 @@ def test_list_of_queries_gives_a_run_alone_and_query_without_a_document_stays_in
     assert [path.name for path in (tmp_path / "list").iterdir()] == ["run.trec"]
     write(tmp_path / "eedi", found, queries, params("eedi"))
     assert (tmp_path / "eedi/submission.csv").read_text().splitlines()[1:] == ["1_A,", "1_C,30 12"]
+
+
+def test_system_answers_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retriever.Encoder, "load", lambda *_, **__: KeywordEncoder("red", "green", "blue"))
+    (tmp_path / "colours").mkdir()
+    write_json(tmp_path / "both/system.json", {"fuse": FUSE.model_dump()})
+    write_bm25(tmp_path / "both/words")
+    queries = pd.DataFrame({"query_id": ["a"], "text": ["green"], "prompt": None})
+    found = predict(tmp_path / "both", "made", CORPUS, queries, params("queries", k=2), COMPUTE)
+    # by words: 30, the shortest, then 12, and 7 is not found; by vectors: 30, 12, 7
+    assert found["doc_id"].tolist() == ["30", "12"]
+    assert found["score"].tolist() == pytest.approx([2 / 61, 2 / 62])
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "eedi").is_dir(), reason="real Eedi data is not beside the repository")

@@ -39,11 +39,7 @@ def read_encoding(folder: Path) -> Encoding:
             f"{folder}: expected an embedding model, got BM25, which has no vectors; only eval, predict, rerank and "
             "fuse accept it"
         )
-    if is_system(folder):
-        raise InputError(
-            f"{folder}: expected one model, got a system of two; name one of them, as only eval, predict, rerank and "
-            "fuse accept a system"
-        )
+    _check_one(folder)
     if is_vector_table(folder):
         raise InputError(
             f"{folder}: expected an embedding model, got a table of vectors; only loss embed_distill uses it, as guide"
@@ -107,6 +103,7 @@ def read_modules(folder: Path) -> list[tuple[str, Path]]:
 
 def check_kind(folder: Path, *, is_pair_scorer: bool) -> None:
     """Check that a model is a cross-encoder if `is_pair_scorer`, and an embedding model otherwise."""
+    _check_one(folder)
     if is_cross_encoder(folder) and not is_pair_scorer:
         raise InputError(
             f"{folder}: expected an embedding model, got a cross-encoder; name it as mine.<name>.scorer or "
@@ -114,6 +111,14 @@ def check_kind(folder: Path, *, is_pair_scorer: bool) -> None:
         )
     if is_pair_scorer and not is_cross_encoder(folder):
         raise InputError(f"{folder}: expected a cross-encoder, got another model")
+
+
+def _check_one(folder: Path) -> None:
+    if is_system(folder):
+        raise InputError(
+            f"{folder}: expected one model, got a system of two; name one of them, as only eval, predict, rerank and "
+            "fuse accept a system"
+        )
 
 
 def load_model(
