@@ -182,3 +182,12 @@ def test_files_of_a_local_model_tell_its_kind(
         "reranker of an entry in rerank, and list that entry",
         "params.yaml: rerank.reordered.reranker: expected a cross-encoder, got 'other', an embedding model; name another",
     ]
+
+
+def test_synthesis_filters_with_a_reranker_but_encodes_with_its_first_stage(params: Params) -> None:
+    params["synthesize"]["sympy_synthetic"]["model"] = "reordered"
+    where = "params.yaml: synthesize.sympy_synthetic.model"
+    assert f"{where}: expected one model, got 'minilm_sympy_bm25', a system of two; name one of them" in lines(params)
+    params["rerank"]["reordered"]["first_stage"] = "minilm"
+    params["eval"]["models"].remove("reordered")
+    assert check(params).synthesize["sympy_synthetic"].model == "reordered"

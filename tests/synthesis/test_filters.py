@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from retune.core.records import document_texts
 from retune.params.synthesize import Filters
 from retune.synthesis import filters
 from retune.synthesis.drafts import Draft, Drafts
@@ -36,6 +37,12 @@ class Angles:
         return self.encode_queries([text.split()[0] for text in texts], [])
 
 
+def nearest(encoder: Angles, queries: Sequence[str], corpus: pd.DataFrame, rank: int) -> np.ndarray:
+    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
+    scores = encoder.encode_queries(queries, [None] * len(queries)) @ documents.T
+    return np.argsort(-scores, axis=1)[:, :rank]
+
+
 def reasons(
     queries: list[tuple[str, str]],
     held_out: Sequence[str] = (),
@@ -45,10 +52,12 @@ def reasons(
 ) -> list[str]:
     """Return the reason for each (document, query), or an empty string."""
     drafts = [Draft(doc_id, "sentence", text) for doc_id, text in queries]
+    encoder = Angles(**angles or {})
     aids = filters.Aids(
         held_out,
         language=lambda: "en",
-        load=lambda: Angles(**angles) if angles else pytest.fail("no filter needs a model"),  # type: ignore[arg-type]
+        load=lambda: encoder if angles else pytest.fail("no filter needs a model"),  # type: ignore[arg-type]
+        find=lambda *asked: nearest(encoder, *asked) if angles else pytest.fail("no filter needs a model"),
         judge=lambda asked: [(scores or {})[draft.text] for draft in asked],
     )
     kept, rejected = filters.keep(Drafts(drafts, [], CORPUS), Filters.parse("synthesize.x.filters", on), aids)

@@ -7,9 +7,16 @@ import pandas as pd
 import pytest
 
 from retune.core.errors import InputError, ParameterError
+from retune.core.files import sha256
 from retune.core.records import Dataset, empty_split, write_dataset
+from retune.fetching.fetch import fetch
+from retune.params.fetch import Fetch
+from retune.params.rerank import Rerank
 from retune.params.synthesize import Synthesize
+from retune.retrieval.cross_encoder import CrossEncoderScorer
+from retune.retrieval.system_directory import write_rerank
 from retune.synthesis.synthesize import Synthetic, Task, synthesize
+from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.parameters import COMPUTE, EXTRACTION, SYNTHESIZE
 from tests.synthesis.test_extractive import TEXT, corpus
 from tests.synthesis.test_generated import GENERATED
@@ -81,6 +88,40 @@ def test_documents_are_chosen_from_every_cluster_and_all_stay_in_the_corpus(
     chosen = {int(doc_id[1:]) for doc_id in result.dataset.splits["train"].qrels["doc_id"]}
     assert len(chosen) == 8
     assert len(chosen & {36, 37, 38, 39}) >= 3  # a tenth of the documents; a random choice would have 0.8 of them
+
+
+def test_round_trip_is_that_of_a_reranker_if_the_model_is_a_system(
+    source: Path,
+    tiny_model: Path,
+    tiny_transformer: Path,
+    fetch_values: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = save_tiny_cross_encoder(tiny_transformer, tmp_path / "raw")
+    fetched = Fetch.parse(
+        "fetch.pairs",
+        fetch_values
+        | {
+            "path": str(folder),
+            "sha256": sha256(folder / "model.safetensors"),
+            "document_max_length": 32,
+            "pooling": "as_saved",
+        },
+    )
+    fetch(fetched, tmp_path / "pairs", where="params.yaml: fetch.pairs")
+    entry = Rerank(first_stage="tiny", reranker="pairs", k=4)
+    write_rerank(entry, tiny_model, tmp_path / "pairs", tmp_path / "system")
+
+    def score(self: CrossEncoderScorer, queries: list[str], documents: list[str]) -> np.ndarray:
+        return np.array([-float("1" in text or "3" in text) for text in documents], dtype=np.float32)
+
+    monkeypatch.setattr(CrossEncoderScorer, "score", score)
+    write_dataset(source, Dataset(numbered(4), {name: empty_split() for name in ("train", "dev", "test")}))
+    params = Synthesize.parse("synthesize.x", SYNTHESIZE | {"filters": {"round_trip": 2}})
+    result = synthesize(Task(source, tmp_path / "system", source, params, COMPUTE, seed=0))
+    assert sorted(result.dataset.splits["train"].qrels["doc_id"]) == ["d0", "d2"]
+    assert set(result.rejected["reason"]) == {"its document is not among the best 2"}
 
 
 def test_no_documents_are_refused(source: Path) -> None:

@@ -15,7 +15,9 @@ def unknown_names(project: Project) -> Iterator[str]:
     yield from _names_of_two(project)
     for name, synthetic in project.synthesize.items():
         yield from _unknown(f"synthesize.{name}.dataset", [synthetic.dataset], project.convert)
-        yield from _no_encoder(f"synthesize.{name}.model", synthetic.model, project)
+        reranked = project.rerank.get(synthetic.model)  # its first stage encodes, the whole filters
+        encodes = reranked.first_stage if reranked else synthetic.model
+        yield from _no_encoder(f"synthesize.{name}.model", encodes, project)
     for name, recipe in project.mine.items():
         yield from _unknown(f"mine.{name}.dataset", [recipe.dataset], datasets)
         yield from _unknown(f"mine.{name}.pool", [recipe.pool], datasets)

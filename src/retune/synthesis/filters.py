@@ -31,12 +31,14 @@ class Aids(NamedTuple):
         held_out: Real dev and test queries of the source.
         language: Returns the language of most documents, guessed only if a filter asks for it.
         load: Loads the model that compares vectors; called only if a filter does.
+        find: Returns the positions of so many documents of a corpus, the best for each query, (queries, documents).
         judge: Returns a language model's score of each query for its document, None where it gave none.
     """
 
     held_out: Sequence[str]
     language: Callable[[], str]
     load: Callable[[], Encoder]
+    find: Callable[[Sequence[str], pd.DataFrame, int], np.ndarray]
     judge: Callable[[Sequence[Draft]], Sequence[int | None]]
 
 
@@ -66,7 +68,7 @@ def _available(filters: Filters, corpus: pd.DataFrame, aids: Aids) -> list[tuple
         (lambda drafts, threshold: _leaking(drafts, aids.held_out, threshold), filters.leak),
         (_near_duplicates, filters.near_duplicate),
         (lambda drafts, threshold: _cosine_duplicates(drafts, aids.load(), threshold), filters.cosine_duplicate),
-        (lambda drafts, rank: _lost(drafts, corpus, aids.load(), rank), filters.round_trip),
+        (lambda drafts, rank: _lost(drafts, corpus, aids.find, rank), filters.round_trip),
         (lambda drafts, lowest: _below(aids.judge(drafts), lowest), filters.judge),
     ]
 
@@ -146,13 +148,9 @@ def _cosine_duplicates(drafts: list[Draft], encoder: Encoder, threshold: float) 
             yield "" if is_kept[row] else "cosine near that of another query"
 
 
-def _lost(drafts: list[Draft], corpus: pd.DataFrame, encoder: Encoder, rank: int) -> Reasons:
+def _lost(drafts: list[Draft], corpus: pd.DataFrame, find: Any, rank: int) -> Reasons:
     """Reject queries that do not find their document: the round trip of Promptagator (Dai et al., arXiv:2209.11755)."""
-    from retune.retrieval.exact import top_k
-
-    documents = encoder.encode_documents(document_texts(corpus), ids=corpus["doc_id"].tolist())
-    queries = encoder.encode_queries([draft.text for draft in drafts], [None] * len(drafts))
-    _, found = top_k(queries, documents, rank, device=encoder.device)
+    found = find([draft.text for draft in drafts], corpus, rank)
     places = pd.Series(range(len(corpus)), index=corpus["doc_id"])
     for draft, row in zip(drafts, found, strict=True):
         is_found = all(places[doc_id] in row for doc_id in draft.doc_ids)

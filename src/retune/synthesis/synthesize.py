@@ -18,6 +18,8 @@ from retune.core.records import SPLITS, Dataset, Split, document_texts, read_cor
 from retune.datasets.statistics import describe, lengths, measure
 from retune.encoding.compute import Compute
 from retune.llm.prompts import Prompt
+from retune.models.directory import is_system
+from retune.params.search import Torch
 from retune.params.synthesize import GENERATED_KINDS, TWO_DOCUMENTS, Filters, Synthesize
 from retune.synthesis import extractive, filters
 from retune.synthesis.audit import Outcome, audit, samples
@@ -54,7 +56,8 @@ class Task:
 
     Attributes:
         source: The folder of the converted data set.
-        model: The model directory for choosing documents and for the filters.
+        model: The model directory for choosing documents and for the filters; a system with a reranker is a stricter
+            filter of round trips.
         prompts: The folder of prompt files.
         ledgers: What language models were asked so far, by purpose.
     """
@@ -74,10 +77,23 @@ class Task:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model, loaded when it is first needed."""
+        """The model, or the first stage of a system, loaded when it is first needed."""
         from retune.encoding.encoder import Encoder
 
-        return Encoder.load(self.model, self.compute)
+        if not is_system(self.model):
+            return Encoder.load(self.model, self.compute)
+        from retune.retrieval.system_directory import part_folders
+
+        return Encoder.load(part_folders(self.model)[0], self.compute)
+
+    def find(self, queries: Sequence[str], corpus: pd.DataFrame, rank: int) -> np.ndarray:
+        """Return the positions of the documents that the model ranks best for each query, (queries, rank)."""
+        from retune.retrieval.retriever import load_retriever
+
+        ids = [str(number) for number in range(len(queries))]
+        table = pd.DataFrame({"query_id": ids, "text": queries, "prompt": None})
+        retriever = load_retriever(self.model, self.source.name, corpus, table, self.compute)
+        return retriever.top_k(rank, Torch(backend="torch"), seed=self.seed).positions
 
     @cached_property
     def language(self) -> str:
@@ -103,6 +119,7 @@ def synthesize(task: Task) -> Synthetic:
         task.queries("dev", "test"),
         lambda: task.language,
         lambda: task.encoder,
+        task.find,
         lambda items: _judge(task, items, drafts.corpus),
     )
     kept, rejected = filters.keep(drafts, params.filters or Filters(), aids)
