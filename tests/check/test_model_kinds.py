@@ -96,7 +96,6 @@ def test_wrong_system_gives_its_line(change: Callable[[Params], None], line: str
         "finetune.minilm_sympy.guide",
         "mine.sympy.model",
         "mine.sympy.scorer",
-        "synthesize.sympy_synthetic.model",
         "merge.minilm_sympy_synthetic_merged.base",
         "export.half.model",
     ],
