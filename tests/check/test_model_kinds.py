@@ -57,7 +57,7 @@ def rename(section: str, old: str, new: str) -> Callable[[Params], None]:
         ),
         (put("rerank.reordered.k", 0), "rerank.reordered.k: expected greater than 0, got 0"),
         (
-            put(f"{FUSE}.second", "bm25"),
+            put(f"{FUSE}.first", "bm25"),
             f"{FUSE}: second: expected another model than first, got 'bm25' for both",
         ),
         (put(f"{FUSE}.weights", [0.0, 0.0]), f"{FUSE}: weights: expected at least one above 0, got [0.0, 0.0]"),
@@ -78,8 +78,8 @@ def rename(section: str, old: str, new: str) -> Callable[[Params], None]:
         (rename("rerank", "reordered", "half"), "rerank.half: another section has a model of this name; rename one"),
         (rename("fuse", "minilm_sympy_bm25", "reordered"), "fuse.reordered: another section has a model of this name"),
         (
-            lambda params: params["eval"]["models"].remove("bm25"),
-            "eval.models: expected 'bm25', the base of 'minilm_sympy_bm25', got none; add it",
+            lambda params: params["eval"]["models"].remove("minilm_sympy"),
+            "eval.models: expected 'minilm_sympy', the base of 'minilm_sympy_bm25', got none; add it",
         ),
     ],
 )
