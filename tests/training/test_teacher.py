@@ -12,9 +12,11 @@ from retune.core.errors import InputError
 from retune.encoding.encoder import Encoder
 from retune.fetching.vectors import fetch_vectors
 from retune.models.directory import load_model
+from retune.models.scope import read_addition
 from retune.params.fetch import Vectors
 from retune.training import finetune
 from retune.training.batches.plan import Plan
+from retune.training.dev_scoring import evaluate
 from retune.training.keeping.checkpoints import training_key
 from retune.training.spec import Task
 from retune.training.teacher import fit_projection, read_teacher
@@ -105,6 +107,25 @@ def test_student_learns_from_a_table_of_vectors_of_more_dimensions(tiny_model: P
 
 
 @pytest.mark.slow
+def test_teacher_encodes_documents_and_the_student_queries(tiny_model: Path, tmp_path: Path) -> None:
+    wide_model = distilled(tiny_model, tmp_path, table(tmp_path), "wide", epochs=1, keep_projection=True)
+    chosen = {"keep_projection": True, "teacher_documents": True}
+    both = distilled(tiny_model, tmp_path, wide_model, "both", **chosen)
+    alone = distilled(tiny_model, tmp_path, wide_model, "alone", keep_projection=True)
+    documents, queries = corpus()["text"].tolist(), split().queries["text"].tolist()
+    encoder = Encoder.load(both, COMPUTE, addition=read_addition(both, "any other", corpus()))
+    np.testing.assert_array_equal(
+        encoder.encode_documents(documents), Encoder.load(wide_model, COMPUTE).encode_documents(documents)
+    )
+    nothing = [None] * len(queries)
+    expected = Encoder.load(alone, COMPUTE).encode_queries(queries, nothing)
+    np.testing.assert_array_equal(encoder.encode_queries(queries, nothing), expected)
+    scores = evaluate(encoder, corpus(), split(), [3])["ndcg_at_3"].mean()
+    history = pd.read_csv(tmp_path / "both.tsv", sep="\t")["dev_ndcg_at_3"].dropna()
+    assert history.iloc[-1] == pytest.approx(scores, abs=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [{}, LORA])
 def test_killed_distillation_resumes_with_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: dict[str, object]
@@ -146,6 +167,10 @@ def test_another_teacher_is_another_training(tiny_model: Path, tmp_path: Path) -
         ),
         ({"matryoshka_dims": [8]}, "expected method full or lora, and neither anchor nor matryoshka_dims, with embed"),
         ({"guide_margin": 0.1}, "guide_margin: expected none unless loss is infonce or infonce_kl"),
+        (
+            {"teacher_documents": True},
+            "teacher_documents: expected keep_projection beside it, as dimensions must agree",
+        ),
         ({"loss": "infonce", "keep_projection": True}, "keep_projection: expected false unless loss is embed_distill"),
         ({"teacher_temperature": 0.1}, "teacher_temperature: expected a number with loss kl or infonce_kl, and none"),
     ],

@@ -26,7 +26,7 @@ def unknown_names(project: Project) -> Iterator[str]:
     for name, model in project.finetune.items():
         yield from _no_weights(f"finetune.{name}.base", model.base, project)
         is_table = isinstance(project.fetch.get(model.guide), Vectors)
-        if not (is_table and model.loss == "embed_distill" and model.guide_margin is None):
+        if not (is_table and model.loss == "embed_distill" and not model.teacher_documents):
             yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
         yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)

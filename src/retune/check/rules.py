@@ -177,7 +177,11 @@ def _short_exports(project: Project) -> Iterator[str]:
 
 def _misused_models(project: Project) -> Iterator[str]:
     """Yield models made for one data set that are used where any text is encoded, or whose `dev` is not their home."""
-    made_for_one = {name for name, model in project.finetune.items() if model.method in ("nudge", "query_tower")}
+    made_for_one = {
+        name
+        for name, model in project.finetune.items()
+        if model.method in ("nudge", "query_tower") or model.teacher_documents
+    }
     moved = {name for name in made_for_one if project.finetune[name].method == "nudge"}
     uses = [
         (f"finetune.{name}.{field}", getattr(model, field), made_for_one)

@@ -70,6 +70,7 @@ class Finetune(Section):
     teacher_temperature: PositiveFloat | None = None  # kl and infonce_kl: stored scores are divided by this
     kl_weight: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # infonce_kl only: of kl; infonce has the rest
     keep_projection: bool = False  # embed_distill only: write a model whose vectors are in the teacher's space
+    teacher_documents: bool = False  # with keep_projection: the teacher encodes documents, and the model only queries
     guide_margin: Annotated[float, Field(ge=0.0)] | None = None  # documents scoring above positive - margin are masked
     matryoshka_dims: Annotated[list[PositiveInt], Field(min_length=1)] | None = None  # average the loss over these
 

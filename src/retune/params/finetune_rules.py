@@ -148,6 +148,8 @@ def check_guide_margin(entry: Finetune) -> None:
 
 def check_teacher(entry: Finetune) -> None:
     """Refuse what does not suit learning a teacher's vectors."""
+    if entry.teacher_documents and not entry.keep_projection:
+        raise ValueError("teacher_documents: expected keep_projection beside it, as dimensions must agree, got false")
     if entry.loss != "embed_distill":
         if entry.keep_projection:
             raise ValueError(f"keep_projection: expected false unless loss is embed_distill, got it with {entry.loss}")

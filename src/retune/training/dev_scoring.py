@@ -51,7 +51,8 @@ def dev_scorer(task: Task, encoding: Encoding, mined: Mined) -> Callable[[Senten
 
     @functools.cache  # encodes where scores are needed: in the main process
     def documents() -> np.ndarray | None:
-        return encode(Encoder.load(task.base, task.compute, devices=()), corpus) if task.params.tower else None
+        fixed = task.guide if task.params.teacher_documents else task.base if task.params.tower else None
+        return encode(Encoder.load(fixed, task.compute, devices=()), corpus) if fixed else None
 
     def score(model: SentenceTransformer) -> float:
         encoder = Encoder.snapshot(model, encoding, task.compute)

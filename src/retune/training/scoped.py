@@ -14,20 +14,20 @@ from retune.training.spec import Task
 
 
 def write_tower(folder: Path, task: Task, query_model: Path) -> None:
-    """Write the base and a query model into an empty folder."""
-    assert task.params.query_tower is not None
-    _write_base(folder, task, read_corpus(task.dev), everywhere=task.params.query_tower.everywhere)
+    """Write the model for documents, which is the base or the teacher, and a query model into an empty folder."""
+    tower = task.params.query_tower
+    base, everywhere = (task.base, tower.everywhere) if tower else (task.guide, True)
+    _write_base(folder, base, task.dev.name, read_corpus(task.dev), everywhere=everywhere)
     shutil.copytree(query_model, folder / SCOPE / QUERY_MODEL)
 
 
 def write_moved(folder: Path, task: Task, corpus: pd.DataFrame, vectors: np.ndarray) -> None:
     """Write the base and the moved vectors of the documents, (documents, dim), into an empty folder."""
-    _write_base(folder, task, corpus, everywhere=False)
+    _write_base(folder, task.base, task.dev.name, corpus, everywhere=False)
     np.save(folder / SCOPE / VECTORS, vectors)
 
 
-def _write_base(folder: Path, task: Task, corpus: pd.DataFrame, *, everywhere: bool) -> None:
-    shutil.copytree(task.base, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))
-    base = base_hash(folder)
-    scope = Scope(dataset=task.dev.name, everywhere=everywhere, corpus=corpus_hash(corpus), base=base)
+def _write_base(folder: Path, base: Path, dataset: str, corpus: pd.DataFrame, *, everywhere: bool) -> None:
+    shutil.copytree(base, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CARD))
+    scope = Scope(dataset=dataset, everywhere=everywhere, corpus=corpus_hash(corpus), base=base_hash(folder))
     write_scope(folder, scope)

@@ -89,7 +89,7 @@ def _train_with_sentence_transformers(prepared: Prepared) -> list[HistoryRow]:
 def _finish(task: Task, scratch: Path, rows: list[HistoryRow], out: Path) -> None:
     """Write the tuned model and its card."""
     with atomic_directory(out) as partial:
-        if task.params.method == "query_tower":
+        if task.params.method == "query_tower" or task.params.teacher_documents:
             write_tower(partial, task, scratch / KEPT)
         else:
             shutil.copytree(scratch / KEPT, partial, dirs_exist_ok=True)

@@ -43,6 +43,10 @@ def _made(task: Task) -> str:
     base, data, dataset = (f"`{value}`" for value in (task.base.name, task.params.data, task.dev.name))
     if task.params.method == "nudge":
         return f"{base}, with the document vectors of {dataset} moved by retune towards the queries of {data}."
+    if task.params.teacher_documents:
+        return (
+            f"`{task.guide.name}`, with a model for queries that learned its vectors, {base} tuned on {data} by retune."
+        )
     if task.params.method == "query_tower":
         return f"{base}, with a model for the queries of {dataset} that was fine-tuned on {data} by retune."
     if task.params.method == "cross_encoder":
