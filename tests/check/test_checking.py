@@ -501,7 +501,10 @@ RERANKER = {
     ("change", "place"),
     [
         (put("finetune.minilm_science.base", "reranker"), "finetune.minilm_science.base"),
-        (put("finetune.minilm_science.guide", "reranker"), "finetune.minilm_science.guide"),
+        (
+            lambda params: params["finetune"]["minilm_science"].update(guide="reranker", guide_margin=0.0),
+            "finetune.minilm_science.guide",
+        ),
         (put("finetune.second", RERANKER | {"guide": "reranker"}), "finetune.second.guide"),
         (put("mine.science.model", "reranker"), "mine.science.model"),
         (put("synthesize.sympy_synthetic.model", "reranker"), "synthesize.sympy_synthetic.model"),

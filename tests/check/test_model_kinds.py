@@ -11,7 +11,7 @@ import pytest
 from retune.check.checking import check
 from retune.check.user_files import check_files
 from retune.core.errors import InputError
-from tests.check.test_checking import put
+from tests.check.test_checking import PREDICT, put
 from tests.support.cross_encoders import save_tiny_cross_encoder
 from tests.support.parameters import EXPORT
 
@@ -147,8 +147,10 @@ AS_RERANKER = "'pairs', the reranker of rerank.reordered and so a cross-encoder;
 def test_cross_encoder_is_refused_where_a_model_must_rank(where: str, params: Params) -> None:
     params["rerank"]["second"] = RERANK | {"reranker": "other"}
     put(where, "pairs")(params)
-    expected = "a model that ranks a corpus" if where.startswith(("fuse", "rerank")) else "an embedding model"
-    line = f"params.yaml: {where}: expected {expected}, got {AS_RERANKER}name another"
+    line = f"params.yaml: {where}: expected a model that ranks a corpus, got {AS_RERANKER}name another"
+    if not where.startswith(("fuse", "rerank")):
+        got = f"got 'pairs', which {where} needs as an embedding model; name another in one of them"
+        line = f"params.yaml: rerank.reordered.reranker: expected a cross-encoder, {got}"
     assert line in lines(params)
 
 
@@ -190,3 +192,60 @@ def test_synthesis_filters_with_a_reranker_but_encodes_with_its_first_stage(para
     params["rerank"]["reordered"]["first_stage"] = "minilm"
     params["eval"]["models"].remove("reordered")
     assert check(params).synthesize["sympy_synthetic"].model == "reordered"
+
+
+def test_fusion_is_as_deep_as_what_is_evaluated_and_predicted(params: Params) -> None:
+    params["fuse"]["minilm_sympy_bm25"]["depth"] = 99
+    params["predict"]["x"] = PREDICT | {"model": "minilm_sympy_bm25", "k": 120}
+    where = "params.yaml: fuse.minilm_sympy_bm25.depth: expected at least"
+    assert lines(params) == [
+        f"{where} the largest of eval.ks (100), got 99; raise it",
+        f"{where} predict.x.k (120), got 99; raise it",
+    ]
+
+
+def test_copy_of_a_cross_encoder_may_rerank(params: Params) -> None:
+    params["finetune"]["copy"] = params["finetune"]["minilm_sympy"] | {"method": "none", "base": "pairs"}
+    params["rerank"]["reordered"]["reranker"] = "copy"
+    check(params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"scorer": "other", "negatives": 7}, "differ in nothing but the scorer with scores, got other negatives in"),
+        ({"scorer": "other", "pool": "sympy"}, "differ in nothing but the scorer with scores, got other pool in"),
+        ({}, "mix.both.of: expected recipes of two scorers with scores, got 'minilm' in both"),
+    ],
+)
+def test_scores_to_average_are_of_the_same_pairs(changes: Params, line: str, params: Params) -> None:
+    params["mine"]["again"] = params["mine"]["science"] | changes
+    params["mix"]["both"] = {"first": "science", "second": "again", "first_weight": 1.0, "second_weight": 1.0}
+    check(params)
+    params["mix"]["both"]["of"] = "scores"
+    [found] = lines(params)
+    assert line in found
+    params["mine"]["again"] = params["mine"]["science"] | {"scorer": "other"}
+    check(params)
+
+
+def test_table_of_vectors_is_a_teacher_and_nothing_else(params: Params) -> None:
+    params["fetch"]["table"] = {"source": "vectors", "path": "vectors.parquet", "licence": "MIT"}
+    params["finetune"]["taught"] = params["finetune"]["minilm_sympy"] | {"guide": "table", "loss": "embed_distill"}
+    check(params)
+    params["finetune"]["taught"] |= {"keep_projection": True, "teacher_documents": True}
+    params["mine"]["sympy"]["model"] = "table"
+    wrong = "expected an embedding model, got 'table', a table of vectors; only the guide of loss embed_distill can be"
+    assert [line.rpartition(" one,")[0] for line in lines(params)] == [
+        f"params.yaml: mine.sympy.model: {wrong}",
+        f"params.yaml: finetune.taught.guide: {wrong}",
+    ]
+
+
+def test_student_beside_its_teacher_may_be_trained_on_synthetic_queries_but_not_tuned_further(params: Params) -> None:
+    chosen = {"guide": "other", "loss": "embed_distill", "keep_projection": True, "teacher_documents": True}
+    params["finetune"]["student"] = params["finetune"]["minilm_sympy_synthetic"] | chosen
+    check(params)
+    params["finetune"]["minilm_sympy"]["base"] = "student"
+    expected = "expected a model that treats all data sets alike, got 'student', a student beside its teacher; name its"
+    assert any(f"finetune.minilm_sympy.base: {expected}" in line for line in lines(params))

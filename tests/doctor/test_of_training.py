@@ -37,6 +37,13 @@ def test_loss_that_does_not_fall_is_found() -> None:
     assert list(flat_loss(HEALTHY)) == []
 
 
+@pytest.mark.parametrize("entry", [{"loss": "embed_distill"}, {"method": "cross_encoder"}, {"loss": "infonce_kl"}])
+def test_thresholds_of_infonce_are_not_applied_to_other_losses(entry: dict[str, str]) -> None:
+    for losses in ([0.004] * 30, [0.9] * 30):
+        state = trained(tuned_with(**entry), loss=losses)
+        assert [*zero_loss(state), *flat_loss(state)] == []
+
+
 def test_loss_near_zero_or_of_few_steps_is_not_called_flat() -> None:
     assert list(flat_loss(trained(loss=[0.004] * 30))) == []
     few = HEALTHY.histories["tuned"].assign(loss=0.9)[:19]

@@ -47,12 +47,23 @@ def test_table_is_no_model_to_encode_with(tmp_path: Path) -> None:
         (GOOD.drop(columns="vector"), "expected the columns role, text, vector, got none named vector"),
         (GOOD.assign(role="passage"), "expected query or document as role, got 'passage'"),
         (GOOD.assign(role="document"), "expected each text once for each role, got the document 'a' twice"),
-        (GOOD.assign(vector=[[1.0], [1.0, 2.0], [1.0]]), "expected vectors of one length, got the lengths 1, 2"),
+        (
+            GOOD.assign(vector=[[1.0], [1.0, 2.0], [1.0]]),
+            "expected a list of equally many numbers as vector in every row",
+        ),
+        (GOOD.assign(vector=[[1.0], None, [1.0]]), "expected a list of equally many numbers as vector in every row"),
+        (GOOD.assign(vector=[["x"], ["y"], ["z"]]), "expected a list of equally many numbers as vector in every row"),
+        (GOOD.assign(vector=[1.0, 2.0, 3.0]), "expected a list of equally many numbers as vector in every row"),
+        (
+            GOOD.assign(vector=[[[1.0]], [[1.0]], [[1.0]]]),
+            "expected a list of equally many numbers as vector in every row",
+        ),
+        (GOOD.assign(text=["a", None, "b"]), "expected a text in every row, got (None|nan) in row 1"),
         (
             GOOD.assign(vector=[[1.0, 2.0], [float("nan"), 1.0], [0.0, 0.0]]),
             "expected vectors that are finite and not zero, got another for the document 'a' and 1 more",
         ),
-        (GOOD.head(0), "expected vectors of one length, got none"),
+        (GOOD.head(0), "expected a list of equally many numbers as vector in every row"),
     ],
 )
 def test_fault_of_the_table_is_named(table: pd.DataFrame, message: str, tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ def test_values_are_read_as_in_params_yaml() -> None:
     }
 
 
+@pytest.mark.parametrize("value", ["null", "true", "1.5", "it's", "a b"])
+def test_text_that_looks_like_something_else_is_quoted(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("finetune: {x: {data: y}}")
+    [setting] = shlex.split(experiment("x", {"data": value}))[4:]
+    apply_overrides(path, [setting])
+    assert YAML(typ="safe").load(path)["finetune"]["x"]["data"] == value
+
+
 def test_each_value_is_combined_with_each_of_the_others() -> None:
     assert combinations({"epochs": [1, 2], "seed": [3, 4]}) == [
         {"epochs": 1, "seed": 3},
@@ -60,6 +69,10 @@ def test_draw_of_none_or_too_many_is_refused(count: str) -> None:
         (["epochs=[1"], "expected a parameter and its values, such as learning_rate=2e-5,5e-5, got 'epochs=[1'"),
         (["epochs=1", "epochs=2"], "expected epochs once, with all its values after one =, got it twice"),
         (["epochs=1,2,1"], "expected different values of epochs, got 1 twice"),
+        (
+            ["cross_encoder.k=5"],
+            "expected a parameter that trains another model, got cross_encoder.k, which decides how it is scored",
+        ),
         (["dev=other"], "expected a parameter that trains another model, got dev, which decides how it is scored"),
         (
             ["averaging={from_epoch: 1}"],

@@ -137,6 +137,30 @@ def be_killed(configuration: Configuration, folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fail(configuration: Configuration, folder: Path) -> None:
+    raise RuntimeError("a matrix is too large\nand more")
+
+
+def test_error_of_a_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_train", fail)
+    configuration = first(request_of("learning_rate=0.01"))
+    with pytest.raises(InputError, match="^RuntimeError: a matrix is too large$"):
+        train(configuration, folder_of(configuration, PARENT))
+
+
+def test_result_is_there_before_the_model_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = first(request_of("learning_rate=0.01"))
+    folder = folder_of(configuration, PARENT)
+    seen = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: seen.append((path, read_result(configuration, folder))))
+    finetune(configuration.task, folder / MODEL, folder / HISTORY)
+    seen.clear()
+    training._train(configuration, folder)
+    [(path, result)] = seen
+    assert path == folder / MODEL
+    assert result is not None
+
+
 def test_killed_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_train", be_killed)
     configuration = first(request_of("learning_rate=0.01"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from retune.check.project import Project
 from retune.models.directory import is_cross_encoder
 from retune.params.fetch import Fetch, Lexical, Vectors
+from retune.params.finetune import Finetune
 
 OF_VECTORS = {  # by section, the fields that name an embedding model
     "finetune": ("base", "guide"),
@@ -15,14 +16,21 @@ OF_VECTORS = {  # by section, the fields that name an embedding model
     "export": ("model",),
 }
 OF_RANKINGS = {"rerank": ("first_stage",), "fuse": ("first", "second"), "predict": ("model",)}  # a ranking is enough
+VECTORS = "an embedding model"
 COPYING = "none"  # the method whose model is of its base's kind
 
 
 def wrong_kinds(project: Project) -> Iterator[str]:
     """Yield models of the wrong kind, as far as params.yaml tells their kinds."""
+    embedders = {model: where for where, model, expected in _ranking_uses(project) if expected == VECTORS}
+    for name, entry in project.rerank.items():
+        if entry.reranker in embedders and entry.reranker not in project.cross_encoders:
+            got = f"got {entry.reranker!r}, which {embedders[entry.reranker]} needs as an embedding model"
+            yield f"rerank.{name}.reranker: expected a cross-encoder, {got}; name another in one of them"
     rerankers = {
         entry.reranker: f"the reranker of rerank.{name} and so a cross-encoder"
         for name, entry in project.rerank.items()
+        if entry.reranker not in embedders
     }
     yield from _misplaced(project, rerankers | dict.fromkeys(project.cross_encoders, "a cross-encoder"))
     for name, entry in project.rerank.items():
@@ -53,19 +61,24 @@ def _misplaced(project: Project, cross_encoders: Mapping[str, str]) -> Iterator[
                 f"eval.models: expected models that rank a corpus, got {model!r}, {cross_encoders[model]}; name it "
                 "as the reranker of an entry in rerank, and list that entry"
             )
-    for section, fields in {**OF_VECTORS, **OF_RANKINGS}.items():
-        expected = "an embedding model" if section in OF_VECTORS else "a model that ranks a corpus"
+    for where, model, expected in _ranking_uses(project):
+        if model in cross_encoders:
+            yield f"{where}: expected {expected}, got {model!r}, {cross_encoders[model]}; name another"
+
+
+def _ranking_uses(project: Project) -> Iterator[tuple[str, str, str]]:
+    """Yield the places, except `eval.models`, that need vectors or a ranking, the model named there, and what fits."""
+    for section, fields in (OF_VECTORS | OF_RANKINGS).items():
+        expected = VECTORS if section in OF_VECTORS else "a model that ranks a corpus"
         for name, entry in getattr(project, section).items():
             for field in fields:
-                model = getattr(entry, field)
-                if model in cross_encoders and not _is_tuned_further(section, name, field, project):
-                    got = f"got {model!r}, {cross_encoders[model]}"
-                    yield f"{section}.{name}.{field}: expected {expected}, {got}; name another"
+                if section != "finetune" or _needs_vectors(project.finetune[name], field):
+                    yield f"{section}.{name}.{field}", getattr(entry, field), expected
 
 
-def _is_tuned_further(section: str, name: str, field: str, project: Project) -> bool:
-    """Return whether a place is the base of a cross-encoder, which may be one too."""
-    return section == "finetune" and field == "base" and name in project.cross_encoders
+def _needs_vectors(model: Finetune, field: str) -> bool:
+    """Return whether a base or a guide must have vectors: cross-encoders and copies are of their base's kind."""
+    return model.method not in ("cross_encoder", COPYING) if field == "base" else model.needs_guide
 
 
 def _other_kind(model: str, project: Project) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from retune.check.project import Project
 from retune.comparison import lineage
 from retune.params.fetch import Lexical, Vectors
+from retune.params.mix import Mix
 
 MISSING_PATH = "write the model folder, or requirements.txt if source is not path; dvc.yaml reads it in every entry"
 
@@ -25,8 +26,8 @@ def unknown_names(project: Project) -> Iterator[str]:
         yield from _no_encoder(f"mine.{name}.scorer", recipe.scorer, project)
     for name, model in project.finetune.items():
         yield from _no_weights(f"finetune.{name}.base", model.base, project)
-        is_table = isinstance(project.fetch.get(model.guide), Vectors)
-        if not (is_table and model.loss == "embed_distill" and not model.teacher_documents):
+        is_taught = model.loss == "embed_distill" and not model.teacher_documents
+        if not (is_taught and isinstance(project.fetch.get(model.guide), Vectors)):
             yield from _no_encoder(f"finetune.{name}.guide", model.guide, project)
         yield from _unknown(f"finetune.{name}.data", [model.data], [*project.mine, *project.mix])
         yield from _unknown(f"finetune.{name}.dev", [model.dev], datasets)
@@ -104,6 +105,23 @@ def wrong_mixtures(project: Project) -> Iterator[str]:
             yield f"mix.{name}: mine has a recipe of this name; rename one"
         if name in _parts(name, project):
             yield f"mix.{name}: expected a mixture of mining recipes, got one that contains itself"
+        elif mixture.of == "scores":
+            yield from _other_pairs(name, mixture, project)
+
+
+def _other_pairs(name: str, mixture: Mix, project: Project) -> Iterator[str]:
+    """Yield recipes whose scores cannot be averaged, as they differ in more than their scorer."""
+    first, second = (project.mine.get(part) for part in (mixture.first, mixture.second))
+    if first is None or second is None:
+        return
+    entries = [recipe.model_dump(exclude={"scorer", "relabel"}) for recipe in (first, second)]
+    if differing := sorted(field for field in entries[0] if entries[0][field] != entries[1][field]):
+        yield (
+            f"mix.{name}.of: expected recipes that differ in nothing but the scorer with scores, got other "
+            f"{', '.join(differing)} in {mixture.first!r} and {mixture.second!r}"
+        )
+    elif first.scorer == second.scorer:
+        yield f"mix.{name}.of: expected recipes of two scorers with scores, got {first.scorer!r} in both"
 
 
 def _no_weights(where: str, name: str, project: Project) -> Iterator[str]:
@@ -120,6 +138,12 @@ def _no_encoder(where: str, name: str, project: Project) -> Iterator[str]:
         yield (
             f"{where}: expected an embedding model, got {name!r}, which is BM25 and has no vectors; only eval, "
             "predict, rerank and fuse can use it"
+        )
+        return
+    if isinstance(project.fetch.get(name), Vectors):
+        yield (
+            f"{where}: expected an embedding model, got {name!r}, a table of vectors; only the guide of loss "
+            "embed_distill can be one, without teacher_documents"
         )
         return
     if name in project.systems:

@@ -45,6 +45,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _untrainable(project)
     yield from _unfit_merges(project)
     yield from _short_exports(project)
+    yield from _shallow_fusions(project)
     yield from _misused_models(project)
     yield from wrong_kinds(project)
     yield from _circles(project)
@@ -175,26 +176,33 @@ def _short_exports(project: Project) -> Iterator[str]:
             yield f"export.{name}.dims: expected at least eval.dims ({kept}), got {export.dims}; raise it"
 
 
+def _shallow_fusions(project: Project) -> Iterator[str]:
+    """Yield fusions of fewer documents than are evaluated or predicted."""
+    for name, entry in project.fuse.items():
+        needed = {"the largest of eval.ks": max(project.eval.ks)} if name in project.eval.models else {}
+        needed |= {f"predict.{of}.k": asked.k for of, asked in project.predict.items() if asked.model == name}
+        for what, count in needed.items():
+            if entry.depth < count:
+                yield f"fuse.{name}.depth: expected at least {what} ({count}), got {entry.depth}; raise it"
+
+
 def _misused_models(project: Project) -> Iterator[str]:
     """Yield models made for one data set that are used where any text is encoded, or whose `dev` is not their home."""
-    made_for_one = {
-        name
-        for name, model in project.finetune.items()
-        if model.method in ("nudge", "query_tower") or model.teacher_documents
-    }
+    made_for_one = {name for name, model in project.finetune.items() if model.method in ("nudge", "query_tower")}
+    of_two = made_for_one | {name for name, model in project.finetune.items() if model.teacher_documents}
     moved = {name for name in made_for_one if project.finetune[name].method == "nudge"}
     uses = [
-        (f"finetune.{name}.{field}", getattr(model, field), made_for_one)
+        (f"finetune.{name}.{field}", getattr(model, field), of_two)
         for name, model in project.finetune.items()
         for field in ("base", "guide")
     ]
     uses += [
-        (f"merge.{name}.{field}", getattr(merge, field), made_for_one)
+        (f"merge.{name}.{field}", getattr(merge, field), of_two)
         for name, merge in project.merge.items()
         for field in ("base", "tuned", "tuned_2")
     ]
-    uses += [(f"export.{name}.model", export.model, made_for_one) for name, export in project.export.items()]
-    uses += [(f"synthesize.{name}.model", entry.model, made_for_one) for name, entry in project.synthesize.items()]
+    uses += [(f"export.{name}.model", export.model, of_two) for name, export in project.export.items()]
+    uses += [(f"synthesize.{name}.model", entry.model, of_two) for name, entry in project.synthesize.items()]
     uses += [
         (f"mine.{name}.{field}", getattr(recipe, field), moved)
         for name, recipe in project.mine.items()
@@ -202,10 +210,9 @@ def _misused_models(project: Project) -> Iterator[str]:
     ]
     for where, model, refused in uses:
         if model in refused:
-            yield (
-                f"{where}: expected a model that treats all data sets alike, got {model!r}, which is made for "
-                f"{project.finetune[model].dev!r}; name its base"
-            )
+            tuned = project.finetune[model]
+            of = f"which is made for {tuned.dev!r}" if model in made_for_one else "a student beside its teacher"
+            yield (f"{where}: expected a model that treats all data sets alike, got {model!r}, {of}; name its base")
     tuned_models = _tuned_models(project)
     for name in sorted(made_for_one):
         dev, home = project.finetune[name].dev, tuned_models[name].home

@@ -124,10 +124,13 @@ def _usual_rate(state: State, tuned: TunedModel) -> float | None:
 def _losses(state: State) -> Iterator[tuple[str, "pd.Series[Any]"]]:
     """Yield the losses of each training, of the first model only if several were trained to be averaged.
 
-    Trainings with an `anchor` are left out: their batches have two kinds of loss, and no threshold fits both.
+    The thresholds fit InfoNCE. Trainings with another loss, of cross-encoders, or with an `anchor`, whose batches have
+    two kinds of loss, are left out.
     """
     for name, history in state.histories.items():
-        if state.tuned_models[name].parameters.get("anchor"):
+        parameters = state.tuned_models[name].parameters
+        is_infonce = parameters.get("loss", "infonce") == "infonce" and parameters.get("method") != "cross_encoder"
+        if not is_infonce or parameters.get("anchor"):
             continue
         losses = history["loss"].dropna().reset_index(drop=True)
         yield name, losses[: len(losses) // _num_models(state.tuned_models[name])]

@@ -81,9 +81,9 @@ def average_scores(first: Mined, second: Mined, params: Mix) -> Mined:
                 f"{len(missing)}, first: {doc_id!r} of query {query_id!r}; mine both with the same parameters and "
                 "limits: null, so that they differ in nothing but the scorer"
             )
-        if (deviation := scores.std()) == 0.0:
+        if np.ptp(scores) == 0.0:
             raise InputError(f"mix.of: expected scores that differ, got {scores[0]:g} for all pairs of {name!r}")
-        standardised.append((scores - scores.mean()) / deviation)
+        standardised.append((scores - scores.mean()) / scores.std())
     means = np.average(standardised, axis=0, weights=[params.first_weight, params.second_weight])
     averaged = dict(zip(pairs, means.astype(np.float32), strict=True))
     columns: dict[str, Any] = {

@@ -70,7 +70,7 @@ def _loading(name: str, folder: Path) -> str:
     if (folder / SCOPE / QUERY_MODEL).is_dir():
         queries = "all data sets" if scope.everywhere else f"{scope.dataset}; others go through the model"
         return (
-            f"{load}  # the base, for documents\n"
+            f"{load}  # for documents\n"
             f'query_model = SentenceTransformer("models/{name}/{SCOPE}/{QUERY_MODEL}")  # for queries of {queries}\n'
             f'scores = query_model.encode_query(["a query"]) @ {documents}.T'
         )

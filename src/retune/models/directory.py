@@ -115,10 +115,7 @@ def check_kind(folder: Path, *, is_pair_scorer: bool) -> None:
 
 def _check_one(folder: Path) -> None:
     if is_system(folder):
-        raise InputError(
-            f"{folder}: expected one model, got a system of two; name one of them, as only eval, predict, rerank and "
-            "fuse accept a system"
-        )
+        raise InputError(f"{folder}: expected one model, got a system of two; name one of them")
 
 
 def load_model(
@@ -142,7 +139,7 @@ def load_model(
         raise InputError(f"{folder}: expected a model with weights, got an ONNX export; name what it was made from")
     chosen = {"attn_implementation": attention, "quantization_config": quantization}
     model_kwargs = {name: value for name, value in chosen.items() if value is not None}
-    with _errors_of_loading(folder):
+    with errors_of_loading(folder):
         return SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=model_kwargs)
 
 
@@ -155,7 +152,7 @@ def load_cross_encoder(folder: Path, device: str) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
 
     check_kind(folder, is_pair_scorer=True)
-    with _errors_of_loading(folder):
+    with errors_of_loading(folder):
         model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
     return model
 
@@ -213,7 +210,7 @@ def quiet_libraries() -> None:
 
 
 @contextmanager
-def _errors_of_loading(folder: Path) -> Iterator[None]:
+def errors_of_loading(folder: Path) -> Iterator[None]:
     """Turn errors of the libraries that load a model into an InputError."""
     quiet_libraries()
     try:

@@ -64,16 +64,20 @@ def parse_vector_table(table: pd.DataFrame, where: Path) -> VectorTable:
         raise InputError(f"{where}: expected the columns {', '.join(COLUMNS)}, got none named {', '.join(absent)}")
     if unknown := sorted({str(role) for role in table["role"]} - {*ROLES}):
         raise InputError(f"{where}: expected query or document as role, got {unknown[0]!r}")
+    if other := [row for row, text in enumerate(table["text"]) if not isinstance(text, str)]:
+        got = table["text"].iloc[other[0]]
+        raise InputError(f"{where}: expected a text in every row, got {got!r} in row {other[0]}")
     keys = list(zip(table["role"].tolist(), table["text"].tolist(), strict=True))
     rows = {key: row for row, key in enumerate(keys)}
     if len(rows) < len(keys):
         role, text = next(key for row, key in enumerate(keys) if rows[key] != row)
         raise InputError(f"{where}: expected each text once for each role, got the {role} {text[:SHOWN]!r} twice")
-    dims = sorted({len(vector) for vector in table["vector"]})
-    if len(dims) != 1 or not dims[0]:
-        got = f"the lengths {', '.join(map(str, dims))}" if dims else "none"
-        raise InputError(f"{where}: expected vectors of one length, got {got}")
-    vectors = np.stack(table["vector"].tolist()).astype(np.float32)
+    try:
+        vectors = np.array(table["vector"].tolist(), dtype=np.float32)
+    except (ValueError, TypeError):
+        vectors = np.empty(0, dtype=np.float32)
+    if vectors.ndim != 2 or not vectors.size:
+        raise InputError(f"{where}: expected a list of equally many numbers as vector in every row, got something else")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     is_wrong = ~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0.0))
     if is_wrong.any():

@@ -35,9 +35,8 @@ class Finetune(Section):
     base: Name  # a fetched or tuned model
     data: Name  # a mining recipe or a mixture
     dev: Name  # the data set whose dev split selects the checkpoint
-    guide: (
-        Name  # masks likely false negatives (guide_margin), teaches (embed_distill), or finds what is reranked on dev
-    )
+    # masks likely false negatives (guide_margin), teaches (embed_distill), or is a cross-encoder's first stage
+    guide: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # of this training; null: the project's
     home: Name | None = None  # the evaluated data set it is tuned for; null: the one its train queries belong to
     dev_metric: str  # such as ndcg_at_10; higher is better
@@ -124,6 +123,11 @@ class Finetune(Section):
     def learns_from_guide(self) -> bool:
         """Return whether the guide has a part in training, besides finding what is reranked on dev."""
         return self.guide_margin is not None or self.loss == "embed_distill"
+
+    @property
+    def needs_guide(self) -> bool:
+        """Return whether the guide is read at all."""
+        return self.learns_from_guide or self.method == "cross_encoder"
 
     @property
     def is_sharded(self) -> bool:

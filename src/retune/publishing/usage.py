@@ -64,7 +64,7 @@ scores = query_model.similarity(queries, documents)"""
 
 def _sides(judged: Judged, scope: Scope) -> list[str]:
     """Return which side of a query tower is which."""
-    base = judged.base
+    base = judged.parameters["guide"] if judged.parameters.get("teacher_documents") else judged.base
     lines = [
         f"- `{DOCUMENTS}/` encodes documents. It is `{base}`, unchanged, so vectors of documents that you have from "
         "it stay as they are.",

@@ -63,7 +63,7 @@ def read_system(folder: Path) -> System:
         [(kind, entry)] = content.items()
         return KINDS[kind].model_validate(entry)
     except (ValueError, KeyError) as error:  # pydantic's error is a ValueError
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).splitlines()[:3])
         raise InputError(f"{path}: expected a system, got: {reason}; run the stage that writes it again") from None
 
 

@@ -162,7 +162,7 @@ def _inputs(task: Task) -> Iterator[tuple[str, Path]]:
     yield "data", task.mined / "examples.parquet"
     yield "dev", task.dev / "corpus.parquet"
     yield "dev", task.dev / "dev"
-    if task.params.guide_margin is not None:
+    if task.params.needs_guide:
         yield "guide", task.guide
 
 

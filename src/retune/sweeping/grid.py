@@ -15,7 +15,7 @@ from retune.core.seeds import generator
 Values = dict[str, Any]  # by dotted name, such as averaging.from_epoch
 SETTING = re.compile(r"([A-Za-z_][\w.]*)=(.*)", flags=re.DOTALL)
 PLAIN = re.compile(r"[\w./+-]+")
-FIXED = ("dev", "dev_metric", "dev_documents", "home")  # without them scores could not be compared, or nothing changes
+FIXED = ("dev", "dev_metric", "dev_documents", "home", "cross_encoder.k")  # they decide how models are scored
 
 
 def read_grid(settings: Sequence[str]) -> dict[str, list[Any]]:
@@ -97,8 +97,9 @@ def as_text(value: object) -> str:
             return str(value).lower()
         case list():
             return f"[{','.join(map(as_text, value))}]"
-        case str() if not PLAIN.fullmatch(value):
-            return f"'{value}'"
+        case str() if not PLAIN.fullmatch(value) or YAML(typ="safe").load(value) != value:
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            return f"'{escaped}'"
         case _:
             return str(value)
 

@@ -10,6 +10,7 @@ from retune.sweeping.grid import as_text, described, experiment
 from retune.sweeping.intervals import Change, changes
 from retune.sweeping.pictures import curve_svg, sweep_svg
 from retune.sweeping.training import Result
+from retune.training.spec import Task
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _about(outcome: Outcome) -> str:
     """Say what was trained and scored."""
     sweep, results = outcome.sweep, outcome.results
     task = results[0].configuration.task
-    bases = {result.configuration.task.base.name: float(result.base.mean()) for result in results}
+    bases = {_compared(result.configuration.task): float(result.base.mean()) for result in results}
     scores = " and ".join(f"`{name}` scores {score:.4f}" for name, score in bases.items())
     count = len(sweep.configurations)
     drawn = f", drawn from {sweep.size} with seed {sweep.seed}" if count < sweep.size else ""
@@ -124,6 +125,11 @@ def _about(outcome: Outcome) -> str:
         f"{scores} on the {len(results[0].base):,} dev queries of `{task.dev.name}` (mean {task.params.dev_metric}). "
         f"{len(results)} of {count} trainings are finished{drawn}. Test queries were not read."
     )
+
+
+def _compared(task: Task) -> str:
+    """Return the name of what the trainings are compared with: the base, or the first stage of a cross-encoder."""
+    return task.guide.name if task.params.method == "cross_encoder" else task.base.name
 
 
 def _headings(metric: str, sweep: Sweep) -> list[str]:

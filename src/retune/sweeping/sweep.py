@@ -64,7 +64,7 @@ def start(request: Request, folders: Folders) -> str:
     with _alone(request, folders):
         read_sweep(request, folders)
     log = folders.trainings / request.model / "log"
-    with log.open("w") as file:
+    with log.open("a") as file:
         process = subprocess.Popen(
             [sys.executable, *COMMAND, *request.arguments()],
             stdin=subprocess.DEVNULL,

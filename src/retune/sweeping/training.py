@@ -94,6 +94,11 @@ def train(configuration: Configuration, folder: Path) -> Result:
             pool.submit(_train, configuration, folder).result()
         except BrokenProcessPool:
             raise InputError("the process of the training was killed; it may need more memory") from None
+        except InputError:
+            raise
+        except Exception as error:  # of any library; the other configurations may well train
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(f"{type(error).__name__}: {reason}") from None
     result = read_result(configuration, folder)
     assert result is not None
     return result
@@ -118,13 +123,14 @@ def _train(configuration: Configuration, folder: Path) -> None:
     if not (model.is_dir() and history.is_file()):
         finetune(configuration.task, model, history)
     scored = configuration.scored
-    uncached = replace(scored, compute=scored.compute.model_copy(update={"cache": None}))  # the model is deleted
-    score = _score_pairs if scored.params.method == "cross_encoder" else score_queries
-    base, tuned = score(scored, scored.base), score(uncached, model)
+    if scored.params.method == "cross_encoder":
+        base, tuned = _score_pairs(scored, model)
+    else:
+        base, tuned = score_queries(scored, scored.base), score_queries(_without_cache(scored), model)
     write_table(folder / SCORES, base.rename(columns={"score": "base"}).assign(tuned=tuned["score"]))
     minutes = round((time.monotonic() - started) / 60.0, 2)
-    shutil.rmtree(model)
     write_json(folder / RESULT, _steps(history, scored.params.dev_metric) | {"minutes": minutes})
+    shutil.rmtree(model, ignore_errors=True)
 
 
 def score_queries(task: Task, model: Path) -> pd.DataFrame:
@@ -138,14 +144,20 @@ def score_queries(task: Task, model: Path) -> pd.DataFrame:
     return scores[["query_id", metric]].rename(columns={metric: "score"})
 
 
-def _score_pairs(task: Task, model: Path) -> pd.DataFrame:
-    """Score a cross-encoder on the dev split as training does; in the place of its base, the first stage alone."""
+def _score_pairs(task: Task, model: Path) -> list[pd.DataFrame]:
+    """Return `query_id` and `score` of the first stage alone, and of its best documents in a cross-encoder's order."""
     from retune.training.cross_encoding.reranking import Reranking
 
-    metric, is_base = task.params.dev_metric, model == task.base
-    reranking = Reranking(task, read_encoding(task.base if is_base else model), read_mined(task.mined))
-    scores = reranking.score_queries(None if is_base else CrossEncoderScorer.load(model, task.compute))
-    return scores[["query_id", metric]].rename(columns={metric: "score"})
+    metric = task.params.dev_metric
+    reranking = Reranking(task, read_encoding(model), read_mined(task.mined))
+    scorer = CrossEncoderScorer.load(model, _without_cache(task).compute)
+    scores = [reranking.score_queries(of) for of in (None, scorer)]
+    return [table[["query_id", metric]].rename(columns={metric: "score"}) for table in scores]
+
+
+def _without_cache(task: Task) -> Task:
+    """Return a task whose vectors and scores are not kept, as its model is deleted."""
+    return replace(task, compute=task.compute.model_copy(update={"cache": None}))
 
 
 def _steps(history: Path, metric: str) -> dict[str, Any]:

@@ -11,7 +11,14 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from retune.core.errors import InputError
 from retune.encoding.batching import token_batches
 from retune.models.architecture import is_causal, num_positions
-from retune.models.directory import first_module, is_cross_encoder, load_cross_encoder, load_model, pair_max_length
+from retune.models.directory import (
+    errors_of_loading,
+    first_module,
+    is_cross_encoder,
+    load_cross_encoder,
+    load_model,
+    pair_max_length,
+)
 from retune.models.encoding_settings import Encoding
 from retune.training.spec import Task
 
@@ -94,7 +101,7 @@ def _transformer(task: Task) -> tuple[Any, Any]:
         raise InputError(
             f"{task.base}: expected an encoder to make a cross-encoder of, got a decoder; name another base"
         )
-    with torch.random.fork_rng(devices=[]):
+    with errors_of_loading(task.base), torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)  # of the new head
         transformer = Transformer(
             str(first_module(task.base)[1]),

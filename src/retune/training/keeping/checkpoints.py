@@ -73,8 +73,7 @@ def training_key(task: Task) -> str:
         "libraries": [peft.__version__, accelerate.__version__],
     }
     dev = [task.dev / "corpus.parquet", task.dev / "dev"]
-    uses_guide = task.params.learns_from_guide or task.params.method == "cross_encoder"
-    guide = [task.guide] if uses_guide else []
+    guide = [task.guide] if task.params.needs_guide else []
     return _hash([task.base, task.mined, *dev, *guide], state)
 
 
