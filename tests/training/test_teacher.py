@@ -149,6 +149,14 @@ def test_text_without_a_vector_is_named(tiny_model: Path, tmp_path: Path) -> Non
         teacher_of(tiny_model, tmp_path, guide)
 
 
+def test_table_has_no_vectors_of_prompts(tiny_model: Path, tmp_path: Path) -> None:
+    examples = mined()
+    examples.queries["prompt"] = pd.Series(["Find: ", *[None] * 23], dtype=object)
+    described = replace(task(tiny_model, tmp_path, **DISTILL), guide=table(tmp_path))
+    with pytest.raises(InputError, match="expected queries without prompts, .* got 1 with one; remove convert"):
+        read_teacher(described, Plan(examples, described.params, seed=1))
+
+
 def test_another_teacher_is_another_training(tiny_model: Path, tmp_path: Path) -> None:
     guide = table(tmp_path)
     described = replace(task(tiny_model, tmp_path, **DISTILL), guide=guide)

@@ -8,6 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
+from retune.core.errors import InputError
 from retune.encoding.encoder import Encoder
 from retune.models.vector_table import is_vector_table, read_vector_table
 from retune.training.batches.plan import Plan, TrainingBatch
@@ -43,9 +44,15 @@ def read_teacher(task: Task, plan: Plan) -> Teacher:
     """Encode the texts of a plan with the guide, and fit the projection into the student's space.
 
     Raises:
-        InputError: The guide is a table of vectors that lacks some of the texts.
+        InputError: The guide is a table of vectors that lacks some of the texts, or the queries have prompts.
     """
     texts, prompts = zip(*plan.queries, strict=True)
+    with_prompt = sum(prompt is not None for prompt in prompts)
+    if with_prompt and is_vector_table(task.guide):
+        raise InputError(
+            f"{task.guide}: expected queries without prompts, as a table has one vector of each text, got "
+            f"{with_prompt} with one; remove convert.<name>.prompt, or fetch the teacher itself"
+        )
     student = Encoder.load(task.base, task.compute)
     student_sides = student.encode_queries(texts, prompts), student.encode_documents(plan.documents)
     if is_vector_table(task.guide):
