@@ -109,7 +109,7 @@ def test_cross_encoder_cannot_be_fused(place: str, models: Path) -> None:
         ),
         ("tiny", "bm25", "bm25: expected a cross-encoder, got another model"),
         ("bm25", "tiny", "tiny: expected a cross-encoder, got another model"),
-        ("bm25", "both", "both: expected one model, got a system of two; name one of them, as only eval"),
+        ("bm25", "both", "both: expected one model, got a system of two; name one of them"),
         ("none", "pairs", "none/retune.json: expected a model written by fetch or finetune, found no such file; run"),
     ],
 )
@@ -172,7 +172,7 @@ def train_system(models: Path) -> object:
 )
 def test_system_is_refused_where_one_model_is_needed(use: Callable[[Path], object], models: Path) -> None:
     with pytest.raises(
-        InputError, match="both: expected one model, got a system of two; name one of them, as only eval"
+        InputError, match="both: expected one model, got a system of two; name one of them"
     ):
         use(models)
     assert not (models / "out").exists()

@@ -110,7 +110,7 @@ def test_key_depends_on_the_guide_if_it_is_used(tiny_model: Path, tmp_path: Path
 )
 def test_margin_without_documents_to_mask_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(
-        ValueError, match="guide_margin: expected none unless loss is infonce and there are in-batch or random neg"
+        ValueError, match="guide_margin: expected none unless loss is infonce or infonce_kl and there are"
     ):
         params(guide_margin=0.1, **changes)
 
