@@ -171,8 +171,6 @@ def train_system(models: Path) -> object:
     ids=["merge.base", "merge.tuned", "export", "finetune.base", "mine.model", "mine.scorer", "encoder", "scorer"],
 )
 def test_system_is_refused_where_one_model_is_needed(use: Callable[[Path], object], models: Path) -> None:
-    with pytest.raises(
-        InputError, match="both: expected one model, got a system of two; name one of them"
-    ):
+    with pytest.raises(InputError, match="both: expected one model, got a system of two; name one of them"):
         use(models)
     assert not (models / "out").exists()
