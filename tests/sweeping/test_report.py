@@ -136,12 +136,12 @@ def test_curve_shows_shares_and_numbers_of_queries_and_judges_two_points_at_leas
     assert "- **Not tried yet**: share=0.4, queries=400" in one.text
 
 
-def test_pictures_name_what_they_show() -> None:
+def test_charts_name_what_they_show() -> None:
     results = [result({"epochs": 1}, BASE + 0.1), result({"epochs": 2}, BASE)]
-    drawn = sweep_report(Outcome(sweep_of(2), results, [], []), "tuned.svg").picture
+    drawn = sweep_report(Outcome(sweep_of(2), results, [], []), "tuned.svg").chart
     assert drawn.startswith("<svg")
     for text in ("epochs=1", "epochs=2", "change of dev ndcg_at_3"):
         assert f">{text}</text>" in drawn
-    drawn = curve_report(Outcome(sweep_of(2, labels="0.1,1"), curve(BASE, BASE + 0.1), [], []), "tuned.svg").picture
+    drawn = curve_report(Outcome(sweep_of(2, labels="0.1,1"), curve(BASE, BASE + 0.1), [], []), "tuned.svg").chart
     for text in ("labelled queries", "100", "400", "change of dev ndcg_at_3"):
         assert f">{text}</text>" in drawn

@@ -1,7 +1,6 @@
 """What `make repro` will do, and about how long that takes on this machine."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from retune.params.convert import Convert
 from retune.params.fetch import Lexical
 from retune.params.merge import SEARCHED
 from retune.starting.cost import MINILM_PARAMETERS, TRAINING_FACTOR, Rate, Size, size_of, training_tokens
-from retune.starting.layouts import join
+from retune.starting.planned import Task, names_of, sentence, time_of
 from retune.starting.survey import Survey
 
 START_S = {
@@ -26,12 +25,6 @@ COMPARE_S = 8.0
 RECORDS_PER_SECOND = 4000.0  # of conversion
 SYNTHETIC_CHARACTERS = 80.0  # of a query
 DISTILLED_TOKENS = 100_000  # a vocabulary of 30,000, each token between two special ones
-VERBS = {
-    "fetch": "fetch", "convert": "convert", "synthesize": "synthesise", "mine": "mine", "mix": "mix",
-    "finetune": "tune", "merge": "merge", "export": "export", "rerank": "join", "fuse": "join",
-}  # fmt: skip
-MOST_NAMES = 4  # are listed; more are counted
-HOURS_FROM = 120  # minutes
 
 
 @dataclass(frozen=True)
@@ -41,21 +34,6 @@ class Workspace:
     data: Path
     models: Path
     metrics: Path
-
-
-@dataclass(frozen=True)
-class Task:
-    """One stage that has no output yet.
-
-    Attributes:
-        stage: The stage's name.
-        of: The names it is for: an entry, or a model and a data set.
-        seconds: About how long it takes; None if the size of its data is not known yet.
-    """
-
-    stage: str
-    of: tuple[str, ...]
-    seconds: float | None
 
 
 class Plan:
@@ -80,12 +58,12 @@ class Plan:
         names = set(new)
         mine = [task for task in self.tasks if names & set(task.of) or task.stage == "fetch"]
         others = [task for task in self.tasks if task not in mine]
-        minutes = _time(mine, COMPARE_S, is_least=self._is_least)
-        lines = [f"make repro will {_sentence(mine)}: {minutes} here ({self._rate.description})"]
+        minutes = time_of(mine, COMPARE_S, is_least=self._is_least)
+        lines = [f"make repro will {sentence(mine)}: {minutes} here ({self._rate.description})"]
         if others:
             lines.append(
-                f"it also runs entries that have no output yet ({_names(others)}): {_time(others)} more; delete those "
-                "that you do not need from params.yaml"
+                f"it also runs entries that have no output yet ({names_of(others)}): {time_of(others)} more; delete "
+                "those that you do not need from params.yaml"
             )
         return lines
 
@@ -243,39 +221,4 @@ def _size_in(path: Path) -> Size | None:
         {name: split["queries"] for name, split in splits.items()},
         max(lengths, default=0.0),
         next(iter(corpus["language"]), ""),
-    )
-
-
-def _sentence(tasks: list[Task]) -> str:
-    """Return what tasks do, as the rest of a sentence."""
-    parts = [
-        f"{verb} {join([task.of[0] for task in tasks if task.stage == stage])}"
-        for stage, verb in VERBS.items()
-        if any(task.stage == stage for task in tasks)
-    ]
-    measured = [task.of for task in tasks if task.stage == "eval"]
-    if measured:
-        models, datasets = (sorted({pair[place] for pair in measured}) for place in (0, 1))
-        parts.append(f"measure {_few(models, 'models')} on {_few(datasets, 'data sets')}")
-    return join([*parts, "compare"])
-
-
-def _few(names: list[str], kind: str) -> str:
-    return join(names) if len(names) <= MOST_NAMES else f"{len(names)} {kind}"
-
-
-def _names(tasks: list[Task]) -> str:
-    """Return the entries of tasks, each once."""
-    return _few(list(dict.fromkeys(task.of[0] for task in tasks)), "entries")
-
-
-def _time(tasks: list[Task], seconds: float = 0.0, *, is_least: bool = False) -> str:
-    """Return the minutes of tasks, rounded up."""
-    known = [task.seconds for task in tasks if task.seconds is not None]
-    least = "more than" if is_least or len(known) < len(tasks) else "about"
-    minutes = math.ceil((seconds + sum(known)) / 60)
-    return (
-        f"{least} {minutes} minute{'s' if minutes > 1 else ''}"
-        if minutes < HOURS_FROM
-        else f"{least} {minutes / 60:.1f} hours"
     )

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from retune.core.markdown import table
+from retune.sweeping.charts import curve_svg, sweep_svg
 from retune.sweeping.configurations import Configuration, Sweep
 from retune.sweeping.grid import as_text, described, experiment
 from retune.sweeping.intervals import Change, changes
-from retune.sweeping.pictures import curve_svg, sweep_svg
 from retune.sweeping.training import Result
 from retune.training.spec import Task
 
@@ -21,29 +21,29 @@ class Outcome:
         sweep: All trainings.
         results: Those that finished, in the order of the sweep.
         failures: Those that failed, with the reason.
-        open: Those that were not tried yet.
+        untried: Those that were not tried yet.
     """
 
     sweep: Sweep
     results: Sequence[Result]
     failures: Sequence[tuple[Configuration, str]]
-    open: Sequence[Configuration]
+    untried: Sequence[Configuration]
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report and its picture."""
+    """A report and its chart."""
 
     text: str
-    picture: str
+    chart: str
 
 
-def sweep_report(outcome: Outcome, picture: str) -> Report:
+def sweep_report(outcome: Outcome, chart: str) -> Report:
     """Return the table of a sweep, best first, and the command that runs the best.
 
     Args:
         outcome: What was found, with at least one result.
-        picture: The picture's file, relative to the report.
+        chart: The chart's file, relative to the report.
     """
     sweep = outcome.sweep
     results = sorted(outcome.results, key=lambda result: -result.score)
@@ -58,7 +58,7 @@ def sweep_report(outcome: Outcome, picture: str) -> Report:
         [f"# Sweep of `{sweep.request.entry}`"],
         [_about(outcome)],
         table(headings, rows, num_texts=len(names)),
-        [f"![change of each configuration]({picture})"],
+        [f"![change of each configuration]({chart})"],
         _rest(outcome),
         _selection(sweep, results),
         ["The best configuration, as an experiment:"],
@@ -68,7 +68,7 @@ def sweep_report(outcome: Outcome, picture: str) -> Report:
     return Report(_joined(sections), sweep_svg(labels, found, title=f"change of dev {metric}"))
 
 
-def curve_report(outcome: Outcome, picture: str) -> Report:
+def curve_report(outcome: Outcome, chart: str) -> Report:
     """Return the table of a learning curve, fewest queries first, and whether more labels would probably help."""
     sweep, results = outcome.sweep, outcome.results
     found = _changes(sweep, results)
@@ -83,7 +83,7 @@ def curve_report(outcome: Outcome, picture: str) -> Report:
         [f"# Learning curve of `{sweep.request.entry}`"],
         [f"{_about(outcome)} Each training has {epochs}, so fewer queries mean fewer steps."],
         table(["share", "labelled queries", *_headings(params.dev_metric, sweep)], rows, num_texts=1),
-        [f"![change over the number of labelled queries]({picture})"],
+        [f"![change over the number of labelled queries]({chart})"],
         _rest(outcome),
         [more_labels(results, sweep)] if len(results) > 1 else [],
     ]
@@ -158,7 +158,7 @@ def _selection(sweep: Sweep, results: Sequence[Result]) -> list[str]:
 def _rest(outcome: Outcome) -> list[str]:
     """Name the configurations that failed, and those that were not tried."""
     lines = [f"- **Failed**: {described(failed.values)}: {reason}" for failed, reason in outcome.failures]
-    lines += [f"- **Not tried yet**: {described(untried.values)}" for untried in outcome.open]
+    lines += [f"- **Not tried yet**: {described(untried.values)}" for untried in outcome.untried]
     return [*lines, *(["", "The same command continues with them."] if lines else [])]
 
 

@@ -19,7 +19,7 @@ class Folders:
         datasets: `<dataset>/`, of which corpus and dev split are read.
         mined: `<recipe>/`.
         trainings: `<model>/`, what was trained so far; Git ignores it.
-        reports: `sweeps/<model>.md` and `learning_curves/<model>.md`, with a picture beside each.
+        reports: `sweeps/<model>.md` and `learning_curves/<model>.md`, with a chart beside each.
     """
 
     models: Path

@@ -98,7 +98,7 @@ def _outcome(
         planned,
         results=[found[folder] for _, folder in places if folder in found],
         failures=[(item, failures[folder]) for item, folder in places if folder in failures],
-        open=[item for item, folder in places if folder not in found and folder not in failures],
+        untried=[item for item, folder in places if folder not in found and folder not in failures],
     )
 
 
@@ -110,12 +110,12 @@ def _why_none(outcome: Outcome) -> str:
 
 
 def _write(outcome: Outcome, folders: Folders) -> str:
-    """Write the report and its picture, if there is a result; return the report."""
+    """Write the report and its chart, if there is a result; return the report."""
     request = outcome.sweep.request
     path = request.report(folders)
     if not outcome.results:
         return ""
     report = (curve_report if request.labels else sweep_report)(outcome, f"{path.stem}.svg")
-    write_text(path.with_suffix(".svg"), report.picture)
+    write_text(path.with_suffix(".svg"), report.chart)
     write_text(path, report.text)
     return report.text

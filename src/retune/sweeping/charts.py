@@ -1,4 +1,4 @@
-"""The pictures of a sweep and of a learning curve, as SVG."""
+"""The charts of a sweep and of a learning curve, as SVG."""
 
 import json
 from collections.abc import Sequence
