@@ -213,3 +213,18 @@ def test_number_format_is_known_before_the_model_is_loaded(
     assert encoder.dtype == expected_dtype
     assert {each.dtype for each in encoder.model.parameters()} == {expected_dtype}
     assert {each.dtype for each in Encoder.snapshot(model, encoding, UNCACHED).model.parameters()} == {expected_dtype}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_model_in_training_gives_the_vectors_of_a_loaded_one_whatever_its_attention(
+    dtype: str, tiny_model: Path
+) -> None:
+    encoding = read_encoding(tiny_model).model_copy(update={"dtype": dtype})
+    texts = [" ".join(WORDS[:length]) for length in range(1, 30)]
+    loaded = loading.load_prepared(tiny_model, "cpu", getattr(torch, dtype))
+    expected = Encoder(loaded, encoding, UNCACHED).encode_documents(texts)
+    trained = load_model(tiny_model, "cpu", attention="eager")
+    np.testing.assert_array_equal(Encoder.snapshot(trained, encoding, UNCACHED).encode_documents(texts), expected)
+    assert trained[0].model.config._attn_implementation == "eager"  # the copy alone was changed
+    as_trained = Encoder(trained.to(getattr(torch, dtype)), encoding, UNCACHED).encode_documents(texts)
+    assert not np.array_equal(as_trained, expected)

@@ -83,7 +83,21 @@ def prepared_copy(model: SentenceTransformer, encoding: Encoding) -> SentenceTra
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     is_static = isinstance(model[0], StaticEmbedding)
-    return _prepare(copy.deepcopy(model), _dtype(encoding, model.device, is_static=is_static))
+    return _prepare(copy_of_trained(model), _dtype(encoding, model.device, is_static=is_static))
+
+
+def copy_of_trained(model: Model) -> Model:
+    """Return a copy of a model that is being trained, with the implementation of attention of a loaded model.
+
+    Training may use another, whose vectors differ: in bfloat16, those of a decoder in the second digit.
+    """
+    from transformers import PreTrainedModel
+
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
+        if isinstance(module, PreTrainedModel):
+            module.set_attn_implementation(module.get_correct_attn_implementation(None))
+    return copied
 
 
 def _prepare(model: SentenceTransformer, dtype: torch.dtype) -> SentenceTransformer:

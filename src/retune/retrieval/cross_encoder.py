@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -24,7 +23,7 @@ from retune.encoding.cache import EmbeddingCache, Entry, open_cache
 from retune.encoding.compute import Compute
 from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.encoding.hardware import resolve_device, resolve_dtype, tune_memory
-from retune.encoding.loading import LazyModel
+from retune.encoding.loading import LazyModel, copy_of_trained
 from retune.encoding.packed_linear import pack_linear_layers
 from retune.models.directory import check_kind, load_cross_encoder, pair_max_length, read_encoding
 from retune.models.encoding_settings import Encoding
@@ -97,7 +96,7 @@ class CrossEncoderScorer:
     @classmethod
     def snapshot(cls, model: CrossEncoder, encoding: Encoding, compute: Compute) -> CrossEncoderScorer:
         """Return a scorer for a copy of a model in training, in the number format of `load`, without a cache."""
-        return cls(_prepare(copy.deepcopy(model), resolve_dtype(encoding.dtype, model.device)), encoding, compute)
+        return cls(_prepare(copy_of_trained(model), resolve_dtype(encoding.dtype, model.device)), encoding, compute)
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
         """Score each query with the document at the same position.

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
 from torch.testing import assert_close
 
 from retune.models.directory import read_encoding, save_cross_encoder, save_model
+from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.training.cross_encoding.model import PairModel, load_for_training
 from retune.training.spec import Task
 from tests.support.cross_encoders import save_tiny_cross_encoder
@@ -86,6 +88,16 @@ def test_lengths_dropout_and_attention_are_set(pair_base: Path) -> None:
     assert model[0].model.config._attn_implementation == "sdpa"
     assert load(pair_base)[0].model.config._attn_implementation == "eager"
     assert model.dtype == torch.float32
+
+
+def test_dev_scores_are_those_of_the_saved_model_whatever_its_attention(pair_base: Path, tmp_path: Path) -> None:
+    encoding = read_encoding(pair_base)
+    model = load(pair_base, attention="eager")
+    save_cross_encoder(model, encoding, tmp_path)
+    scorers = CrossEncoderScorer.snapshot(model, encoding, COMPUTE), CrossEncoderScorer.load(tmp_path, COMPUTE)
+    np.testing.assert_array_equal(*(scorer.score(*zip(*PAIRS, strict=True)) for scorer in scorers))
+    kept = scorers[0]._lazy.model[0].model.config._attn_implementation
+    assert kept == scorers[1]._lazy.model[0].model.config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "roberta"])
