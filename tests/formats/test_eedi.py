@@ -58,6 +58,22 @@ def test_wrong_row_is_refused_with_its_line(train: str, message: str, tmp_path: 
         convert_raw(write_eedi(tmp_path / "eedi", train), tmp_path / "out", "eedi", **EEDI)
 
 
+def test_questions_of_a_construct_stay_together(tmp_path: Path) -> None:
+    rows = [f"{n},{n % 10},M,9,N,B,Q{n},5,6,7,8,7.0,,,\n" for n in range(60)]
+    raw = write_eedi(tmp_path / "eedi", "".join(rows))
+    values = EEDI | {"dev": 0.3, "test": 0.0}
+    constructs = {}
+    for group_by in ("QuestionId", "ConstructId"):
+        result = convert_raw(raw, tmp_path / group_by, "eedi", **values, group_by=group_by)
+        found = [{int(name.split("_")[0]) % 10 for name in result.queries(split)} for split in ("train", "dev")]
+        constructs[group_by] = found[0] & found[1]
+    assert constructs["QuestionId"]
+    assert not constructs["ConstructId"]
+    (raw / "train.csv").write_text(HEADER.replace("ConstructId,", "") + rows[0].replace("0,0,", "0,", 1))
+    with pytest.raises(InputError, match=r"train.csv:2: expected ConstructId, got the columns QuestionId"):
+        convert_raw(raw, tmp_path / "out", "eedi", **values, group_by="ConstructId")
+
+
 def test_missing_column_is_named(tmp_path: Path) -> None:
     raw = write_eedi(tmp_path / "eedi")
     (raw / "train.csv").write_text("QuestionId\n1\n")

@@ -2,7 +2,7 @@
 
 `raw` is a folder with misconception_mapping.csv and train.csv; with `rule: files` it may also have test.csv. Every
 wrong answer with a known misconception is a query, and the misconceptions are the documents. All queries of a
-question form one group.
+question, or of a construct, form one group.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,11 +36,12 @@ def _is_template(value: str) -> str:
 
 
 class Params(Convert):
-    """The instruction and the example put before queries, and the rule that selects the test questions."""
+    """The instruction and the example put before queries, and what selects the test and dev questions."""
 
     prompt: str | None = None  # put before every query, and before the model's prefix
     example: Annotated[str, AfterValidator(_is_template)] | None = None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
+    group_by: Literal["QuestionId", "ConstructId"] = "QuestionId"  # with split_by: group, what stays in one split
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:
@@ -118,11 +119,12 @@ def _wrong_answers(row: dict[str, str]) -> list[str]:
 def _pairs(row: dict[str, Any], where: str, split: str, params: Params, names: Mapping[str, str]) -> Iterator[Record]:
     """Yield a query and its judgment for every labelled wrong answer."""
     topics = _topics(row, where) if params.example else ()
+    columns_in(row, [params.group_by], where)
     for letter in _wrong_answers(row):
         query_id, text = f"{row['QuestionId']}_{letter}", query_text(row, letter)
         doc_id = _whole_number(row[f"Misconception{letter}Id"], where)
         example = params.example and params.example.format(query=text, misconception=names.get(doc_id, ""))
-        yield Query(query_id, text, where, split, params.prompt, None, row["QuestionId"], topics, example)
+        yield Query(query_id, text, where, split, params.prompt, None, row[params.group_by], topics, example)
         yield Judgment(query_id, doc_id, 1, where)
     yield Dropped("wrong answer without a misconception", len(LETTERS) - 1 - len(_wrong_answers(row)))
 
