@@ -132,6 +132,8 @@ def test_sweep_in_the_background_writes_its_log_and_report(
         r"process (\d+) trains; log: (\S+); report, renewed after each training: reports/sweeps/tuned.md",
         start(request, FOLDERS),
     )
+    with pytest.raises(InputError, match="a sweep of it runs already"):  # though that process hardly started yet
+        start(request, FOLDERS)
     log = project / said[2]
     for _ in range(600):
         if expected in log.read_text():

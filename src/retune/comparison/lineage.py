@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from retune.core.errors import ParameterError
@@ -31,6 +32,7 @@ class TunedModel:
         merged_from: The tuned models that it was merged from; empty if it was not merged.
         is_export: Whether it is an export, which must be as good as its model on all data sets.
         is_system: Whether it is a system of two models.
+        trained_parts: The models of a system that were trained themselves.
     """
 
     base: str
@@ -41,11 +43,18 @@ class TunedModel:
     merged_from: tuple[str, ...] = ()
     is_export: bool = False
     is_system: bool = False
+    trained_parts: tuple[str, ...] = ()
 
     @property
     def is_trained(self) -> bool:
         """Return whether it was trained itself, and so has a history."""
         return not (self.merged_from or self.is_export or self.is_system)
+
+
+def with_history(tuned_models: Mapping[str, TunedModel]) -> list[str]:
+    """Return the names of the models that were trained themselves, and of those in systems, which need no rows."""
+    names = ([name] if tuned.is_trained else tuned.trained_parts for name, tuned in tuned_models.items())
+    return list(dict.fromkeys(chain.from_iterable(names)))
 
 
 class Recipe(NamedTuple):
@@ -166,11 +175,19 @@ def trace_systems(
     while ready := [name for name, entry in waiting.items() if not {*entry.parts} & {*waiting}]:
         for name in ready:
             entry = waiting.pop(name)
-            parts = [part for known in entry.parts if (part := tuned_models.get(known) or found.get(known))]
+            parts = {known: part for known in entry.parts if (part := tuned_models.get(known) or found.get(known))}
             if parts:
-                mined = tuple(dict.fromkeys(recipe for part in parts for recipe in part.mined))
-                parameters = entry.model_dump(mode="json")
-                found[name] = TunedModel(entry.parts[0], parts[0].home, mined, parameters, is_system=True)
+                home = next(iter(parts.values())).home
+                mined = tuple(dict.fromkeys(recipe for part in parts.values() for recipe in part.mined))
+                trained = [[known] if part.is_trained else part.trained_parts for known, part in parts.items()]
+                found[name] = TunedModel(
+                    entry.parts[0],
+                    home,
+                    mined,
+                    entry.model_dump(mode="json"),
+                    is_system=True,
+                    trained_parts=tuple(dict.fromkeys(chain.from_iterable(trained))),
+                )
     return {name: found[name] for name in systems if name in found}
 
 

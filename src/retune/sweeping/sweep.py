@@ -2,12 +2,14 @@
 
 import fcntl
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import IO
 
 from retune.core.errors import InputError
 from retune.core.files import write_text
@@ -61,34 +63,43 @@ def start(request: Request, folders: Folders) -> str:
     Raises:
         InputError: An argument, parameter or input is wrong, or a sweep of the model runs already.
     """
-    with _alone(request, folders):
-        read_sweep(request, folders)
     log = folders.trainings / request.model / "log"
-    with log.open("a") as file:
-        process = subprocess.Popen(
-            [sys.executable, *COMMAND, *request.arguments()],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with _alone(request, folders) as lock:
+        read_sweep(request, folders)
+        with log.open("a") as file:
+            process = subprocess.Popen(
+                [sys.executable, *COMMAND, *request.arguments()],
+                stdin=lock,  # it stays locked until that process ends
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
     return f"process {process.pid} trains; log: {log}; report, renewed after each training: {request.report(folders)}"
 
 
 @contextmanager
-def _alone(request: Request, folders: Folders) -> Iterator[None]:
-    """Keep other sweeps of the same model from starting."""
+def _alone(request: Request, folders: Folders) -> Iterator[IO[str]]:
+    """Keep other sweeps of the same model from starting; a process made by `start` is given the locked file."""
     read_entry(request)
     folder = folders.trainings / request.model
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{request.entry}: a sweep of it runs already; its reports are in {folders.reports}; wait, or end it"
-            ) from None
-        yield
+        if not _is_standard_input(file):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"{request.entry}: a sweep of it runs already; its reports are in {folders.reports}; "
+                    "wait, or end it"
+                ) from None
+        yield file
+
+
+def _is_standard_input(file: IO[str]) -> bool:
+    try:
+        return file.fileno() != 0 and os.path.sameopenfile(0, file.fileno())
+    except OSError:  # there is no standard input
+        return False
 
 
 def _outcome(
