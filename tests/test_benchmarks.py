@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from benchmarks import asking, evaluating, mining, mining_sets, nudging, peers, synthesis, training, training_memory
+from benchmarks import (
+    asking,
+    distilling,
+    evaluating,
+    mining,
+    mining_sets,
+    nudging,
+    peers,
+    synthesis,
+    training,
+    training_memory,
+)
 from retune.core.errors import InputError
 from retune.core.records import Split
 from retune.evaluation.metrics import score_ranking
@@ -19,6 +30,7 @@ from retune.params.mine import Mine
 from retune.params.synthesize import Filters, Synthesize
 from retune.training.nudging.moves import Variant
 from tests.support.llm_server import QUERIES, Response, completion, running
+from tests.support.training_task import task
 from tests.synthesis.test_generated import GENERATED
 
 
@@ -190,3 +202,18 @@ def test_queries_of_one_kind_keep_their_judgments() -> None:
 def test_unknown_synthetic_data_set_is_named() -> None:
     with pytest.raises(InputError, match="synthesize.nothing: expected an entry, found none"):
         synthesis.measure("nothing", [13])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", distilling.SYSTEMS)
+def test_distilling_benchmark_scores_the_student_before_and_after_and_its_teacher(
+    system: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distilling, "BATCH", 8)
+    made = task(tiny_model, tmp_path)
+    places = [str(place) for place in (made.base, made.guide, made.mined, made.dev)]
+    distilling.run(system, places, 2, str(tmp_path / "out.json"))
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["before"] == figures["teacher"] > 0.1  # here they are one model
+    assert figures["dev"] == pytest.approx(figures["before"], abs=0.2)
+    assert figures["minutes"] > 0
