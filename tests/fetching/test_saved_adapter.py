@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft.utils import save_and_load
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
@@ -55,6 +56,18 @@ def test_printed_entry_fetches_a_model_with_the_vectors_of_base_and_adapter(
     np.testing.assert_allclose(vectors, np.load(adapter.parent / "vectors.npy"), atol=1e-5)
     base = Encoder.load(tiny_model, COMPUTE).encode_documents(TEXTS)
     assert np.abs(vectors - base).max() > 0.01
+
+
+def test_saving_and_merging_an_adapter_asks_no_hub(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda name, _: asked.append(name))
+    model = load_model(tiny_model, "cpu").float()
+    add_lora(model, LORA, base=tiny_model.name, seed=13)
+    save_adapter(model, tmp_path / "adapter")
+    merge_adapter(tmp_path / "adapter", tiny_model, tmp_path / "merged")
+    assert asked == []
 
 
 def test_command_of_the_page_prints_an_entry(

@@ -78,7 +78,8 @@ def _merged(adapted: PeftModel) -> Any:
     saved = type(base).from_pretrained(base.name_or_path, local_files_only=True, dtype="auto").to(base.device)
     config = copy.deepcopy(adapted.peft_config["default"])  # peft writes the path of the base into it
     unquantised = get_peft_model(saved, config, low_cpu_mem_usage=True)  # uses no random numbers
-    set_peft_model_state_dict(unquantised, get_peft_model_state_dict(adapted), low_cpu_mem_usage=True)
+    weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)  # otherwise it asks the Hub
+    set_peft_model_state_dict(unquantised, weights, low_cpu_mem_usage=True)
     return unquantised.merge_and_unload()
 
 
