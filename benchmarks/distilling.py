@@ -5,8 +5,9 @@
 STUDENT and TEACHER are models of the pipeline, MINED is a mined set whose texts are learnt, and DATASET has the dev
 queries that the students are scored on. retune fits its projection before training and keeps it fixed;
 sentence-transformers learns one by gradient in EmbedDistillLoss, from the student's space into the teacher's, and drops
-it afterwards. Texts, batches, epochs and learning rate are equal. Neither trains with dropout, and both compute in
-bfloat16 where the processor multiplies it fast.
+it afterwards. Texts, batch size, epochs and learning rate are equal; each library orders the texts itself, and the peer
+reads them without prefixes, so STUDENT must have none. Neither trains with dropout, and both compute in bfloat16 where
+the processor multiplies it fast.
 """
 
 import argparse
@@ -66,6 +67,11 @@ def run(system: str, places: Sequence[str], epochs: int, out: str) -> None:
         attention="auto", processes=1,
     )  # fmt: skip
     task = Task(student, mined, dataset, params, COMPUTE, SEED, teacher)
+    encoding = read_encoding(student)
+    if encoding.query_prefix or encoding.query_suffix or encoding.document_prefix:
+        raise SystemExit(
+            f"error: {student}: expected a model without prefixes and suffix, got one with some; name another"
+        )
     corpus, dev = records.read_corpus(task.dev), records.read_split(task.dev, "dev")
 
     def score(encoder: Encoder) -> float:
@@ -77,7 +83,7 @@ def run(system: str, places: Sequence[str], epochs: int, out: str) -> None:
         (_ours if system == "ours" else _sentence_transformers)(task, Path(folder))
         figures["minutes"] = (time.perf_counter() - started) / 60.0
         model = load_model(Path(folder, "model"), "cpu")
-        figures["dev"] = score(Encoder.snapshot(model, read_encoding(task.base), COMPUTE))
+        figures["dev"] = score(Encoder.snapshot(model, encoding, COMPUTE))
     Path(out).write_text(json.dumps(figures), encoding="utf-8")
 
 

@@ -7,11 +7,11 @@ import pytest
 from retune.check.checking import check
 from retune.comparison.lineage import (
     TunedModel,
+    names_with_history,
     trace,
     trace_exports,
     trace_merges,
     trace_systems,
-    with_history,
 )
 from retune.params.fuse import Fuse
 from retune.params.rerank import Rerank
@@ -116,5 +116,5 @@ def test_system_is_compared_with_its_first_model_at_the_home_of_a_tuned_one() ->
     }
     assert list(found) == ["reordered", "both", "cheap", "of_untuned"]
     assert found["cheap"].parameters == {"first_stage": "bm25", "reranker": "pairs", "k": 20}
-    assert with_history(found) == ["law", "pairs"]  # for their training curves; neither needs a row of its own
+    assert names_with_history(found) == ["law", "pairs"]  # for their training curves; neither needs a row of its own
     assert all(system.is_system and not system.is_trained and not system.is_export for system in found.values())

@@ -74,6 +74,17 @@ def test_questions_of_a_construct_stay_together(tmp_path: Path) -> None:
         convert_raw(raw, tmp_path / "out", "eedi", **values, group_by="ConstructId")
 
 
+def test_groups_need_a_split_by_group(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="group_by: expected split_by: group beside it, got split_by: query"):
+        convert_raw(
+            write_eedi(tmp_path / "eedi"),
+            tmp_path / "out",
+            "eedi",
+            **EEDI | {"split_by": "query"},
+            group_by="ConstructId",
+        )
+
+
 def test_missing_column_is_named(tmp_path: Path) -> None:
     raw = write_eedi(tmp_path / "eedi")
     (raw / "train.csv").write_text("QuestionId\n1\n")

@@ -1,6 +1,7 @@
 """A sweep trains each configuration once, within its budget and on dev alone, and reports what it found."""
 
 import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -132,8 +133,9 @@ def test_sweep_in_the_background_writes_its_log_and_report(
         r"process (\d+) trains; log: (\S+); report, renewed after each training: reports/sweeps/tuned.md",
         start(request, FOLDERS),
     )
-    with pytest.raises(InputError, match="a sweep of it runs already"):  # though that process hardly started yet
-        start(request, FOLDERS)
+    for run in (start, sweep):
+        with pytest.raises(InputError, match="a sweep of it runs already"):  # though that process hardly started yet
+            run(request, FOLDERS)
     log = project / said[2]
     for _ in range(600):
         if expected in log.read_text():
@@ -141,6 +143,8 @@ def test_sweep_in_the_background_writes_its_log_and_report(
         time.sleep(0.1)
     assert log.read_text().endswith(f"{expected}\n")
     assert report.read_text() == expected
+    os.waitpid(int(said[1]), 0)
+    assert sweep(request, FOLDERS) == expected  # the lock is free again
 
 
 def test_background_process_gets_the_whole_request_and_a_session_of_its_own(
@@ -152,10 +156,10 @@ def test_background_process_gets_the_whole_request_and_a_session_of_its_own(
         pid = 7
 
         def __init__(self, command: list[str], **options: object) -> None:
-            started.append((command, options["start_new_session"]))
+            started.append((command, options["start_new_session"], Path(options["stdin"].name).name))
 
     monkeypatch.setattr(subprocess, "Popen", Started)
     request = request_of(RATES, "epochs=1,2", random="3", minutes="1.5")
     start(request, FOLDERS)
     options = ["--try", RATES, "--try", "epochs=1,2", "--random", "3", "--minutes", "1.5"]
-    assert started == [([sys.executable, "-m", "stages.sweep", "finetune.tuned", *options], True)]
+    assert started == [([sys.executable, "-m", "stages.sweep", "finetune.tuned", *options], True, "lock")]

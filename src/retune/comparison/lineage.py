@@ -51,8 +51,8 @@ class TunedModel:
         return not (self.merged_from or self.is_export or self.is_system)
 
 
-def with_history(tuned_models: Mapping[str, TunedModel]) -> list[str]:
-    """Return the names of the models that were trained themselves, and of those in systems, which need no rows."""
+def names_with_history(tuned_models: Mapping[str, TunedModel]) -> list[str]:
+    """Return the trained models, and the trained parts of systems, even if these are not evaluated themselves."""
     names = ([name] if tuned.is_trained else tuned.trained_parts for name, tuned in tuned_models.items())
     return list(dict.fromkeys(chain.from_iterable(names)))
 

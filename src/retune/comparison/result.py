@@ -8,7 +8,7 @@ from retune.comparison.compare import Comparison, compare
 from retune.comparison.details import Details, read_details
 from retune.comparison.gate import GateResult, judge_gate
 from retune.comparison.histories import read_histories
-from retune.comparison.lineage import TunedModel, with_history
+from retune.comparison.lineage import TunedModel, names_with_history
 from retune.comparison.made_models import add_weights, read_exports, read_merge_curves
 from retune.comparison.model_verdicts import ModelVerdict, judge_models
 from retune.comparison.pairs import PairDifference, compare_pairs
@@ -95,7 +95,7 @@ def conclude(
         tables,
         read_details(tables, tuned_models, inputs, params, seed),
         read_pair_scores(inputs.pair_scores, listed.models, listed.datasets),
-        read_histories(inputs.train, with_history(tuned_models)),
+        read_histories(inputs.train, names_with_history(tuned_models)),
         curves,
         read_exports(inputs.exports, tuned_models),
         read_synthetic_sets(inputs.datasets, synthesize),

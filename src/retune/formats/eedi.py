@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from retune.core.errors import InputError
 from retune.params.convert import Convert
@@ -41,7 +41,13 @@ class Params(Convert):
     prompt: str | None = None  # put before every query, and before the model's prefix
     example: Annotated[str, AfterValidator(_is_template)] | None = None  # put before the prompt of dev and test queries
     rule: Literal["files", "validation_v2", "cross_validation", "submission"]
-    group_by: Literal["QuestionId", "ConstructId"] = "QuestionId"  # with split_by: group, what stays in one split
+    group_by: Literal["QuestionId", "ConstructId"] = "QuestionId"  # the questions of a group stay in one split
+
+    @model_validator(mode="after")
+    def _has_use_for_groups(self) -> "Params":
+        if self.group_by != "QuestionId" and self.split_by != "group":
+            raise ValueError(f"group_by: expected split_by: group beside it, got split_by: {self.split_by}; change one")
+        return self
 
 
 def read(raw: Path, params: Params) -> Iterator[Record]:

@@ -69,7 +69,7 @@ def start(request: Request, folders: Folders) -> str:
         with log.open("a") as file:
             process = subprocess.Popen(
                 [sys.executable, *COMMAND, *request.arguments()],
-                stdin=lock,  # it stays locked until that process ends
+                stdin=lock,  # locked until that process and its trainings have ended; there is nothing to read
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -79,11 +79,11 @@ def start(request: Request, folders: Folders) -> str:
 
 @contextmanager
 def _alone(request: Request, folders: Folders) -> Iterator[IO[str]]:
-    """Keep other sweeps of the same model from starting; a process made by `start` is given the locked file."""
+    """Keep other sweeps of the same model from starting; a process made by `start` has the lock as standard input."""
     read_entry(request)
     folder = folders.trainings / request.model
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    with (folder / "lock").open("w+") as file:
         if not _is_standard_input(file):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
