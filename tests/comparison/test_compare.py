@@ -24,10 +24,10 @@ def measurement(found, dataset: str, model: str = "tuned") -> Measurement:
     return next(item for item in found.comparison.of(model) if item.dataset == dataset)
 
 
-def write_history(folder: Path, model: str) -> None:
+def write_history(folder: Path, model: str, rows: str = "") -> None:
     path = folder / f"metrics/train/{model}.tsv"
     path.parent.mkdir(parents=True)
-    path.write_text("global_step\tloss\tlr\tdev_ndcg_at_10\n")
+    path.write_text(f"global_step\tloss\tlr\tdev_ndcg_at_10\n{rows}")
 
 
 def test_gain_is_at_home_and_forgetting_elsewhere(tmp_path: Path) -> None:
@@ -135,6 +135,14 @@ def test_share_of_the_gain_that_is_kept_is_of_the_best_model_with_the_same_base_
     system = TUNED | {"guarded": TunedModel("base", "home", (), {}, is_system=True)}
     beside = compared(tmp_path / "system", scores, system).comparison
     assert [gain_kept(beside, model) for model in system] == [None, None]  # a system is no milder tuning
+
+
+def test_histories_include_that_of_a_reranker_which_is_not_evaluated_itself(tmp_path: Path) -> None:
+    scores = SCORES | {"reranked": SCORES["tuned"]}
+    system = TunedModel("tuned", "home", (), {}, is_system=True, trained_parts=("tuned", "reranker"))
+    write_history(tmp_path, "reranker", "3\t0.2\t0.001\t0.5\n")
+    found = compared(tmp_path, scores, TUNED | {"reranked": system})
+    assert list(dict.fromkeys(row["model"] for row in found.histories)) == ["tuned", "reranker"]
 
 
 def test_tables_for_dvc(tmp_path: Path) -> None:
