@@ -63,7 +63,8 @@ def train(work: Path, batch: int, caching: bool) -> None:
     from retune.training.spec import Task
 
     params = Finetune(**RUN | {"batch_size": batch, "gradient_caching": caching, "dev_documents": 0})
-    finetune(Task(work / "model", work / "mined", work / "dataset", params, COMPUTE, 1), work / "out", work / "h.tsv")
+    task = Task(work / "model", work / "mined", work / "dataset", params, COMPUTE, 1, guide=work / "model")
+    finetune(task, work / "out", work / "h.tsv")
 
 
 if __name__ == "__main__":
