@@ -2,8 +2,10 @@
 
 import copy
 import re
+import shlex
 import shutil
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +142,9 @@ def test_experiments_of_the_page_set_parameters_that_the_preset_has(preset: Path
     for command in in_blocks(page) + inline(page):
         if command.startswith("dvc exp run"):
             shutil.copy(preset, tmp_path / "params.yaml")
-            apply_overrides(tmp_path / "params.yaml", re.findall(r"-S (\S+)", command))
+            words = shlex.split(command)
+            overrides = [word for option, word in pairwise(words) if option == "-S"]
+            apply_overrides(tmp_path / "params.yaml", overrides)
             check(YAML(typ="safe").load(tmp_path / "params.yaml"))
 
 
