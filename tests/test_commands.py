@@ -55,6 +55,9 @@ RUN_BY: dict[str, list[str]] = {
     "test_commands.py::test_experiment_sets_parameters_that_exist": [
         command for page in LIVE for command in inline(page) + in_blocks(page) if EXPERIMENT.fullmatch(command)
     ],
+    "test_presets.py::test_experiments_of_the_page_set_parameters_that_the_preset_has": [
+        command for page in PRESET_PAGES for command in in_blocks(page) if command.startswith("dvc exp run")
+    ],
     "starting/test_seeds.py::test_command_of_the_page_adds_the_entries": in_blocks("docs/compare.md")[:1],
     "doctor/test_examination.py::test_command_prints_findings_of_this_repository_or_that_there_are_none": [
         "python -m stages.doctor"
