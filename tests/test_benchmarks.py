@@ -215,5 +215,5 @@ def test_distilling_benchmark_scores_the_student_before_and_after_and_its_teache
     distilling.run(system, places, 2, str(tmp_path / "out.json"))
     figures = json.loads((tmp_path / "out.json").read_text())
     assert figures["before"] == figures["teacher"] > 0.1  # here they are one model
-    assert figures["dev"] == pytest.approx(figures["before"], abs=0.2)
+    assert figures["dev"] == pytest.approx(figures["before"], abs=0.2)  # and so there is little to learn
     assert figures["minutes"] > 0
