@@ -35,7 +35,7 @@ class ByLength(CrossEncoderScorer):
     asked: list[tuple[str, str]] = []
 
     def __init__(self) -> None:
-        pass
+        self.num_scored, self.truncated = 4, {"pairs": 1}
 
     def score(self, queries: list[str], documents: list[str]) -> np.ndarray:
         self.asked += zip(queries, documents, strict=True)
@@ -78,7 +78,10 @@ def test_whole_corpus_is_ranked(evaluation: Measure) -> None:
 @pytest.mark.usefixtures("systems")
 def test_system_has_no_cosines_but_names_its_models(evaluation: Measure) -> None:
     assert evaluation(RED, model="both").pair_scores == {"parts": ("colours", "words")}
-    assert evaluation(RED, model="reordered").pair_scores == {"parts": ("colours", "length")}
+    assert evaluation(RED, model="reordered").pair_scores == {
+        "parts": ("colours", "length"),
+        "share_truncated": {"pairs": 0.25},  # the scorer says it cut 1 of 4
+    }
 
 
 @pytest.mark.usefixtures("systems")

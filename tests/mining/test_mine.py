@@ -587,8 +587,10 @@ class LengthScorer(CrossEncoderScorer):
 
     def __init__(self) -> None:
         self.pairs: list[tuple[str, str]] = []
+        self.truncated = {"pairs": 0}
 
     def score(self, queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+        self.truncated["pairs"] += sum(len(text) > 9 for text in documents)
         self.pairs += list(zip(queries, documents, strict=True))
         return np.array([len(query) - len(text) for query, text in self.pairs[-len(queries) :]], dtype=np.float32)
 
@@ -597,7 +599,8 @@ def test_cross_encoder_scores_the_candidates_of_the_range_or_just_those_chosen()
     for limits, count in ((None, 2), (LIMITS | {"max_score": -5.0}, 4)):
         scorer, params = LengthScorer(), recipe(1, 5, 2, limits=limits)
         inputs = gather(CORPUS, RED, None, params)
-        mined, _ = mine(inputs, KeywordEncoder(*AXES), scorer, params, seed=0)
+        mined, outcome = mine(inputs, KeywordEncoder(*AXES), scorer, params, seed=0)
+        assert outcome.truncated["pairs"] == sum(len(text) > 9 for _, text in scorer.pairs) > 0
         texts = dict(zip(CORPUS["doc_id"], TEXTS, strict=True))
         expected = [3.0 - len(texts[doc]) for doc in mined.examples["negative_ids"][0]]
         assert list(mined.examples["negative_scores"][0]) == expected

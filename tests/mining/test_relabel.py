@@ -301,7 +301,7 @@ class WordScorer(CrossEncoderScorer):
     """A cross-encoder whose score is the number of a document's words that are the query, minus 1."""
 
     def __init__(self) -> None:
-        pass
+        self.truncated = {"pairs": 0}
 
     def score(self, queries: list[str], documents: list[str]) -> np.ndarray:
         pairs = zip(queries, documents, strict=True)

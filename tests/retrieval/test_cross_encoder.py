@@ -1,5 +1,6 @@
 """Cross-encoders: the scores of sentence-transformers, whatever else is scored, and no pair scored twice."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,13 +90,14 @@ def test_document_prefix_is_put_before_the_document(write: Write, scorer: CrossE
 
 
 def test_the_two_texts_of_a_pair_are_told_apart(scorer: CrossEncoderScorer) -> None:
-    tokens = scorer.tokenize([("sum", "graph edge")])[0]
+    tokens = scorer.tokenize([("sum", "graph edge")])[0][0]
     assert tokens["token_type_ids"] == [0, 0, 0, 1, 1, 1]  # [CLS] sum [SEP] graph edge [SEP]
     assert len(set(scorer.score(["sum", "graph", "sum graph"], ["graph", "sum", ""]))) == 3
 
 
 def test_longer_text_of_a_pair_is_cut_first(scorer: CrossEncoderScorer) -> None:
-    first, second, both = scorer.tokenize(LONG)
+    (first, second, both), is_cut = scorer.tokenize(LONG)
+    assert is_cut == [False, True, True]
     assert [len(tokens["input_ids"]) for tokens in (first, second, both)] == [54, 64, 64]
     assert [sum(tokens["token_type_ids"]) for tokens in (first, second, both)] == [
         2,
@@ -238,6 +240,20 @@ def test_adding_pairs_scores_only_those(folder: Path, tmp_path: Path) -> None:
     score(again, [*PAIRS, ("prime", "factor integer"), ("integer", "prime")])
     assert count > 1
     assert forward.shapes == [(32, 16)]
+
+
+def test_cut_pairs_are_counted_and_reported_with_cached_scores_too(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for pairs in (LONG[:2], LONG):  # the second scorer computes the score of one pair
+        scorer, _ = cached(folder, tmp_path)
+        score(scorer, pairs)
+    score(scorer, [LONG[1], LONG[1], PAIRS[0]])  # a pair counts each time
+    assert (scorer.truncated, scorer.num_scored) == ({"pairs": 4}, 6)
+    assert [line for line in caplog.messages if "cut" in line] == [
+        f"pairs: {cut} of {count} cut to 64 tokens" for cut, count in ((1, 2), (2, 3), (2, 3))
+    ]
 
 
 def test_pairs_of_the_same_words_are_different_pairs(folder: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from retune.models.size import count_parameters
 from retune.params.eval import Measuring
 from retune.retrieval.retriever import VectorFormat, VectorRetriever, load_retriever
 from retune.retrieval.system_directory import read_system
+from retune.retrieval.systems import RerankingRetriever
 from retune.retrieval.trec_runs import run_table
 
 
@@ -32,7 +33,8 @@ class Evaluation:
             candidate lists are ranked.
         run: The documents retrieved for each query, as returned by `run_table`.
         pair_scores: Cosine similarities of relevant and of random pairs, the number of the model's parameters, and the
-            share of the texts that it cut; for a system only `parts`, the names of its models; empty for BM25.
+            share of the texts that it cut; for a system only `parts`, the names of its models, and the share of the
+            pairs that a reranker cut; empty for BM25.
     """
 
     per_query: pd.DataFrame
@@ -82,11 +84,13 @@ def measure(
         means["search_recall"] = round(ranking.recall, DECIMALS)
     if is_listed:
         means["queries_left_out"] = len(test.queries) - len(asked.queries)
-    cosines: dict[str, Any] = {"parts": read_system(model).parts} if is_system(model) else {}
+    details: dict[str, Any] = {"parts": read_system(model).parts} if is_system(model) else {}
+    if isinstance(retriever, RerankingRetriever):
+        details["share_truncated"] = rounded({"pairs": retriever.share_truncated})
     if isinstance(retriever, VectorRetriever):
-        cosines = pair_scores(retriever, doc_ids, judged, seed=seed) | _reading(model, retriever)
+        details = pair_scores(retriever, doc_ids, judged, seed=seed) | _reading(model, retriever)
     run = run_table(ranking.scores, ranking.positions, asked.queries["query_id"], doc_ids)
-    return Evaluation(per_query, means, run, cosines)
+    return Evaluation(per_query, means, run, details)
 
 
 def _reading(model: Path, retriever: VectorRetriever) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def mine(
     negatives = _in_blocks(miner, rows, NOTHING, block_size)
     if relabelling:
         negatives = _relabel(miner, negatives, relabelling, block_size)
+    for model in {ranker, scorer}:
+        miner.outcome.truncated.update(model.truncated)
     check_outcome(miner.outcome, params, len(rows))
     miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
     return _mined(inputs, miner.outcome, params.dataset), miner.outcome

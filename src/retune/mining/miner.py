@@ -59,9 +59,6 @@ class Miner:
             recall=self.rankings.recall,
         )
         _check_floor(self.outcome, params)
-        for model in {ranker, scorer}:
-            if not isinstance(model, CrossEncoderScorer):
-                self.outcome.truncated.update(model.truncated)
 
     def mine_block(self, rows: np.ndarray, taken: NegativeCandidates) -> NegativeCandidates:
         """Return the negatives of some queries, with those that they have already."""

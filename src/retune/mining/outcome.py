@@ -32,7 +32,7 @@ class Outcome:
         lowest_positive: The lowest score of each query's positives.
         random_pairs: The scores of random pairs of a query and a document that is not its positive.
         recall: The recall of the search; None if the search is exact.
-        truncated: The number of texts that the encoders cut to their maximum length, by role.
+        truncated: The number of texts that the models cut to their maximum length, by role; `pairs` of a cross-encoder.
         origins: The number of negatives, by origin: a range, `judged` or `random`.
         rejected: The number of candidates that may answer the query, by the rule that rejects them.
         num_candidates: The number of candidates in the ranges that no rule rejects.

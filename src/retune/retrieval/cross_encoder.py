@@ -44,6 +44,10 @@ class CrossEncoderScorer:
 
     Batches are formed as in `Encoder`, so a pair's score does not depend on the other pairs or their order, and the
     cache can return it later.
+
+    Attributes:
+        num_scored: The number of pairs scored so far.
+        truncated: `pairs`: how many of them were cut to the maximum length.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class CrossEncoderScorer:
         self.encoding = encoding
         self._lazy = model if isinstance(model, LazyModel) else LazyModel.of(model)
         self.batching = Batching(compute, self._lazy.device)
+        self.num_scored, self.truncated = 0, {"pairs": 0}
         self._cache_settings = compute.cache
         self._files = files
 
@@ -112,37 +117,51 @@ class CrossEncoderScorer:
         pairs = [(prefixes[0] + query, prefixes[1] + text) for query, text in zip(queries, documents, strict=True)]
         positions = {pair: row for row, pair in enumerate(dict.fromkeys(pairs))}
         distinct = list(positions)
-        scores = np.zeros((len(distinct), 1), dtype=np.float32)
+        scores, is_cut = np.zeros((len(distinct), 1), dtype=np.float32), np.zeros(len(distinct), dtype=bool)
         with _progress_bar(len(distinct)) as progress:
             for start in range(0, len(distinct), WINDOW):
                 window = slice(start, start + WINDOW)
-                self._score_window(distinct[window], scores[window], progress)
-        return scores[[positions[pair] for pair in pairs], 0]
+                self._score_window(distinct[window], scores[window], is_cut[window], progress)
+        rows = [positions[pair] for pair in pairs]
+        self._count(is_cut[rows])
+        return scores[rows, 0]
 
-    def _score_window(self, pairs: list[Pair], scores: np.ndarray, progress: tqdm[Any]) -> None:
+    def _count(self, is_cut: np.ndarray) -> None:
+        if count := int(is_cut.sum()):
+            length = pair_max_length(self.encoding)
+            LOG.info("pairs: %s of %s cut to %d tokens", f"{count:,}", f"{len(is_cut):,}", length)
+        self.truncated["pairs"] += count
+        self.num_scored += len(is_cut)
+
+    def _score_window(self, pairs: list[Pair], scores: np.ndarray, is_cut: np.ndarray, progress: tqdm[Any]) -> None:
         left = list(range(len(pairs)))
         while left:  # repeats only after the device ran out of memory
-            left = self._score_rows(pairs, left, scores, progress)
+            left = self._score_rows(pairs, left, (scores, is_cut), progress)
 
-    def _score_rows(self, pairs: list[Pair], rows: list[int], scores: np.ndarray, progress: tqdm[Any]) -> list[int]:
-        """Fill in rows of `scores` from the cache or the model; return those left when memory ran out."""
+    def _score_rows(
+        self, pairs: list[Pair], rows: list[int], out: tuple[np.ndarray, np.ndarray], progress: tqdm[Any]
+    ) -> list[int]:
+        """Fill in rows of scores and cuts from the cache or the model; return those left when memory ran out."""
+        scores, is_cut = out
         keys = [json.dumps(pair) for pair in pairs]  # unique for each pair
         with self._open_cache() as cache:
-            missing = cache.read(keys, rows, scores) if cache else rows
+            missing = cache.read(keys, rows, scores, is_cut) if cache else rows
             progress.initial += len(rows) - len(missing)  # scores from the cache do not count for the speed
             progress.update(len(rows) - len(missing))
+            tokens, is_cut[missing] = self.tokenize([pairs[row] for row in missing])
             done: set[int] = set()
-            for batch, values in self._run_batches(pairs, missing):
+            for batch, values in self._run_batches(pairs, missing, tokens):
                 scores[batch] = values
                 done.update(batch)
                 progress.update(len(batch))
                 if cache:
-                    cache.write([keys[row] for row in batch], values)
+                    cache.write([keys[row] for row in batch], values, is_cut[batch])
         return [row for row in missing if row not in done]
 
-    def _run_batches(self, pairs: list[Pair], rows: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+    def _run_batches(
+        self, pairs: list[Pair], rows: list[int], tokens: list[Tokens]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their scores, until all are done or the device runs out of memory."""
-        tokens = self.tokenize([pairs[row] for row in rows])
         for members, length in self.batching.batches([len(features["input_ids"]) for features in tokens]):
             self.batching.measure(self._model)
             scores = self._forward_or_none([tokens[member] for member in members], length)
@@ -152,19 +171,21 @@ class CrossEncoderScorer:
             _check_finite(scores, [pairs[row] for row in batch])
             yield batch, scores
 
-    def tokenize(self, pairs: list[Pair]) -> list[Tokens]:
-        """Tokenise pairs; a pair that is too long loses tokens at the end of its longer text."""
-        chunks = (pairs[start : start + TOKENIZER_CHUNK] for start in range(0, len(pairs), TOKENIZER_CHUNK))
-        return [tokens for chunk in chunks for tokens in self._tokenize_chunk(chunk)]
-
-    def _tokenize_chunk(self, pairs: list[Pair]) -> list[Tokens]:
-        columns = self._model.tokenizer(
-            [query for query, _ in pairs],
-            [document for _, document in pairs],
-            truncation="longest_first",
-            max_length=pair_max_length(self.encoding),
-        )
-        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    def tokenize(self, pairs: list[Pair]) -> tuple[list[Tokens], list[bool]]:
+        """Tokenise pairs, and say which were cut: one that is too long loses tokens at the end of its longer text."""
+        tokens: list[Tokens] = []
+        is_cut: list[bool] = []
+        for start in range(0, len(pairs), TOKENIZER_CHUNK):
+            queries, documents = zip(*pairs[start : start + TOKENIZER_CHUNK], strict=True)
+            columns = self._model.tokenizer(
+                list(queries),
+                list(documents),
+                truncation="longest_first",
+                max_length=pair_max_length(self.encoding),
+            )
+            tokens += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+            is_cut += [bool(encoding.overflowing) for encoding in columns.encodings]
+        return tokens, is_cut
 
     def _open_cache(self) -> AbstractContextManager[EmbeddingCache | None]:
         """Open the cache file whose scores have exactly the bits that this scorer would compute."""

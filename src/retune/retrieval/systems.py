@@ -36,6 +36,11 @@ class RerankingRetriever:
         self._first, self._scorer, self._k = first, scorer, k
         self._documents, self._queries = document_texts(corpus), [str(text) for text in queries["text"]]
 
+    @property
+    def share_truncated(self) -> float:
+        """The share of the pairs scored so far that were cut to the cross-encoder's maximum length."""
+        return self._scorer.truncated["pairs"] / max(1, self._scorer.num_scored)
+
     def top_k(self, k: int, search: Search, *, seed: int, excluded: Pairs | None = None) -> Ranking:
         """Return the `k` best documents of each query; excluded ones are not scored either."""
         found = self._first.top_k(max(k, self._k), search, seed=seed, excluded=excluded)
