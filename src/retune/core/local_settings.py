@@ -19,6 +19,7 @@ VARIABLES = {
     "RETUNE_DATA_WORKERS": "processes that prepare training batches",
     "RETUNE_REPLIES": "folder of the replies of language models",
     "RETUNE_LLM_CONCURRENCY": "requests to a language model that wait for their replies at the same time",
+    "RETUNE_SERVE_KEY": "key that clients of `make serve` must send",
 }
 
 
@@ -34,6 +35,7 @@ class LocalSettings:
         data_workers: Processes that prepare batches; 0 means that the training process does.
         replies: Folder of the replies of language models.
         llm_concurrency: Most requests to a language model in flight.
+        serve_key: The key that clients of the server must send; empty for none.
     """
 
     cache: Path | None
@@ -43,6 +45,7 @@ class LocalSettings:
     data_workers: int
     replies: Path
     llm_concurrency: int
+    serve_key: str
 
 
 def read_local_settings() -> LocalSettings:
@@ -63,6 +66,7 @@ def read_local_settings() -> LocalSettings:
         data_workers=_whole("RETUNE_DATA_WORKERS", 0, at_least=0),
         replies=_folder("RETUNE_REPLIES", os.environ.get("RETUNE_REPLIES") or DEFAULT_REPLIES),
         llm_concurrency=_whole("RETUNE_LLM_CONCURRENCY", 16, at_least=1),
+        serve_key=os.environ.get("RETUNE_SERVE_KEY", "").strip(),
     )
 
 

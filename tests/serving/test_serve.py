@@ -1,0 +1,320 @@
+"""The server, asked by OpenAI's client and by hand: evaluated vectors, plain refusals, and no text in the log."""
+
+import base64
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import openai
+import pytest
+
+from retune.core.errors import InputError
+from retune.encoding.encoder import Encoder
+from retune.models.directory import read_encoding
+from retune.retrieval.cross_encoder import CrossEncoderScorer
+from retune.serving import bodies, serve
+from retune.serving.served import load_served
+from tests.support.parameters import COMPUTE
+from tests.support.repository import REPOSITORY
+from tests.support.systems import write_bm25, write_cross_encoder
+
+NEEDED = "serving needs requirements-serve.txt"
+uvicorn = pytest.importorskip("uvicorn", reason=NEEDED)
+app = pytest.importorskip("retune.serving.app", reason=NEEDED, exc_type=ImportError)
+
+TEXTS = ["sum", "graph edge of a matrix", "prime factor", "integer " * 60]
+
+
+@contextmanager
+def running(service: Any, key: str = "") -> Iterator[str]:
+    """Run a server in a thread; yield its address."""
+    listening = serve._listen("127.0.0.1", "0")
+    server = uvicorn.Server(uvicorn.Config(app.make_app(service, key), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that reads queries with a prefix."""
+    folder = tmp_path_factory.mktemp("served") / "tiny"
+    folder.mkdir()
+    for path in tiny_model.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "retune.json").unlink()
+    settings = read_encoding(tiny_model).model_dump() | {"query_prefix": "matrix "}
+    (folder / "retune.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(model: Path) -> Iterator[str]:
+    with running(app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=5000)) as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def embed(client: openai.OpenAI, texts: list[str], kind: str = "document", **options: Any) -> np.ndarray:
+    reply = client.embeddings.create(model="tiny", input=texts, extra_body={"input_type": kind}, **options)
+    assert [row.index for row in reply.data] == list(range(len(texts)))
+    return np.array([row.embedding for row in reply.data], dtype=np.float32)
+
+
+@pytest.mark.parametrize("encoding_format", ["float", "base64", None])
+def test_vectors_have_the_bits_of_evaluation(model: Path, client: openai.OpenAI, encoding_format: str | None) -> None:
+    options = {} if encoding_format is None else {"encoding_format": encoding_format}
+    encoder = Encoder.load(model, COMPUTE, dtype="float32")
+    if encoding_format == "base64":  # the client leaves what was asked for as it is
+        reply = client.embeddings.create(
+            model="tiny", input=TEXTS, encoding_format="base64", extra_body={"input_type": "document"}
+        )
+        served = np.stack([np.frombuffer(base64.b64decode(str(row.embedding)), "<f4") for row in reply.data])
+    else:
+        served = embed(client, TEXTS, **options)
+        queries = embed(client, TEXTS, "query", **options)
+        np.testing.assert_array_equal(queries, encoder.encode_queries(TEXTS, [None] * len(TEXTS)))
+    np.testing.assert_array_equal(served, encoder.encode_documents(TEXTS))
+
+
+def test_bits_do_not_depend_on_other_requests(model: Path, client: openai.OpenAI) -> None:
+    rng = np.random.default_rng(0)
+    requests = [rng.choice(TEXTS, rng.integers(1, 6)).tolist() for _ in range(40)]
+    kinds = rng.choice(["query", "document"], 40).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        served = list(pool.map(lambda request: embed(client, *request), zip(requests, kinds, strict=True)))
+    encoder = Encoder.load(model, COMPUTE, dtype="float32")
+    for texts, kind, vectors in zip(requests, kinds, served, strict=True):
+        for text, vector in zip(texts, vectors, strict=True):
+            alone = encoder.encode_queries([text], [None]) if kind == "query" else encoder.encode_documents([text])
+            np.testing.assert_array_equal(vector, alone[0])
+
+
+def test_dimensions_are_the_first_scaled_to_length_1(client: openai.OpenAI) -> None:
+    whole, head = embed(client, TEXTS), embed(client, TEXTS, dimensions=8)
+    assert head.shape == (len(TEXTS), 8)
+    np.testing.assert_allclose(head, whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_usage_counts_the_tokens_that_the_model_read(model: Path, client: openai.OpenAI) -> None:
+    encoder = Encoder.load(model, COMPUTE, dtype="float32")
+    reply = client.embeddings.create(model="tiny", input=TEXTS, extra_body={"input_type": "document"})
+    read = [len(ids) for ids in encoder.tokenize_documents(TEXTS)]
+    assert read[-1] == encoder.encoding.document_max_length  # the last text is cut
+    assert reply.usage.prompt_tokens == reply.usage.total_tokens == sum(read)
+
+
+def test_one_text_may_stand_alone(client: openai.OpenAI) -> None:
+    reply = client.embeddings.create(model="tiny", input="sum", extra_body={"input_type": "document"})
+    np.testing.assert_array_equal(np.array(reply.data[0].embedding, np.float32), embed(client, ["sum"])[0])
+
+
+def test_models_and_health(client: openai.OpenAI, url: str) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("tiny").owned_by == "retune"
+    with pytest.raises(openai.NotFoundError, match="expected 'tiny', the model of this server, got 'other'"):
+        client.models.retrieve("other")
+    assert httpx2.get(f"{url}/health").json() == {"status": "ok", "model": "tiny"}
+
+
+GOOD = {"model": "tiny", "input": ["sum"], "input_type": "document"}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        ({"model": "other"}, 404, "model: expected 'tiny', the model of this server, got 'other'"),
+        ({"input": []}, 400, "input: expected at least one text, got none"),
+        ({"input": ["sum", " "]}, 400, "input: expected texts, got an empty one at position 1"),
+        ({"input": ""}, 400, "input: expected texts, got an empty one at position 0"),
+        ({"input": [[1, 2]]}, 400, "input: expected a text or a list of texts, got something else, such as token ids"),
+        ({"input": None}, 400, "input: expected a text or a list of texts"),
+        ({"input": ["a"] * 100_000}, 400, "input: expected at most 2,048 texts, got 100,000; send several requests"),
+        ({"input_type": None}, 400, "input_type: expected query or document, as this model reads them differently"),
+        ({"input_type": "passage"}, 400, "input_type: input should be 'query' or 'document'"),
+        ({"dimensions": 33}, 400, "dimensions: expected at most 32, got 33"),
+        ({"dimensions": 0}, 400, "dimensions: input should be greater than 0"),
+        ({"encoding_format": "hex"}, 400, "encoding_format: input should be 'float' or 'base64'"),
+        ({"truncate": True}, 400, "truncate: unknown; expected one of model, input, input_type"),
+    ],
+)
+def test_bad_request_is_refused_with_a_reason(url: str, change: dict[str, Any], status: int, message: str) -> None:
+    reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD | change)
+    error = reply.json()["error"]
+    assert reply.status_code == status
+    assert message in error["message"]
+    assert error["param"] == next(iter(change))
+    assert "sum" not in reply.text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000])
+def test_body_that_is_no_json_object_is_refused(url: str, body: bytes) -> None:
+    reply = httpx2.post(f"{url}/v1/embeddings", content=body)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"]
+
+
+def test_body_of_10_mb_is_refused(url: str) -> None:
+    for content in (b" " * 10_000_000, iter([b" " * 1_000_000] * 10)):  # the second says nothing about its length
+        reply = httpx2.post(f"{url}/v1/embeddings", content=content)
+        assert reply.status_code == 413
+        assert f"at most {bodies.MAX_BYTES:,} bytes" in reply.json()["error"]["message"]
+
+
+def test_unknown_path_and_method(url: str) -> None:
+    assert "there are /v1/embeddings" in httpx2.get(f"{url}/v2/embed").json()["error"]["message"]
+    assert httpx2.get(f"{url}/v1/embeddings").status_code == 405
+
+
+def test_embedding_model_does_not_rerank(url: str) -> None:
+    reply = httpx2.post(f"{url}/rerank", json={"model": "tiny", "query": "sum", "documents": ["graph"]})
+    assert reply.json()["error"]["message"] == "tiny is an embedding model; ask /v1/embeddings"
+
+
+def test_key_is_required_where_there_is_one(model: Path) -> None:
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=100)
+    with running(service, key="s3cret") as url:
+        other = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        with other, pytest.raises(openai.AuthenticationError, match="expected the server's key"):
+            embed(other, ["sum"])
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="s3cret", max_retries=0) as client:
+            assert embed(client, ["sum"]).shape == (1, 32)
+        assert httpx2.get(f"{url}/health").status_code == 200
+        for headers in ({}, {"Authorization": ""}, {"Authorization": "Bearer s3cre"}):
+            assert httpx2.get(f"{url}/v1/models", headers=headers).status_code == 401
+
+
+def test_full_queue_is_503_and_says_when_to_ask_again(model: Path) -> None:
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=2)
+    with running(service) as url:
+        reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["sum"] * 3})
+        assert reply.status_code == 503
+        assert int(reply.headers["retry-after"]) >= 1
+        assert reply.json()["error"]["type"] == "server_overloaded"
+        assert httpx2.post(f"{url}/v1/embeddings", json=GOOD).status_code == 200
+
+
+def test_client_that_has_gone_gives_up_its_place(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = load_served(model, COMPUTE, "float32")
+    turns, may_go, has_begun = [], threading.Event(), threading.Event()
+
+    def run(texts: Any) -> Any:
+        turns.append([text.text for text in texts])
+        has_begun.set()
+        assert may_go.wait(20.0)
+        return type(served).run(served, texts)
+
+    monkeypatch.setattr(served, "run", run)
+    service = app.Service("tiny", served, queue_limit=100)
+    with running(service) as url, ThreadPoolExecutor() as pool:
+        first = pool.submit(httpx2.post, f"{url}/v1/embeddings", json=GOOD)
+        assert has_begun.wait(20.0)
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["graph"]}, timeout=0.2)
+        deadline = time.monotonic() + 20.0
+        while not all(job.is_abandoned for job in service.waiting._jobs) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        may_go.set()
+        assert first.result(20.0).status_code == 200
+        assert httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["prime"]}).status_code == 200
+    assert turns == [["sum"], ["prime"]]
+
+
+def test_log_has_no_text(model: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    caplog.set_level(logging.DEBUG, "retune")
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=100)
+    with running(service) as url:
+        for body in (
+            GOOD | {"input": ["prime " * 90]},
+            GOOD | {"input": ["prime"], "x": 1},
+            GOOD | {"input": ["prime", ""]},
+        ):
+            httpx2.post(f"{url}/v1/embeddings?text=prime", json=body)
+    assert "prime" not in caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_transformer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cross_encoder(tiny_transformer, tmp_path_factory.mktemp("served") / "cross")
+
+
+def test_reranking_has_the_scores_of_evaluation(scorer: Path) -> None:
+    expected = CrossEncoderScorer.load(scorer, COMPUTE, dtype="float32").score(["prime"] * len(TEXTS), TEXTS)
+    with running(app.Service("cross", load_served(scorer, COMPUTE, "float32"), queue_limit=100)) as url:
+        body = {"model": "cross", "query": "prime", "documents": TEXTS}
+        reply = httpx2.post(f"{url}/v1/rerank", json=body).json()
+        scores = [result["relevance_score"] for result in reply["results"]]
+        order = [result["index"] for result in reply["results"]]
+        assert order == np.argsort(-expected, kind="stable").tolist()
+        np.testing.assert_array_equal(np.array(scores, np.float32), expected[order])
+        assert reply["usage"]["total_tokens"] > len(TEXTS)
+        best = httpx2.post(f"{url}/rerank", json=body | {"top_n": 1, "return_documents": True}).json()["results"]
+        assert best == [reply["results"][0] | {"document": {"text": TEXTS[order[0]]}}]
+        refused = httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"model": "cross"}).json()
+        assert refused["error"]["message"] == "cross is a cross-encoder; ask /rerank"
+
+
+def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent: expected a model, found none; run make repro, or name another"):
+        load_served(tmp_path / "absent", COMPUTE, "float32")
+    with pytest.raises(InputError, match="got BM25"):
+        load_served(write_bm25(tmp_path / "bm25"), COMPUTE, "float32")
+
+
+def test_address_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RETUNE_SERVE_KEY", raising=False)
+    for host in ("0.0.0.0", "::", "192.168.0.1", "example.org"):
+        with pytest.raises(InputError, match="RETUNE_SERVE_KEY: expected a key"):
+            serve.serve(tmp_path, host, "0")
+    assert all(serve._is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"))
+
+
+def test_busy_port_and_bad_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(InputError, match=f"127.0.0.1:{port}: cannot listen there: Address already in use; name"):
+            serve.serve(tmp_path, "127.0.0.1", port)
+    for port in ("x", "70000", "-1"):
+        with pytest.raises(InputError, match="port: expected a whole number from 0 to 65535"):
+            serve.serve(tmp_path, "127.0.0.1", port)
+
+
+@pytest.mark.slow
+def test_command_serves_until_it_is_told_to_stop(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/tiny").symlink_to(model)
+    (tmp_path / "params.yaml").write_text("compute: {device: cpu, token_budget: 512}\neval: {dtype: float32}\n")
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "stages.serve", "tiny", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        line = next(line for line in process.stderr if "serving on" in line)
+        url = line.split("serving on ")[1].strip()
+        assert httpx2.post(f"{url}/v1/embeddings", json=GOOD).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(30) in (0, -signal.SIGTERM)
+    assert "Traceback" not in rest
