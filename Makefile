@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # An option of `make start`, if it is given on the command line: some systems set variables of these names.
 option = $(if $(filter command,$(firstword $(origin $(1)))),$(2) "$($(1))")
 
-.PHONY: start repro sweep test test-quick check gate publish bench bench-full report use lock
+.PHONY: start repro sweep serve test test-quick check gate publish bench bench-full report use lock
 .DEFAULT_GOAL := repro
 
 start: $(INSTALLED)  ## make start DATA=path [NAME=name] [LLM=model] [BASE=model]: add your data to params.yaml
@@ -24,6 +24,10 @@ repro: $(INSTALLED)  ## run the whole chain, then print the comparison
 sweep: $(INSTALLED)  ## make sweep MODEL=name TRY="parameter=value,value ..." or LABELS=share,share [RANDOM=number] [MINUTES=number]: score them on dev
 	@python -m stages.sweep finetune.$(MODEL) $(addprefix --try ,$(TRY)) $(call option,LABELS,--labels) \
 	  $(call option,RANDOM,--random) $(call option,MINUTES,--minutes)
+
+serve: $(INSTALLED)  ## make serve MODEL=name [PORT=number] [HOST=address]: answer over HTTP, with OpenAI's API
+	@$(VENV)/bin/python -m pip install --quiet --requirement requirements-serve.txt
+	@exec python -m stages.serve $(or $(call option,MODEL),"") $(call option,HOST,--host) $(call option,PORT,--port)
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest files first
@@ -81,10 +85,12 @@ lock: $(INSTALLED)  ## renew the locks from pyproject.toml; the CPU lock is the 
 	grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' requirements-gpu.txt > $(VENV)/cuda.txt
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
 	  -c requirements-gpu.txt --extra cpu --extra dev pyproject.toml -o requirements.txt
-	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
-	  --excludes $(VENV)/cuda.txt -c requirements.txt --extra cpu --extra dev --extra export pyproject.toml \
-	  -o $(VENV)/export.txt
-	grep -oE '^[a-z0-9._-]+==' requirements.txt | grep -vFf - $(VENV)/export.txt > requirements-export.txt  # what is new
+	for extra in export serve; do \
+	  uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
+	    -c requirements.txt --extra cpu --extra dev --extra $$extra pyproject.toml -o $(VENV)/$$extra.txt \
+	  && { grep -oE '^[a-z0-9._-]+==' requirements.txt | grep -vFf - $(VENV)/$$extra.txt > requirements-$$extra.txt; } \
+	  || exit 1; \
+	done  # each has what is new beside requirements.txt
 
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
