@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retune.llm import conversation
-from retune.llm.conversation import Patience
+from retune.llm import attempts
+from retune.llm.attempts import Patience
 from tests.support.llm_server import Behaviour, LlmServer, running
 
 KEY = "sk-this-key-is-a-secret"
@@ -19,7 +19,7 @@ def replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "RETUNE_LLM_CONCURRENCY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RETUNE_REPLIES", str(tmp_path / "replies"))
-    monkeypatch.setattr(conversation, "PATIENCE", Patience(attempts=4, first_wait_s=0.01, longest_wait_s=0.05))
+    monkeypatch.setattr(attempts, "PATIENCE", Patience(attempts=4, first_wait_s=0.01, longest_wait_s=0.05))
     return tmp_path / "replies"
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from retune.core.errors import InputError
-from retune.llm import conversation
+from retune.llm import attempts
 from retune.llm.ask import ask
-from retune.llm.conversation import Patience
+from retune.llm.attempts import Patience
 from retune.llm.replies import Reply
 from tests.llm.conftest import KEY
 from tests.support.commands import inline
@@ -121,7 +121,7 @@ def test_no_request_is_sent_before_the_server_said(form: str, start: Start, monk
 def test_server_that_limits_the_rate_answers_everything(
     headers: dict[str, str], start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "PATIENCE", Patience(first_wait_s=0.01, longest_wait_s=0.1))
+    monkeypatch.setattr(attempts, "PATIENCE", Patience(first_wait_s=0.01, longest_wait_s=0.1))
     windows: Counter[int] = Counter()
 
     def limited(body: Body, before: int) -> Response:
@@ -423,5 +423,5 @@ def test_key_is_in_no_file_log_or_error(
 
 
 def test_waits_double_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(attempts.random, "uniform", lambda low, high: high)
     assert [Patience().wait_s(attempt) for attempt in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]

@@ -39,7 +39,11 @@ class Received:
 
     @property
     def user(self) -> str:
-        return next(message["content"] for message in self.body["messages"] if message["role"] == "user")
+        """The question to a language model, or the texts to embed."""
+        messages = self.body.get("messages", [])
+        return next(
+            (message["content"] for message in messages if message["role"] == "user"), str(self.body.get("input"))
+        )
 
 
 Behaviour = Callable[[Body, int], Response]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retune.check.project import Project
 from retune.models.directory import is_cross_encoder
-from retune.params.fetch import Fetch, Lexical, Vectors
+from retune.params.fetch import Entry, Fetch, Lexical
 from retune.params.finetune import Finetune
 
 OF_VECTORS = {  # by section, the fields that name an embedding model
@@ -49,7 +49,7 @@ def wrong_kinds_of_files(project: Project) -> Iterator[str]:
             yield f"rerank.{name}.reranker: expected a cross-encoder, {got}; name another"
 
 
-def _is_folder(entry: Fetch | Lexical | Vectors) -> bool:
+def _is_folder(entry: Entry) -> bool:
     return isinstance(entry, Fetch) and entry.source == "path"
 
 

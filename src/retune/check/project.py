@@ -6,7 +6,7 @@ from retune.params.compare import Compare
 from retune.params.convert import Convert
 from retune.params.eval import Eval
 from retune.params.export import Export
-from retune.params.fetch import Fetch, Lexical, Vectors
+from retune.params.fetch import Entry
 from retune.params.finetune import Finetune
 from retune.params.fuse import Fuse
 from retune.params.merge import Merge
@@ -22,7 +22,7 @@ class Project:
     """The checked sections of params.yaml."""
 
     seed: int
-    fetch: dict[str, Fetch | Lexical | Vectors]
+    fetch: dict[str, Entry]
     convert: dict[str, Convert]
     synthesize: dict[str, Synthesize]
     mine: dict[str, Mine]

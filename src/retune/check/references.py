@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from retune.check.project import Project
 from retune.comparison import lineage
-from retune.params.fetch import Lexical, Vectors
+from retune.params.fetch import Endpoint, Lexical, Vectors
 from retune.params.mix import Mix
 
 MISSING_PATH = "write the model folder, or requirements.txt if source is not path; dvc.yaml reads it in every entry"
@@ -128,6 +128,8 @@ def _no_weights(where: str, name: str, project: Project) -> Iterator[str]:
     """Yield a model's name if it is undefined, or the model cannot be trained, merged or exported."""
     if export := project.export.get(name):
         yield f"{where}: expected a model that is no export, got {name!r}; name {export.model!r}, its model"
+    elif isinstance(project.fetch.get(name), Endpoint):
+        yield f"{where}: expected a model with weights, got {name!r}, an endpoint; name another"
     else:
         yield from _no_encoder(where, name, project)
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from retune.encoding.batching import Batching
 from retune.encoding.compute import Compute
+from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.encoding.loading import LazyModel, load_prepared
 from retune.encoding.tokenizing import Texts, Tokenizer
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
@@ -59,6 +60,11 @@ class BatchRunner:
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer, with its maximum lengths and query suffix."""
         return Tokenizer(self.model.tokenizer, self._encoding)
+
+    def key(self, files: ModelFiles, role: Role) -> str:
+        """Return the cache's key of the vectors of a role, which have exactly the bits that this runner computes."""
+        budget = self.batching.token_budget
+        return fingerprint(files, self._encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
 
     def share(self, folder: Path, compute: Compute, devices: Sequence[str]) -> None:
         """Divide many texts among processes, one for each device; each loads the model from its directory."""

@@ -15,12 +15,14 @@ from retune.core.errors import InputError
 from retune.encoding.batch_runner import BatchRunner
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
-from retune.encoding.fingerprint import ModelFiles, base_hash, fingerprint
+from retune.encoding.endpoint import EndpointRunner
+from retune.encoding.fingerprint import ModelFiles, base_hash
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, prepared_copy
 from retune.encoding.tokenizing import Texts, max_length
 from retune.models.directory import is_onnx, read_encoding
 from retune.models.encoding_settings import Encoding, Role
+from retune.models.endpoint import is_endpoint
 from retune.models.scope import Addition, check_unscoped, read_scope
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: SentenceTransformer | LazyModel[SentenceTransformer],
+        model: SentenceTransformer | LazyModel[SentenceTransformer] | EndpointRunner,
         encoding: Encoding,
         compute: Compute,
         *,
@@ -53,13 +55,15 @@ class Encoder:
         """Take a loaded model, or one that is loaded with the first text to encode; for a directory, use `load`.
 
         Args:
-            model: The model, used unchanged.
+            model: The model, used unchanged, or what asks an endpoint for it.
             encoding: Its encoding settings.
             compute: Token budget and cache; the model is already on its device.
             files: The files of its weights, which are unchanged; None: no vectors are cached.
         """
         self.encoding = encoding
-        self.runner = BatchRunner(model, encoding, compute)
+        self.runner: BatchRunner | EndpointRunner = (
+            model if isinstance(model, EndpointRunner) else BatchRunner(model, encoding, compute)
+        )
         self.device, self.dtype = self.runner.device, self.runner.dtype
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._cache_settings = compute.cache
@@ -95,6 +99,9 @@ class Encoder:
         if addition is None:
             check_unscoped(folder)
         encoding = read_encoding(folder)
+        if is_endpoint(folder):
+            endpoint = EndpointRunner.load(folder)
+            return cls(endpoint, encoding, compute, files=endpoint.files)
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
         device = torch.device("cpu") if is_onnx(folder) else resolve_device(compute.device)
@@ -107,7 +114,7 @@ class Encoder:
         model = lazy_model(folder, encoding, device, files)
         encoder = cls(model, encoding, compute, files=files)
         devices = alike_devices(device) if devices is None else devices
-        if len(devices) > 1:
+        if len(devices) > 1 and isinstance(encoder.runner, BatchRunner):
             encoder.runner.share(folder, compute, devices)
         if addition and addition.query_model:
             encoder._for_queries = cls.load(addition.query_model, compute, dtype=dtype, devices=devices)
@@ -194,17 +201,13 @@ class Encoder:
         """Open the cache file whose vectors have exactly the bits that this encoder would compute."""
         if self._files is None or self._cache_settings is None:
             return nullcontext()
-        return open_cache(self._cache_settings, Entry(self._key(self._files, role), self._files.name, role, dim))
-
-    def _key(self, files: ModelFiles, role: Role) -> str:
-        budget = self.runner.batching.token_budget
-        return fingerprint(files, self.encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
+        return open_cache(self._cache_settings, Entry(self.runner.key(self._files, role), self._files.name, role, dim))
 
     def _dim(self, role: Role) -> int:
         """Return the dimensions of the vectors, from the cache if possible; otherwise the model is needed anyway."""
         if self._files is None or self._cache_settings is None:
             return self.runner.dim
-        return stored_dim(self._cache_settings, self._key(self._files, role)) or self.runner.dim
+        return stored_dim(self._cache_settings, self.runner.key(self._files, role)) or self.runner.dim
 
 
 def query_inputs(texts: Sequence[str], prompts: Sequence[str | None], encoding: Encoding) -> list[str]:

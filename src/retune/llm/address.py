@@ -23,10 +23,18 @@ class Address:
     Attributes:
         url: The base URL; empty for the client's default.
         key: The key; a placeholder if the server needs none.
+        service: What is asked of it, for messages.
+        url_name: Where the user gave the URL, for messages.
+        key_name: The variable with the key, for messages.
+        model_name: The parameter with the model, for messages.
     """
 
     url: str
     key: str
+    service: str = "chat completions"
+    url_name: str = URL
+    key_name: str = KEY
+    model_name: str = "llm.model"
 
     def redact(self, text: str) -> str:
         """Remove the key from a text of the server, also if it is escaped as in JSON."""

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from retune.core.errors import InputError
 from retune.core.local_settings import read_local_settings
 from retune.llm.address import names_server
-from retune.llm.conversation import Conversation, UnansweredError
+from retune.llm.attempts import UnansweredError
+from retune.llm.conversation import Conversation
 from retune.llm.json_reply import check_schema
 from retune.llm.ledger import Ledger, Limit, Spent, Tokens
 from retune.llm.replies import (

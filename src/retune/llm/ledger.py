@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from retune.params.llm import Llm, Prices
+from retune.params.llm import Prices, Remote
 
 BYTES_A_TOKEN = 4  # of UTF-8, for servers that do not report usage: four Latin letters, or one and a third of Chinese
 DECIMALS = 6  # of a cost
@@ -124,7 +124,7 @@ class Limit:
         deadline: When the time is over, on the clock of `time.monotonic`.
     """
 
-    def __init__(self, params: Llm, earlier: Sequence[Ledger] = ()) -> None:
+    def __init__(self, params: Remote, earlier: Sequence[Ledger] = ()) -> None:
         self._params = params
         self._tokens = sum((ledger.spent.tokens for ledger in earlier), Tokens())
         seconds = sum(ledger.spent.seconds for ledger in earlier)

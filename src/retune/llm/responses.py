@@ -105,21 +105,23 @@ def reply_of_status(error: "openai.APIStatusError", address: Address, model: str
         raise FaultError(f"{replies.SERVER_ERROR} {status}", message, retry_after_s=wait_s)
     if status in (401, FORBIDDEN):
         raise InputError(
-            f"OPENAI_API_KEY: expected a key that {url} accepts, got status {status}: {message}; set another one"
+            f"{address.key_name}: expected a key that {url} accepts, got status {status}: {message}; set another one"
         )
     if is_without_credit:
-        raise InputError(f"OPENAI_API_KEY: expected an account with credit, got of {url} status {status}: {message}")
+        raise InputError(
+            f"{address.key_name}: expected an account with credit, got of {url} status {status}: {message}"
+        )
     if status in (404, 405):
         raise InputError(
-            f"llm.model: expected a model that {url} has, got {model!r} and status {status}: {message}; "
-            "fix the name, or the address in OPENAI_BASE_URL, which usually ends in /v1"
+            f"{address.model_name}: expected a model that {url} has, got {model!r} and status {status}: {message}; "
+            f"fix the name, or the address in {address.url_name}, which usually ends in /v1"
         )
     if location := error.response.headers.get("location", ""):
         raise InputError(
-            f"OPENAI_BASE_URL: expected chat completions of {url}, got a redirect to {address.redact(location)!r}; "
+            f"{address.url_name}: expected {address.service} of {url}, got a redirect to {address.redact(location)!r}; "
             "name the address that it leads to"
         )
-    raise InputError(f"OPENAI_BASE_URL: expected chat completions of {url}, got status {status}: {message}; fix it")
+    raise InputError(f"{address.url_name}: expected {address.service} of {url}, got status {status}: {message}; fix it")
 
 
 def retry_after_s(value: str) -> float | None:

@@ -6,7 +6,7 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,19 +99,17 @@ class Server:
         self._dialect = dialect
 
     async def _post(self, messages: Sequence[Message], schema: object, dialect: Dialect) -> RawReply:
-        import httpx2
         import openai
 
         self._spent.sent += 1
         options = self._options(messages, schema, dialect)
+        asked = self._client.chat.completions.with_streaming_response.create(
+            model=self._params.model,
+            messages=[],
+            extra_body=options,  # replaces both, without the client's conversion of each message
+        )
         try:
-            async with self._client.chat.completions.with_streaming_response.create(
-                model=self._params.model,
-                messages=[],
-                extra_body=options,  # replaces both, without the client's conversion of each message
-            ) as response:
-                body = await _read(response.iter_bytes())
-                media = response.headers.get("content-type", "")
+            body, media = await read_response(asked, self.address, MAX_BYTES)
         except openai.APIStatusError as error:
             self.has_responded = True
             if error.status_code == FORBIDDEN and self._has_replied:  # this input, as the key is good
@@ -119,18 +117,8 @@ class Server:
                             message_of(error, self.address))  # fmt: skip
                 return RawReply("", replies.REFUSED, Tokens())
             return reply_of_status(error, self.address, self._params.model)
-        except openai.APITimeoutError:
-            raise FaultError(replies.TIMED_OUT) from None
-        except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            cause = error.__cause__ or error
-            detail = self.address.redact(" ".join(str(cause).split())) or type(cause).__name__
-            is_unconnected = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout))
-            raise FaultError(replies.CONNECTION_LOST, detail, is_unconnected=is_unconnected) from None
-        if "html" in media and not self.has_responded:
-            raise InputError(
-                f"OPENAI_BASE_URL: expected a server of chat completions, got a web page from {self.address.shown}; "
-                "fix the address, which usually ends in /v1"
-            )
+        if not self.has_responded:
+            refuse_web_page(media, self.address)
         self.has_responded = True
         asked_tokens = estimate_tokens(message["content"] for message in messages)
         if body is None:
@@ -166,6 +154,13 @@ async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> Asy
         InputError: The environment names no server.
     """
     address = read_address()
+    async with open_client(address, params.timeout_s, concurrency) as client:
+        yield Server(client, address, params, seed, spent)
+
+
+@asynccontextmanager
+async def open_client(address: Address, timeout_s: float, concurrency: int) -> AsyncIterator["openai.AsyncOpenAI"]:
+    """Open as many connections to an address as requests may be in flight."""
     import httpx2
     import openai
 
@@ -176,14 +171,14 @@ async def connect(params: Llm, seed: int, spent: Spent, concurrency: int) -> Asy
             api_key=address.key,
             base_url=address.url or None,
             max_retries=0,  # attempts are made in one place, `conversation`
-            timeout=openai.Timeout(params.timeout_s, connect=min(CONNECT_TIMEOUT_S, params.timeout_s)),
+            timeout=openai.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
             http_client=openai.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
                 follow_redirects=False,  # the key goes to the address that the user named, and to no other
                 verify=_verify(address),
             ),
         ) as client:
-            yield Server(client, address, params, seed, spent)
+            yield client
     finally:
         if not was_frozen:
             gc.unfreeze()
@@ -199,11 +194,48 @@ def with_schema(text: str, schema: object) -> str:
     return f"{text}\n{json.dumps(schema, ensure_ascii=False)}"
 
 
-async def _read(chunks: AsyncIterator[bytes]) -> bytes | None:
+async def read_response(
+    asked: AbstractAsyncContextManager[Any], address: Address, max_bytes: int
+) -> tuple[bytes | None, str]:
+    """Return the body of a response and its media type; None as the body if it is too long.
+
+    Raises:
+        FaultError: There was no response, or only a part of it.
+        openai.APIStatusError: The status is above 299.
+    """
+    import httpx2
+    import openai
+
+    try:
+        async with asked as response:
+            return await _read(response.iter_bytes(), max_bytes), response.headers.get("content-type", "")
+    except openai.APITimeoutError:
+        raise FaultError(replies.TIMED_OUT) from None
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:
+        cause = error.__cause__ or error
+        detail = address.redact(" ".join(str(cause).split())) or type(cause).__name__
+        is_unconnected = isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout))
+        raise FaultError(replies.CONNECTION_LOST, detail, is_unconnected=is_unconnected) from None
+
+
+def refuse_web_page(media: str, address: Address) -> None:
+    """Refuse a first response that is a web page: its server is another one than the user means.
+
+    Raises:
+        InputError: It is one.
+    """
+    if "html" in media:
+        raise InputError(
+            f"{address.url_name}: expected a server of {address.service}, got a web page from {address.shown}; "
+            "fix the address, which usually ends in /v1"
+        )
+
+
+async def _read(chunks: AsyncIterator[bytes], max_bytes: int) -> bytes | None:
     """Return a body, or None if it is too long."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        if len(body) > MAX_BYTES:
+        if len(body) > max_bytes:
             return None
     return bytes(body)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from retune.core.errors import InputError
 from retune.core.files import write_json
 from retune.models.encoding_settings import Encoding
+from retune.models.endpoint import is_endpoint
 from retune.models.vector_table import is_vector_table
 
 if TYPE_CHECKING:
@@ -135,8 +136,9 @@ def load_model(
     from sentence_transformers import SentenceTransformer
 
     check_kind(folder, is_pair_scorer=False)
-    if is_onnx(folder):
-        raise InputError(f"{folder}: expected a model with weights, got an ONNX export; name what it was made from")
+    if is_onnx(folder) or is_endpoint(folder):
+        kind = "an ONNX export" if is_onnx(folder) else "an endpoint"
+        raise InputError(f"{folder}: expected a model with weights, got {kind}; name another")
     chosen = {"attn_implementation": attention, "quantization_config": quantization}
     model_kwargs = {name: value for name, value in chosen.items() if value is not None}
     with errors_of_loading(folder):

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from retune.core.errors import ParameterError
 from retune.core.section import Section
 from retune.models.encoding_settings import Encoding
+from retune.params.llm import Remote
 
-SOURCES = ("package", "hub", "path", "bm25", "vectors")
+SOURCES = ("package", "hub", "path", "bm25", "vectors", "endpoint")
 
 
 class Fetch(Encoding):
@@ -53,13 +54,33 @@ class Vectors(Section):
     licence: str  # of the vectors: some providers forbid to train on them
 
 
-def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Fetch | Lexical | Vectors:
+class Endpoint(Remote):
+    """A model behind an OpenAI-compatible server of embeddings: a row of the matrix, which cannot be tuned."""
+
+    source: Literal["endpoint"]
+    path: str | None = None  # as in other entries
+    url: Annotated[str, Field(pattern=r"^https?://")]  # usually ends in /v1
+    key_variable: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None  # of the environment; null: no key
+    query_prefix: str = ""
+    document_prefix: str = ""
+    query_options: dict[str, Any] = {}  # sent with requests of queries, such as {input_type: query}
+    document_options: dict[str, Any] = {}
+    dimensions: PositiveInt | None = None  # to ask for; null: all
+    texts_per_request: PositiveInt
+
+
+Entry = Fetch | Lexical | Vectors | Endpoint
+
+
+def parse_entry(key: str, value: object, defaults: Mapping[str, Any] | None = None) -> Entry:
     """Check an entry read from `key`; its source decides which parameters it has, and only models have defaults."""
     source = value.get("source", "package") if isinstance(value, Mapping) else "package"
     if source not in SOURCES:
         raise ParameterError([f"{key}.source: expected one of {', '.join(SOURCES)}, got {source!r}"])
     if source == "vectors":
         return Vectors.parse(key, value)
+    if source == "endpoint":
+        return Endpoint.parse(key, value)
     return Lexical.parse(key, value) if source == "bm25" else Fetch.parse(key, value, defaults)
 
 

@@ -29,13 +29,10 @@ class Budget(Section):
         return self
 
 
-class Llm(Section):
-    """A language model behind an OpenAI-compatible server, whose address and key are in the environment."""
+class Remote(Section):
+    """A model behind an OpenAI-compatible server: how long to wait for it, and what it may cost."""
 
     model: Annotated[str, Field(min_length=1)]  # as the server names it
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    max_tokens: PositiveInt  # of one reply
     timeout_s: PositiveFloat  # of one attempt, from sending it to the last byte
     total_timeout_s: PositiveFloat | None = None  # of all requests of a stage together
     prices: Prices | None = None
@@ -46,3 +43,11 @@ class Llm(Section):
         if self.prices is None and self.budget is not None and self.budget.cost is not None:
             raise ValueError("budget.cost: expected prices beside it, found none; add them or use tokens")
         return self
+
+
+class Llm(Remote):
+    """A language model, whose server's address and key are in the environment."""
+
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)]
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    max_tokens: PositiveInt  # of one reply

@@ -15,7 +15,7 @@ from retune.core.files import write_text
 from retune.core.params_file import read_params
 from retune.core.section import defaults_of
 from retune.llm.address import read_address
-from retune.params.fetch import Fetch, Lexical, Vectors
+from retune.params.fetch import Entry, Fetch
 from retune.starting import documents, params_edit, raw_data
 from retune.starting.cost import DOCUMENT_TOKENS, rate_of
 from retune.starting.detect import detect
@@ -105,7 +105,7 @@ def _refuse_unknown_base(base: str, project: Project) -> None:
         )
 
 
-def _with_chunks(found: Found, source: Source, base: Fetch | Lexical | Vectors | None) -> Found:
+def _with_chunks(found: Found, source: Source, base: Entry | None) -> Found:
     """Return the format with chunks that fit the base, if it reads documents."""
     if found.format != "documents":
         return found
