@@ -22,13 +22,19 @@ import openai
 import pytest
 
 from retune.core.errors import InputError
+from retune.core.records import write_dataset
 from retune.encoding.encoder import Encoder
+from retune.exporting.deployment import compare_deployment
+from retune.fetching.fetch import fetch
 from retune.models.directory import read_encoding
+from retune.params.export import Parity
+from retune.params.fetch import Endpoint
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.serving import bodies, serve
 from retune.serving.served import load_served
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
+from tests.support.small_sets import small_dataset
 from tests.support.systems import write_bm25, write_cross_encoder
 
 NEEDED = "serving needs requirements-serve.txt"
@@ -275,6 +281,29 @@ def test_reranking_has_the_scores_of_evaluation(scorer: Path) -> None:
         assert best == [reply["results"][0] | {"document": {"text": TEXTS[order[0]]}}]
         refused = httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"model": "cross"}).json()
         assert refused["error"]["message"] == "cross is a cross-encoder; ask /rerank"
+
+
+def test_server_is_a_model_of_the_matrix_and_has_parity(url: str, model: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "small", small_dataset())
+    limits = Parity(texts=10, least=0.999999, median=0.999999)
+    for options, is_alike in (({"input_type": "query"}, True), ({"input_type": "document"}, False)):
+        entry = {"source": "endpoint", "url": f"{url}/v1", "model": "tiny", "timeout_s": 20.0, "texts_per_request": 3}
+        entry |= {"query_options": options, "document_options": {"input_type": "document"}}
+        fetch(Endpoint.parse("fetch.remote", entry), tmp_path / "remote", where="fetch.remote")
+        served = Encoder.load(tmp_path / "remote", COMPUTE).encode_queries(TEXTS, [None] * len(TEXTS))
+        ours = Encoder.load(model, COMPUTE, dtype="float32").encode_queries(TEXTS, [None] * len(TEXTS))
+        assert np.allclose(served, ours, atol=1e-6) == is_alike
+        compared = (tmp_path / "remote", model, tmp_path / "small", limits, COMPUTE)
+        if is_alike:
+            line = compare_deployment(*compared, seed=0)
+            assert line.startswith("remote: the vectors of 4 texts are those of tiny: cosine 1.00000 at the least")
+        else:
+            with pytest.raises(
+                InputError, match="remote.parity.least: expected at least 0.999999, got .* see whether it"
+            ):
+                compare_deployment(*compared, seed=0)
+    with pytest.raises(InputError, match="parity: expected an endpoint and the model it runs, got tiny and remote"):
+        compare_deployment(model, tmp_path / "remote", tmp_path / "small", limits, COMPUTE, seed=0)
 
 
 def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:

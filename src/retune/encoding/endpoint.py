@@ -129,8 +129,8 @@ class EndpointRunner:
             if not cosines.min() >= UNMOVED:
                 raise InputError(
                     f"{self._server.address.shown}: expected the vectors that it had when it was fetched, got others: "
-                    f"a cosine of {cosines.min():.4f}, below {UNMOVED}; cached vectors belong to the old ones, so fetch "
-                    f"it again (dvc repro -f fetch@{self.files.name})"
+                    f"a cosine of {cosines.min():.4f}, below {UNMOVED}; cached vectors belong to the old ones, so "
+                    f"fetch it again (dvc repro -f fetch@{self.files.name})"
                 )
         self._is_unmoved = True
 

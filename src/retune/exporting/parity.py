@@ -79,8 +79,10 @@ def cosines(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
     return result
 
 
-def check_parity(values: np.ndarray, limits: Parity, where: str) -> None:
-    """Check the cosines of an export with the model against the limits of its entry.
+def check_parity(
+    values: np.ndarray, limits: Parity, where: str, remedy: str = "choose a wider dtype, or lower the limit"
+) -> None:
+    """Check cosines with the model's vectors against limits; the remedy is part of the message.
 
     Raises:
         InputError: One is too small, or no number.
@@ -92,5 +94,5 @@ def check_parity(values: np.ndarray, limits: Parity, where: str) -> None:
         if not value >= limit:
             raise InputError(
                 f"{where}.parity.{name}: expected at least {limit:g}, got {value:.5f}, {limit - value:.5f} too little; "
-                "choose a wider dtype, or lower the limit"
+                f"{remedy}"
             )
