@@ -1,6 +1,8 @@
 """Mining: give every training query hard negatives, irrelevant documents that a model ranks high."""
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from retune.core.records import Mined
 from retune.encoding.encoder import Encoder
 from retune.mining.candidates import NegativeCandidates
 from retune.mining.inputs import MiningInputs, starts
-from retune.mining.miner import Miner
+from retune.mining.miner import Found, Miner
 from retune.mining.offers import NOTHING
 from retune.mining.outcome import Outcome, check_outcome
 from retune.mining.relabel import Relabelling
@@ -22,6 +24,7 @@ from retune.retrieval.exact import TILES
 
 LOG = logging.getLogger(__name__)
 
+Models = tuple[Encoder, Encoder | CrossEncoderScorer]  # a ranker and a scorer, which may be one model
 CANDIDATES_A_BLOCK = 2**20  # bounds the memory for rankings and candidates
 
 
@@ -52,12 +55,35 @@ def mine(
         InputError: A range begins beyond the corpus, limits exclude all candidates, a query has too few negatives
             and the recipe says `shortage: fail`, or nobody can be asked to relabel.
     """
+    return complete(inputs, (ranker, scorer), params, None, seed=seed, prompts=prompts)
+
+
+def complete(
+    inputs: MiningInputs,
+    models: Models,
+    params: Mine,
+    found: Sequence[Found] | None,
+    *,
+    seed: int,
+    prompts: Path | None = None,
+) -> tuple[Mined, Outcome]:
+    """Do what `mine` does, with negatives that are there already.
+
+    Args:
+        inputs: As in `mine`, like the arguments that are not named here.
+        models: The ranker and the scorer.
+        params: The recipe.
+        found: What `mine_some` found for the queries, in their order; None: they are mined here.
+        seed: The seed of everything random.
+        prompts: The folder of prompt files.
+    """
     _check_ranges(inputs, params)
+    ranker, scorer = models
     relabelling = Relabelling(inputs, scorer, params, prompts, seed) if params.relabel else None
     miner = Miner(inputs, ranker, scorer, params, seed)
     rows = np.arange(len(inputs.queries)) if params.negatives else np.zeros(0, dtype=np.int64)
     block_size = _block_size(params, ranker.device.type)
-    negatives = _in_blocks(miner, rows, NOTHING, block_size)
+    negatives = _in_blocks(miner, rows, NOTHING, block_size) if found is None else miner.adopt(found)
     if relabelling:
         negatives = _relabel(miner, negatives, relabelling, block_size)
     for model in {ranker, scorer}:
@@ -65,6 +91,18 @@ def mine(
     check_outcome(miner.outcome, params, len(rows))
     miner.outcome.negatives = negatives.take(np.lexsort((negatives.document, -negatives.score, negatives.query)))
     return _mined(inputs, miner.outcome, params.dataset), miner.outcome
+
+
+def mine_some(inputs: MiningInputs, models: Models, params: Mine, rows: slice, *, seed: int) -> Found:
+    """Mine the negatives of some rows of the queries, for `complete`; other arguments and errors are as there."""
+    _check_ranges(inputs, params)
+    ranker, scorer = models
+    miner = Miner(inputs, ranker, scorer, params, seed)
+    before = Counter(scorer.truncated)
+    chosen = np.arange(len(inputs.queries))[rows] if params.negatives else np.zeros(0, dtype=np.int64)
+    negatives = _in_blocks(miner, chosen, NOTHING, _block_size(params, ranker.device.type))
+    miner.outcome.truncated.update(Counter(scorer.truncated) - before)
+    return miner.found(negatives)
 
 
 def _in_blocks(miner: Miner, rows: np.ndarray, had: NegativeCandidates, size: int) -> NegativeCandidates:

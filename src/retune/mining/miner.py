@@ -1,8 +1,8 @@
 """Takes the negatives of one block of queries after another from ranges of ranks, judged documents and random ones."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,28 @@ MAX_DRAWN = 4096  # random documents drawn for a query if those are not enough
 RANDOM_PAIRS = 1000
 
 Rngs = Mapping[int, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What mining found for some of the queries.
+
+    Attributes:
+        negatives: Their negatives.
+        origins: The names of the origins that `negatives.origin` numbers.
+        counts: By the name of the attribute of `Outcome`: its counts of these queries.
+        num_candidates: As in `Outcome`, for these queries.
+        short: Likewise.
+    """
+
+    negatives: NegativeCandidates
+    origins: list[str]
+    counts: Mapping[str, Mapping[str, int]]
+    num_candidates: int
+    short: list[str]
+
+
+COUNTS = ("origins", "rejected", "outside", "truncated")  # of Found
 
 
 class Miner:
@@ -59,6 +81,24 @@ class Miner:
             recall=self.rankings.recall,
         )
         _check_floor(self.outcome, params)
+
+    def found(self, negatives: NegativeCandidates) -> Found:
+        """Return the negatives of the blocks so far, with all that was counted."""
+        counts = {name: dict(getattr(self.outcome, name)) for name in COUNTS}
+        return Found(negatives, list(self._origins), counts, self.outcome.num_candidates, list(self.outcome.short))
+
+    def adopt(self, parts: Sequence[Found]) -> NegativeCandidates:
+        """Return the negatives that others found for all queries, and count them as if they were found here."""
+        negatives = [NOTHING]
+        for part in parts:
+            self._origins += [name for name in part.origins if name not in self._origins]
+            numbers = np.array([self._origins.index(name) for name in part.origins], dtype=np.int64)
+            negatives.append(replace(part.negatives, origin=numbers[part.negatives.origin]))
+            for name in COUNTS:
+                getattr(self.outcome, name).update(part.counts[name])
+            self.outcome.num_candidates += part.num_candidates
+            self.outcome.short += part.short
+        return NegativeCandidates.join(negatives)
 
     def mine_block(self, rows: np.ndarray, taken: NegativeCandidates) -> NegativeCandidates:
         """Return the negatives of some queries, with those that they have already."""

@@ -5,6 +5,8 @@ whatever else is searched, and the memory besides the results is a few tiles, ho
 are.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -42,6 +44,20 @@ def top_k(
         scores[rows] = _scores(keys).cpu().numpy()
         positions[rows] = (LOW_BITS - (keys & LOW_BITS)).cpu().numpy()
     return scores, positions
+
+
+def merge_top_k(parts: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the `k` closest documents of each query among those found in parts of a corpus.
+
+    The result has the bits of `top_k` over the whole corpus, because a score does not depend on what else is searched.
+
+    Args:
+        parts: Scores and positions of the same queries as `top_k` returns them, with positions in the whole corpus.
+        k: The number of documents per query, at most what each part was asked for; fewer if there are fewer.
+    """
+    scores, positions = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    order = np.lexsort((positions, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1)
 
 
 class _Product:

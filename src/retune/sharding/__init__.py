@@ -1,0 +1,1 @@
+"""How is encoding, searching or mining divided among machines?"""

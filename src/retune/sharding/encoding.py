@@ -1,0 +1,84 @@
+"""Encode a share of a data set's texts on one machine, and put the vectors of all shards into an embedding cache."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retune.core.errors import InputError
+from retune.core.records import SPLITS, document_texts, read_corpus, read_split
+from retune.encoding.cache import Entry, open_cache
+from retune.encoding.compute import Cache, Compute
+from retune.encoding.encoder import Encoder, query_inputs
+from retune.encoding.fingerprint import ModelFiles
+from retune.models.encoding_settings import Role
+from retune.sharding.shard import Result, Shard, Work, files_hash
+
+LOG = logging.getLogger(__name__)
+ROLES: tuple[Role, ...] = ("documents", "queries")
+CHUNK = 10_000  # rows that are written to the cache at once
+
+
+def encode_shard(model: Path, dataset: Path, shard: Shard, compute: Compute, *, dtype: str) -> Result:
+    """Return the vectors of one share of the documents, and of one of the queries of all splits.
+
+    Args:
+        model: The model directory.
+        dataset: The data set.
+        shard: Which share.
+        compute: Device and token budget; nothing is cached here.
+        dtype: The number format of a model whose own settings say `auto`.
+    """
+    files = ModelFiles.of(model)
+    encoder = Encoder.load(model, compute.model_copy(update={"cache": None}), dtype=dtype)
+    documents, queries = read_corpus(dataset), pd.concat([read_split(dataset, split).queries for split in SPLITS])
+    queries = queries.drop_duplicates(["text", "prompt"])
+    texts = document_texts(documents)[shard.rows(len(documents))]
+    asked = queries.iloc[shard.rows(len(queries))]
+    prompts = [prompt if isinstance(prompt, str) else None for prompt in asked["prompt"]]
+    inputs = {
+        "documents": [encoder.encoding.document_prefix + text for text in texts],
+        "queries": query_inputs(asked["text"].tolist(), prompts, encoder.encoding),
+    }
+    vectors = [encoder.encode_documents(texts), encoder.encode_queries(asked["text"].tolist(), prompts)]
+    cuts = [encoder.tokenize(inputs[role], role)[1] for role in ROLES]
+    values = np.concatenate(vectors)
+    table = pa.table(
+        {
+            "role": [role for role in ROLES for _ in inputs[role]],
+            "text": [text for role in ROLES for text in inputs[role]],
+            "is_cut": [is_cut for part in cuts for is_cut in part],
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1]),
+        }
+    )
+    keys = {role: encoder.runner.key(files, role) for role in ROLES}
+    hashes = {"code, parameters or machine": keys["documents"] + keys["queries"], "data": files_hash(dataset)}
+    work = Work(f"encode.{model.name}.{dataset.name}", hashes)
+    return Result(work, shard, table, {"keys": keys, "model": files.name, "dim": values.shape[1]})
+
+
+def merge_vectors(results: list[Result], cache: Cache | None) -> str:
+    """Put the vectors of all shards into the embedding cache, where stages find them; return what was done.
+
+    Raises:
+        InputError: There is no cache.
+    """
+    if cache is None:
+        raise InputError("RETUNE_CACHE: expected a folder for the vectors, found none; unset it, or name one")
+    facts, counts = results[0].facts, dict.fromkeys(ROLES, 0)
+    for role in ROLES:
+        with open_cache(cache, Entry(facts["keys"][role], facts["model"], role, facts["dim"])) as opened:
+            for result in results:
+                rows = result.table.filter(pa.compute.equal(result.table["role"], role))
+                for start in range(0, len(rows), CHUNK):
+                    part = rows.slice(start, CHUNK)
+                    vectors = part["vector"].combine_chunks().flatten().to_numpy().reshape(len(part), -1)
+                    opened.write(part["text"].to_pylist(), vectors, part["is_cut"].to_numpy())
+                    opened.store()
+                counts[role] += len(rows)
+    return (
+        f"{results[0].work.name}: {counts['documents']:,} documents and {counts['queries']:,} queries are in "
+        f"{cache.folder}; stages on machines like those that encoded them find them there"
+    )
