@@ -15,6 +15,7 @@ from retune.encoding.batching import Batching
 from retune.encoding.compute import Compute
 from retune.encoding.fingerprint import ModelFiles, fingerprint
 from retune.encoding.loading import LazyModel, load_prepared
+from retune.encoding.ray_workers import RayWorkers
 from retune.encoding.tokenizing import Texts, Tokenizer
 from retune.encoding.workers import Forward, TokenBatch, WorkerPool
 from retune.models.directory import read_encoding
@@ -44,7 +45,7 @@ class BatchRunner:
         self._encoding = encoding
         self.device, self.dtype = self._lazy.device, self._lazy.dtype
         self.batching = Batching(compute, self.device)
-        self.pool: WorkerPool | None = None
+        self.pool: WorkerPool | RayWorkers | None = None
 
     @property
     def model(self) -> SentenceTransformer:
@@ -67,8 +68,19 @@ class BatchRunner:
         return fingerprint(files, self._encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
 
     def share(self, folder: Path, compute: Compute, devices: Sequence[str]) -> None:
-        """Divide many texts among processes, one for each device; each loads the model from its directory."""
-        self.pool = WorkerPool(partial(_load_forward, folder, compute, self.dtype), devices)
+        """Divide many texts among processes, each of which loads the model from its directory.
+
+        Args:
+            folder: The directory; on a cluster, every node needs it at this path.
+            compute: Says whether the processes are those of a Ray cluster.
+            devices: On this machine, there is one process for each of them, and none for a single one. If there are
+                none, this process does all work, also where there is a cluster.
+        """
+        load = partial(_load_forward, folder.resolve(), compute, self.dtype)
+        if compute.engine == "ray" and devices:
+            self.pool = RayWorkers(load, self.device)
+        elif len(devices) > 1:
+            self.pool = WorkerPool(load, devices)
 
     def run(self, inputs: Texts, rows: list[int], token_ids: list[list[int]]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield the rows of each batch and their vectors, until all are done or the device runs out of memory.

@@ -24,6 +24,7 @@ class Compute(Section):
     RENAMED = {"cache": "set RETUNE_CACHE (a folder; empty for no cache) and RETUNE_CACHE_GB in the environment"}
 
     device: Literal["auto", "cpu", "cuda", "mps"]
+    engine: Literal["local", "ray"] = "local"  # ray: many texts are encoded by the actors of a Ray cluster
     token_budget: Annotated[int, Field(ge=MIN_TOKEN_BUDGET)]  # tokens in one batch
     cache: Cache | None = None  # not a parameter: `read` takes it from the environment
 

@@ -113,8 +113,8 @@ class Encoder:
             )
         model = lazy_model(folder, encoding, device, files)
         encoder = cls(model, encoding, compute, files=files)
-        devices = alike_devices(device) if devices is None else devices
-        if len(devices) > 1 and isinstance(encoder.runner, BatchRunner):
+        if isinstance(encoder.runner, BatchRunner):
+            devices = alike_devices(device) if devices is None else devices
             encoder.runner.share(folder, compute, devices)
         if addition and addition.query_model:
             encoder._for_queries = cls.load(addition.query_model, compute, dtype=dtype, devices=devices)
