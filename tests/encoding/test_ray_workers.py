@@ -114,3 +114,13 @@ def test_cluster_without_room_for_a_worker_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1000)
     with pytest.raises(InputError, match="compute.engine: ray: expected a cluster with a node of 1000 CPU, found none"):
         list(RayWorkers(numbers, CPU).map([([[1]], 16)]))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_address_where_no_cluster_is_is_one_line(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(
+        InputError, match=f"RAY_ADDRESS: expected a Ray cluster at '{address}', got: .*refused; start it"
+    ):
+        list(RayWorkers(numbers, CPU).map([([[1]], 16)]))

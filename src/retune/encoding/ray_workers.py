@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from retune.encoding.workers import Forward, TokenBatch
 
 INSTALL = ".venv/bin/python -m pip install --requirement requirements-ray.txt"
 ADDRESS = "RAY_ADDRESS"  # of the cluster, in the environment: Ray's own variable
+CONNECT_S = 10.0
 SOURCE = Path(__file__).parents[2]  # which nodes need at the same path
 
 
@@ -94,24 +96,30 @@ def _connect() -> Any:
     except ImportError:
         raise InputError(f"compute.engine: ray: expected the package ray, found none; run {INSTALL}") from None
     if not ray.is_initialized():
-        address = os.environ.get(ADDRESS)
+        path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
         try:
-            path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
-            ray.init(
-                address=address,
-                runtime_env={"env_vars": {"PYTHONPATH": path}},
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            _check_reachable(os.environ.get(ADDRESS, ""))
+            ray.init(runtime_env={"env_vars": {"PYTHONPATH": path}}, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{ADDRESS}: expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]}; start it, or "
-                "unset the variable to use this machine alone"
+                f"{ADDRESS}: expected a Ray cluster at {os.environ.get(ADDRESS)!r}, got: {_first_line(error)}; start "
+                "it, or unset the variable to use this machine alone"
             ) from None
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Connect once to `host:port` or `ray://host:port`, because Ray itself waits for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _reason(error: Exception) -> str:
