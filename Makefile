@@ -85,7 +85,7 @@ lock: $(INSTALLED)  ## renew the locks from pyproject.toml; the CPU lock is the 
 	grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' requirements-gpu.txt > $(VENV)/cuda.txt
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
 	  -c requirements-gpu.txt --extra cpu --extra dev pyproject.toml -o requirements.txt
-	for extra in export serve; do \
+	for extra in export ray serve; do \
 	  uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --excludes $(VENV)/cuda.txt \
 	    -c requirements.txt --extra cpu --extra dev --extra $$extra pyproject.toml -o $(VENV)/$$extra.txt \
 	  && { grep -oE '^[a-z0-9._-]+==' requirements.txt | grep -vFf - $(VENV)/$$extra.txt > requirements-$$extra.txt; } \
