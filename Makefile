@@ -51,7 +51,7 @@ publish: $(INSTALLED)  ## make publish MODEL=name [REPO=organisation/name] [BASE
 	@python -m stages.publish $(or $(call option,MODEL),"") $(call option,REPO,--repo) \
 	  $(call option,BASE,--base) $(call option,PRECISION,--precision) $(call option,FORCE,--force)
 
-bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging, asking and exports, beside their peers; renew the tables
+bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evaluation, training, nudging, asking, exports, growth and serving, beside their peers; renew the tables
 	python -m benchmarks.stages
 	python -m benchmarks.converting
 	python -m benchmarks.searching
@@ -63,6 +63,9 @@ bench: $(INSTALLED)  ## time stages, conversion, search, encoding, mining, evalu
 	python -m benchmarks.load
 	python -m benchmarks.asking
 	python -m benchmarks.exporting
+	python -m benchmarks.scaling
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements-serve.txt
+	python -m benchmarks.serving
 	python -m benchmarks.tables
 
 bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
@@ -71,6 +74,7 @@ bench-full: $(INSTALLED)  ## the same at full size and at scale: some hours
 	python -m benchmarks.mining --full
 	python -m benchmarks.mining --growth
 	python -m benchmarks.training --full
+	python -m benchmarks.scaling --full
 	python -m benchmarks.tables
 
 report: $(INSTALLED)  ## draw the plots of DVC to dvc_plots/index.html

@@ -1,4 +1,4 @@
-"""Write the tables of docs/performance.md from benchmarks/results/*.json.
+"""Write the tables of the pages about speed from benchmarks/results/*.json.
 
     python -m benchmarks.tables [--check]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path("benchmarks/results")
-PAGE = Path("docs/performance.md")
+PAGES = [Path("docs/performance.md"), Path("docs/scale.md"), Path("docs/serve.md")]
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 OURS = "retune"
 
@@ -60,6 +60,17 @@ ROWS = {  # labels; a quantity that is not listed is shown with its name and uni
     "step_2": "seconds per step, beside two busy loops",
 }
 ROWS |= {
+    f"serve_{key}_{clients}": f"{label}, {clients} client{'s' if clients > 1 else ''}"
+    for clients in (1, 8, 64, 256)
+    for key, label in (
+        ("rate", "texts per second"),
+        ("p50", "median, ms"),
+        ("p95", "95th percentile, ms"),
+        ("p99", "99th percentile, ms"),
+        ("memory_growth", "memory at the end over that after the first level"),
+    )
+}
+ROWS |= {
     f"{prefix}{name}": f"{dataset}: {measured}"
     for prefix, dataset in (("", "Eedi"), ("nfcorpus_", "nfcorpus"), ("python_docs_", "Python documentation"))
     for name, measured in (
@@ -73,16 +84,17 @@ Case = dict[str, Any]
 
 
 def main() -> None:
-    """Rewrite the tables of the page, or say whether they are current."""
-    parser = argparse.ArgumentParser(description="Write the tables of docs/performance.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is not current")
+    """Rewrite the tables of the pages, or say whether they are current."""
+    parser = argparse.ArgumentParser(description="Write the tables of the pages about speed.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is not current")
     is_check = parser.parse_args().check
-    page = PAGE.read_text(encoding="utf-8")
-    written = render(page, RESULTS)
-    if is_check and written != page:
-        raise SystemExit(f"error: {PAGE}: expected the figures of {RESULTS}, run python -m benchmarks.tables")
-    if not is_check:
-        PAGE.write_text(written, encoding="utf-8")
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        written = render(page, RESULTS)
+        if is_check and written != page:
+            raise SystemExit(f"error: {path}: expected the figures of {RESULTS}, run python -m benchmarks.tables")
+        if not is_check:
+            path.write_text(written, encoding="utf-8")
 
 
 def render(page: str, results: Path) -> str:

@@ -80,6 +80,12 @@ RUN_BY: dict[str, list[str]] = {
         in_blocks("docs/sweep.md")[:2]
     ),
     "sweeping/test_sweep_page.py::test_learning_curve_of_the_page_has_three_points": in_blocks("docs/sweep.md")[2:],
+    "sharding/test_command.py::test_commands_of_the_page_do_all_shards_and_merge_them": [
+        command for command in in_blocks("docs/distributed.md") if command.startswith("python -m stages.shard")
+    ],
+    "serving/test_serve.py::test_server_is_a_model_of_the_matrix_and_has_parity": [
+        "python -m stages.parity ENDPOINT MODEL DATASET"
+    ],
     "layouts/test_export_round_trips.py": ["python -m stages.export_data LAYOUT --dataset DIR --out DIR"],
 }
 

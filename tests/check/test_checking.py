@@ -159,7 +159,7 @@ WRONG = [
     ),
     (
         put("fetch.minilm.source", "bm52"),
-        "fetch.minilm.source: expected one of package, hub, path, bm25, vectors, got 'bm52'",
+        "fetch.minilm.source: expected one of package, hub, path, bm25, vectors, endpoint, got 'bm52'",
     ),
     (put("fetch.minilm.source", "hub"), "expected repo and revision with source 'hub', got package"),
     (

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,6 +33,7 @@ from retune.params.fetch import Endpoint
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.serving import bodies, serve
 from retune.serving.served import load_served
+from stages import parity
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
 from tests.support.small_sets import small_dataset
@@ -283,7 +285,9 @@ def test_reranking_has_the_scores_of_evaluation(scorer: Path) -> None:
         assert refused["error"]["message"] == "cross is a cross-encoder; ask /rerank"
 
 
-def test_server_is_a_model_of_the_matrix_and_has_parity(url: str, model: Path, tmp_path: Path) -> None:
+def test_server_is_a_model_of_the_matrix_and_has_parity(
+    url: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_dataset(tmp_path / "small", small_dataset())
     limits = Parity(texts=10, least=0.999999, median=0.999999)
     for options, is_alike in (({"input_type": "query"}, True), ({"input_type": "document"}, False)):
@@ -297,6 +301,15 @@ def test_server_is_a_model_of_the_matrix_and_has_parity(url: str, model: Path, t
         if is_alike:
             line = compare_deployment(*compared, seed=0)
             assert line.startswith("remote: the vectors of 4 texts are those of tiny: cosine 1.00000 at the least")
+            for folder, place in ((model, "models/tiny"), (tmp_path / "small", "data/datasets/small")):
+                shutil.copytree(folder, tmp_path / place)
+            shutil.copytree(tmp_path / "remote", tmp_path / "models/remote")
+            values = {"seed": 1, "compute": {"device": "cpu", "token_budget": 512}}
+            values["defaults"] = {"export": {"parity": limits.model_dump()}}
+            (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+            monkeypatch.chdir(tmp_path)
+            parity.main("remote", "tiny", "small")
+            assert capsys.readouterr().out.strip() == line
         else:
             with pytest.raises(
                 InputError, match="remote.parity.least: expected at least 0.999999, got .* see whether it"

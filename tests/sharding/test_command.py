@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from retune.core import cli
 from retune.core.errors import InputError
 from retune.core.records import Dataset, read_corpus, read_split, write_dataset
 from retune.core.section import _read_once
@@ -27,6 +28,8 @@ from retune.sharding.command import Folders
 from retune.sharding.shard import Shard
 from stages import eval as eval_stage
 from stages import mine as mine_stage
+from stages import shard as stage
+from tests.support.commands import in_blocks
 from tests.support.parameters import MEASURING, recipe
 from tests.support.systems import write_cross_encoder
 from tests.support.training_task import corpus, split
@@ -162,6 +165,29 @@ def test_shards_take_every_row_once(total: int, count: int) -> None:
     rows = [list(range(total))[Shard(number, count).rows(total)] for number in range(1, count + 1)]
     assert list(chain(*rows)) == list(range(total))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+def test_commands_of_the_page_do_all_shards_and_merge_them(project: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("models/tiny", "data/datasets/words"):
+        shutil.copytree(folder, folder.replace("tiny", "minilm").replace("words", "science"))
+    text = Path("params.yaml").read_text(encoding="utf-8").replace("words", "science").replace("tiny", "minilm")
+    Path("params.yaml").write_text(text.replace("limits:", "science:", 1), encoding="utf-8")
+    _read_once.cache_clear()
+    shown = [line for line in in_blocks("docs/distributed.md") if line.startswith("python -m stages.shard")]
+    parts, (merge,) = [line for line in shown if "2/8" in line], [line for line in shown if "merge" in line]
+
+    def do(line: str) -> None:
+        monkeypatch.setattr("sys.argv", line.partition("#")[0].split()[2:])
+        cli.run(stage.main)
+
+    for line in parts:
+        for number in range(1, 9):
+            do(line.replace("2/8", f"{number}/8"))
+    for folder in ("encode", "mine", "search"):
+        do(merge.replace("shards/encode", f"shards/{folder}"))
+    assert Path("data/mined/science/examples.parquet").is_file()
+    assert Path("metrics/mined/science.json").is_file()
+    assert Path("data/runs/minilm/science.trec").is_file()
 
 
 def shards() -> list[Path]:
