@@ -251,6 +251,26 @@ def test_client_that_has_gone_gives_up_its_place(model: Path, monkeypatch: pytes
     assert turns == [["sum"], ["prime"]]
 
 
+def test_requests_in_flight_are_answered_when_the_server_stops(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = load_served(model, COMPUTE, "float32")
+    may_go, has_begun = threading.Event(), threading.Event()
+
+    def run(texts: Any) -> Any:
+        has_begun.set()
+        assert may_go.wait(20.0)
+        return type(served).run(served, texts)
+
+    monkeypatch.setattr(served, "run", run)
+    with ThreadPoolExecutor() as pool:
+        with running(app.Service("tiny", served, queue_limit=100)) as url:
+            asked = [pool.submit(httpx2.post, f"{url}/v1/embeddings", json=GOOD) for _ in range(3)]
+            assert has_begun.wait(20.0)
+            threading.Timer(0.5, may_go.set).start()  # the server is told to stop before
+        assert [request.result(20.0).status_code for request in asked] == [200] * 3
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{url}/health")
+
+
 def test_log_has_no_text(model: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     caplog.set_level(logging.DEBUG, "retune")
     service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=100)
