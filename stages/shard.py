@@ -13,7 +13,8 @@ def main(work: str, folder: str, *, shard: str = "", dtype: str = "auto") -> Non
     from retune.sharding.command import Folders, do  # loads the libraries of models
 
     data, metrics = Path("data"), Path("metrics/mined")
-    folders = Folders(Path("models"), data / "datasets", data / "mined", metrics, Path("prompts"), data / "runs")
+    made = data / "datasets", data / "mined", metrics, Path("prompts"), data / "runs", data / "excluded"
+    folders = Folders(Path("models"), *made)
     print(do(work, Path(folder), shard, folders, dtype=dtype))
 
 

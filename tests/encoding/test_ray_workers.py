@@ -15,6 +15,7 @@ from retune.core.errors import InputError
 from retune.encoding import batch_runner
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
+from retune.encoding.fingerprint import machine
 from retune.encoding.ray_workers import SOURCE, RayWorkers
 from retune.encoding.workers import TokenBatch
 from tests.support.repository import REPOSITORY, WORDS
@@ -77,14 +78,14 @@ def failing(device: str) -> Callable[[TokenBatch], Any]:
 
 
 def test_batches_come_back_in_their_order() -> None:
-    with RayWorkers(numbers, CPU) as workers:
+    with RayWorkers(numbers, CPU, machine(CPU)) as workers:
         found = np.concatenate(list(workers.map(([[number]], 16) for number in range(60))))
     assert found[:, 0].tolist() == list(range(60))
 
 
 def test_batch_without_memory_is_none() -> None:
     batches = [([[1, 2]], 16), ([[3, 4]], 32)]
-    first, second = RayWorkers(partial(out_of_memory_once, Path()), CPU).map(batches)
+    first, second = RayWorkers(partial(out_of_memory_once, Path()), CPU, machine(CPU)).map(batches)
     assert first is not None
     assert first.tolist() == [[1.0, 2.0]]
     assert second is None
@@ -92,7 +93,7 @@ def test_batch_without_memory_is_none() -> None:
 
 def test_failure_is_one_line() -> None:
     with pytest.raises(InputError, match="^encoding on ray: .*no such thing$"):
-        list(RayWorkers(failing, CPU).map([([[1]], 16)]))
+        list(RayWorkers(failing, CPU, machine(CPU)).map([([[1]], 16)]))
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
@@ -110,10 +111,17 @@ def test_vectors_are_those_of_one_process_even_if_a_worker_is_killed(
     assert (tmp_path / "killed").exists() == is_killed
 
 
+def test_node_of_another_kind_is_refused() -> None:
+    with pytest.raises(
+        InputError, match="^encoding on ray: .*node .*: expected the kind of machine where the stage runs"
+    ):
+        list(RayWorkers(numbers, CPU, ["other"]).map([([[1]], 16)]))
+
+
 def test_cluster_without_room_for_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1000)
     with pytest.raises(InputError, match="compute.engine: ray: expected a cluster with a node of 1000 CPU, found none"):
-        list(RayWorkers(numbers, CPU).map([([[1]], 16)]))
+        list(RayWorkers(numbers, CPU, machine(CPU)).map([([[1]], 16)]))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
@@ -123,4 +131,4 @@ def test_address_where_no_cluster_is_is_one_line(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         InputError, match=f"RAY_ADDRESS: expected a Ray cluster at '{address}', got: .*refused; start it"
     ):
-        list(RayWorkers(numbers, CPU).map([([[1]], 16)]))
+        list(RayWorkers(numbers, CPU, machine(CPU)).map([([[1]], 16)]))

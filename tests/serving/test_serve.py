@@ -1,6 +1,7 @@
 """The server, asked by OpenAI's client and by hand: evaluated vectors, plain refusals, and no text in the log."""
 
 import base64
+import gc
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ import numpy as np
 import openai
 import pytest
 
-from retune.core.errors import InputError
+from retune.core.errors import InputError, TextError
 from retune.core.records import write_dataset
 from retune.encoding.encoder import Encoder
 from retune.exporting.deployment import compare_deployment
@@ -32,7 +33,7 @@ from retune.params.export import Parity
 from retune.params.fetch import Endpoint
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.serving import bodies, serve
-from retune.serving.served import load_served
+from retune.serving.served import CountingEncoder, Embedder, load_served
 from stages import parity
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
@@ -76,7 +77,7 @@ def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(model: Path) -> Iterator[str]:
-    with running(app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=5000)) as url:
+    with running(app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=10**7)) as url:
         yield url
 
 
@@ -159,6 +160,8 @@ GOOD = {"model": "tiny", "input": ["sum"], "input_type": "document"}
         ({"input": ["sum", " "]}, 400, "input: expected texts, got an empty one at position 1"),
         ({"input": ""}, 400, "input: expected texts, got an empty one at position 0"),
         ({"input": [[1, 2]]}, 400, "input: expected a text or a list of texts, got something else, such as token ids"),
+        ({"input": ["sum", "\ud800"]}, 400, "input: expected Unicode, got half a character at position 1"),
+        ({"input": ["sum " * 30_000]}, 400, "input: expected at most 100,000 characters, got 120,000 at position 0"),
         ({"input": None}, 400, "input: expected a text or a list of texts"),
         ({"input": ["a"] * 100_000}, 400, "input: expected at most 2,048 texts, got 100,000; send several requests"),
         ({"input_type": None}, 400, "input_type: expected query or document, as this model reads them differently"),
@@ -170,7 +173,7 @@ GOOD = {"model": "tiny", "input": ["sum"], "input_type": "document"}
     ],
 )
 def test_bad_request_is_refused_with_a_reason(url: str, change: dict[str, Any], status: int, message: str) -> None:
-    reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD | change)
+    reply = httpx2.post(f"{url}/v1/embeddings", content=json.dumps(GOOD | change))
     error = reply.json()["error"]
     assert reply.status_code == status
     assert message in error["message"]
@@ -203,7 +206,7 @@ def test_embedding_model_does_not_rerank(url: str) -> None:
 
 
 def test_key_is_required_where_there_is_one(model: Path) -> None:
-    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=100)
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=10_000)
     with running(service, key="s3cret") as url:
         other = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
         with other, pytest.raises(openai.AuthenticationError, match="expected the server's key"):
@@ -216,7 +219,7 @@ def test_key_is_required_where_there_is_one(model: Path) -> None:
 
 
 def test_full_queue_is_503_and_says_when_to_ask_again(model: Path) -> None:
-    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=2)
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=8)
     with running(service) as url:
         reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["sum"] * 3})
         assert reply.status_code == 503
@@ -236,7 +239,7 @@ def test_client_that_has_gone_gives_up_its_place(model: Path, monkeypatch: pytes
         return type(served).run(served, texts)
 
     monkeypatch.setattr(served, "run", run)
-    service = app.Service("tiny", served, queue_limit=100)
+    service = app.Service("tiny", served, queue_limit=10_000)
     with running(service) as url, ThreadPoolExecutor() as pool:
         first = pool.submit(httpx2.post, f"{url}/v1/embeddings", json=GOOD)
         assert has_begun.wait(20.0)
@@ -262,7 +265,7 @@ def test_requests_in_flight_are_answered_when_the_server_stops(model: Path, monk
 
     monkeypatch.setattr(served, "run", run)
     with ThreadPoolExecutor() as pool:
-        with running(app.Service("tiny", served, queue_limit=100)) as url:
+        with running(app.Service("tiny", served, queue_limit=10_000)) as url:
             asked = [pool.submit(httpx2.post, f"{url}/v1/embeddings", json=GOOD) for _ in range(3)]
             assert has_begun.wait(20.0)
             threading.Timer(0.5, may_go.set).start()  # the server is told to stop before
@@ -273,7 +276,7 @@ def test_requests_in_flight_are_answered_when_the_server_stops(model: Path, monk
 
 def test_log_has_no_text(model: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     caplog.set_level(logging.DEBUG, "retune")
-    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=100)
+    service = app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=10_000)
     with running(service) as url:
         for body in (
             GOOD | {"input": ["prime " * 90]},
@@ -291,7 +294,7 @@ def scorer(tiny_transformer: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_reranking_has_the_scores_of_evaluation(scorer: Path) -> None:
     expected = CrossEncoderScorer.load(scorer, COMPUTE, dtype="float32").score(["prime"] * len(TEXTS), TEXTS)
-    with running(app.Service("cross", load_served(scorer, COMPUTE, "float32"), queue_limit=100)) as url:
+    with running(app.Service("cross", load_served(scorer, COMPUTE, "float32"), queue_limit=10_000)) as url:
         body = {"model": "cross", "query": "prime", "documents": TEXTS}
         reply = httpx2.post(f"{url}/v1/rerank", json=body).json()
         scores = [result["relevance_score"] for result in reply["results"]]
@@ -339,11 +342,91 @@ def test_server_is_a_model_of_the_matrix_and_has_parity(
         compare_deployment(model, tmp_path / "remote", tmp_path / "small", limits, COMPUTE, seed=0)
 
 
+def test_log_has_no_text_of_an_abandoned_request_that_fails(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    served = load_served(model, COMPUTE, "float32")
+    may_go, has_begun = threading.Event(), threading.Event()
+
+    def run(texts: Any) -> Any:
+        has_begun.set()
+        assert may_go.wait(20.0)
+        raise TextError(f"no vector of {texts[0].text}")
+
+    monkeypatch.setattr(served, "run", run)
+    service = app.Service("tiny", served, queue_limit=10_000)
+    with running(service) as url:
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["prime"]}, timeout=0.3)
+        assert has_begun.wait(20.0)
+        may_go.set()
+        reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD | {"input": ["sum"]})
+        assert (reply.status_code, reply.json()["error"]["message"]) == (400, "no vector of sum")
+        gc.collect()
+    assert "prime" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_failure_that_is_no_fault_of_a_text_is_500_without_details(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = load_served(model, COMPUTE, "float32")
+
+    def run(texts: Any) -> Any:
+        raise InputError("/home/secret: expected the files that were there")
+
+    monkeypatch.setattr(served, "run", run)
+    with running(app.Service("tiny", served, queue_limit=10_000)) as url:
+        reply = httpx2.post(f"{url}/v1/embeddings", json=GOOD)
+        assert reply.status_code == 500
+        assert reply.json()["error"]["message"] == "the server failed; its log says why"
+
+
+def test_client_that_stalls_in_the_body_is_refused_and_one_that_aborts_leaves_no_trace(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "BODY_S", 0.2)
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    with running(app.Service("tiny", load_served(model, COMPUTE, "float32"), queue_limit=10_000)) as url:
+        place = ("127.0.0.1", int(url.rpartition(":")[2]))
+        with socket.create_connection(place) as stalled:
+            stalled.sendall(head)
+            stalled.settimeout(20.0)
+            assert stalled.recv(1000).startswith(b"HTTP/1.1 408 ")
+        with socket.create_connection(place) as aborted:
+            aborted.sendall(head)
+        assert httpx2.post(f"{url}/v1/embeddings", json=GOOD).status_code == 200
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_vector_that_does_not_exist_names_the_place_in_its_request(url: str, model: Path) -> None:
+    class Broken(CountingEncoder):
+        def encode_documents(self, texts: Any, *, ids: Any = None) -> np.ndarray:
+            if ids and "graph" in texts:
+                raise TextError(f"no vector for {ids[texts.index('graph')]}")
+            return super().encode_documents(texts, ids=ids)
+
+    service = app.Service("tiny", Embedder(Broken.load(model, COMPUTE, devices=())), queue_limit=10_000)
+    with running(service) as url:
+        body = GOOD | {"input": ["sum"] * 100 + ["graph"]}
+        reply = httpx2.post(f"{url}/v1/embeddings", json=body).json()
+        assert reply["error"]["message"] == "no vector for text 100 of the request"
+
+
 def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent: expected a model, found none; run make repro, or name another"):
         load_served(tmp_path / "absent", COMPUTE, "float32")
-    with pytest.raises(InputError, match="got BM25"):
-        load_served(write_bm25(tmp_path / "bm25"), COMPUTE, "float32")
+    (tmp_path / "remote").mkdir()
+    (tmp_path / "remote/endpoint.json").touch()
+    for folder in (write_bm25(tmp_path / "bm25"), tmp_path / "remote"):
+        with pytest.raises(InputError, match="got BM25, a table of vectors, an endpoint or a system of two models"):
+            load_served(folder, COMPUTE, "float32")
+
+
+def test_cross_encoder_without_weights_is_refused_at_once(scorer: Path, tmp_path: Path) -> None:
+    shutil.copytree(scorer, tmp_path / "empty")
+    (tmp_path / "empty/model.safetensors").unlink()
+    with pytest.raises(InputError, match="empty: expected a model, got"):
+        load_served(tmp_path / "empty", COMPUTE, "float32")
 
 
 def test_address_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -365,18 +448,21 @@ def test_busy_port_and_bad_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_command_serves_until_it_is_told_to_stop(model: Path, tmp_path: Path) -> None:
+def test_command_serves_until_it_is_told_to_stop(model: Path, scorer: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models/tiny").symlink_to(model)
+    (tmp_path / "models/cross").symlink_to(scorer)
     (tmp_path / "params.yaml").write_text("compute: {device: cpu, token_budget: 512}\neval: {dtype: float32}\n")
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "stages.serve", "tiny", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        line = next(line for line in process.stderr if "serving on" in line)
-        url = line.split("serving on ")[1].strip()
-        assert httpx2.post(f"{url}/v1/embeddings", json=GOOD).status_code == 200
-        process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert process.wait(30) in (0, -signal.SIGTERM)
-    assert "Traceback" not in rest
+    long = {"model": "cross", "query": "prime", "documents": ["prime " * 90]}
+    for name, path, body in (("tiny", "/v1/embeddings", GOOD), ("cross", "/rerank", long)):
+        command = [sys.executable, "-m", "stages.serve", name, "--port", "0"]
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            line = next(line for line in process.stderr if "serving on" in line)
+            url = line.split("serving on ")[1].strip()
+            assert httpx2.post(f"{url}{path}", json=body).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            rest = process.stderr.read()
+            assert process.wait(30) in (0, -signal.SIGTERM)
+        assert rest == ""  # neither a traceback nor how many texts were cut

@@ -51,9 +51,13 @@ def start(model: Model) -> Iterator[Start]:
         queue.close()
 
 
+def submit(queue: Waiting, texts: list[str]) -> Job:
+    return queue.submit(texts, sum(map(len, texts)))
+
+
 def busy(model: Model, queue: Waiting) -> Job:
     """Let the model begin with a request, so that those that follow wait."""
-    job = queue.submit(["first"])
+    job = submit(queue, ["first"])
     assert model.has_begun.wait(S)
     return job
 
@@ -65,7 +69,7 @@ def values(job: Job) -> list[int]:
 def test_requests_that_came_in_while_the_model_ran_are_one_turn(model: Model, start: Start) -> None:
     queue = start()
     first = busy(model, queue)
-    others = [queue.submit(["a", "bb"]), queue.submit(["ccc"])]
+    others = [submit(queue, ["a", "bb"]), submit(queue, ["ccc"])]
     model.may_go.set()
     assert [values(job) for job in (first, *others)] == [[5], [1, 2], [3]]
     assert model.turns == [["first"], ["a", "bb", "ccc"]]
@@ -76,7 +80,7 @@ def test_long_request_does_not_hold_up_short_ones(model: Model, start: Start, mo
     monkeypatch.setattr(waiting, "TURN", 3)
     queue = start()
     busy(model, queue)
-    long, short, other = queue.submit(list("abcde")), queue.submit(["x"]), queue.submit(["y"])
+    long, short, other = submit(queue, list("abcde")), submit(queue, ["x"]), submit(queue, ["y"])
     model.may_go.set()
     assert [len(values(job)) for job in (long, short, other)] == [5, 1, 1]
     assert model.turns[1:] == [["a", "b", "x"], ["y", "c", "d"], ["e"]]
@@ -85,22 +89,31 @@ def test_long_request_does_not_hold_up_short_ones(model: Model, start: Start, mo
 def test_faulty_text_fails_only_its_own_request(model: Model, start: Start) -> None:
     queue = start()
     busy(model, queue)
-    good, bad, last = queue.submit(["a"]), queue.submit(["bad"]), queue.submit(["cc"])
+    good, bad, last = submit(queue, ["a"]), submit(queue, ["bad"]), submit(queue, ["cc"])
     model.may_go.set()
     assert (values(good), values(last)) == ([1], [2])
     with pytest.raises(InputError, match="no vector"):
         bad.answers.result(S)
-    assert values(queue.submit(["later"])) == [5]
+    assert values(submit(queue, ["later"])) == [5]
+
+
+def test_faulty_text_costs_few_more_turns(model: Model, start: Start) -> None:
+    queue = start(limit=2000)
+    busy(model, queue)
+    jobs = [submit(queue, ["bad" if number == 77 else "good"]) for number in range(256)]
+    model.may_go.set()
+    assert [values(job) for number, job in enumerate(jobs) if number != 77] == [[4]] * 255
+    assert len(model.turns) < 25
 
 
 def test_full_queue_says_when_to_ask_again(model: Model, start: Start) -> None:
-    queue = start(limit=3)
-    busy(model, queue)
-    kept = queue.submit(["a", "b"])
+    queue = start(limit=8)
+    busy(model, queue)  # five characters, which count until they are answered
+    kept = submit(queue, ["a", "b"])
     with pytest.raises(FullError) as caught:
-        queue.submit(["c", "d"])
+        submit(queue, ["c", "d"])
     assert caught.value.retry_after_s >= 1
-    last = queue.submit(["c"])
+    last = submit(queue, ["c"])
     model.may_go.set()
     assert (values(kept), values(last)) == ([1, 1], [1])
 
@@ -108,7 +121,7 @@ def test_full_queue_says_when_to_ask_again(model: Model, start: Start) -> None:
 def test_abandoned_request_does_not_reach_the_model(model: Model, start: Start) -> None:
     queue = start()
     busy(model, queue)
-    gone, kept = queue.submit(["gone"]), queue.submit(["kept"])
+    gone, kept = submit(queue, ["gone"]), submit(queue, ["kept"])
     gone.is_abandoned = True
     model.may_go.set()
     assert values(kept) == [4]

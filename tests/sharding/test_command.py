@@ -30,7 +30,7 @@ from stages import eval as eval_stage
 from stages import mine as mine_stage
 from stages import shard as stage
 from tests.support.commands import in_blocks
-from tests.support.parameters import MEASURING, recipe
+from tests.support.parameters import COMPUTE, MEASURING, recipe
 from tests.support.systems import write_cross_encoder
 from tests.support.training_task import corpus, split
 
@@ -73,7 +73,13 @@ def project(
     monkeypatch.setenv("RETUNE_CACHE", str(tmp_path / "cache"))
     data = Path("data")
     folders = Folders(
-        Path("models"), data / "datasets", data / "mined", Path("metrics"), Path("prompts"), data / "runs"
+        Path("models"),
+        data / "datasets",
+        data / "mined",
+        Path("metrics"),
+        Path("prompts"),
+        data / "runs",
+        data / "excluded",
     )
     return lambda work, folder, part="", dtype="auto": command.do(work, Path(folder), part, folders, dtype=dtype)
 
@@ -263,6 +269,39 @@ def test_shards_of_other_parameters_than_are_here_are_refused(project: Do) -> No
     assert not Path("data/mined").exists()
 
 
+def test_search_merges_only_where_the_data_set_is_the_one_that_was_searched(project: Do) -> None:
+    project("search.tiny.words", "shards", "1/1")
+    dataset = Path("data/datasets/words")
+    splits = {name: read_split(dataset, name) for name in ("train", "dev", "test")}
+    write_dataset(dataset, Dataset(read_corpus(dataset)[::-1].reset_index(drop=True), splits))
+    with pytest.raises(InputError, match="words: expected the data set that was searched, got another; search again"):
+        project("merge", "shards")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dims: null", "dims: 8"),
+        ("exclude_same_id: false", "exclude_same_id: true"),
+        ("judged_only: []", "judged_only: [words]"),
+    ],
+)
+def test_search_that_eval_would_do_otherwise_is_refused(project: Do, old: str, new: str) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new), encoding="utf-8")
+    _read_once.cache_clear()
+    name = new.partition(":")[0]
+    with pytest.raises(InputError, match=rf"params.yaml: eval.{name}: expected a plain exact search, got another; run"):
+        project("search.tiny.words", "shards", "1/1")
+
+
+def test_search_with_excluded_documents_is_refused(project: Do) -> None:
+    Path("data/excluded/words.csv").write_text("query_id,doc_id\nq1,d1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="words.csv: expected no excluded documents for a search in shards; run eval"):
+        project("search.tiny.words", "shards", "1/1")
+
+
 def test_code_hash_changes_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "core").mkdir()
     monkeypatch.setattr(shard, "SOURCE", tmp_path)
@@ -282,6 +321,8 @@ def test_code_hash_changes_with_the_code(tmp_path: Path, monkeypatch: pytest.Mon
         ("mine.absent", "1/2", "auto", "mine.absent"),
         ("encode.absent.words", "1/2", "auto", "models/absent: expected a folder, found none"),
         ("encode.tiny", "1/2", "auto", "work: expected one of encode.MODEL.DATASET, search.MODEL.DATASET, mine.RECIPE"),
+        ("mine.limits", "1/2", "float32", "dtype: expected it with encode alone, got 'float32' with mine; remove it"),
+        ("merge", "1/2", "auto", "shard: expected none with merge, got '1/2'; remove it"),
         ("encode.tiny.words", "1/2", "int8", "dtype: expected one of auto, float32, bfloat16, float16, got 'int8'"),
     ],
 )
@@ -294,4 +335,17 @@ def test_merging_vectors_needs_a_cache(project: Do, monkeypatch: pytest.MonkeyPa
     project("encode.tiny.words", "shards", "1/1")
     monkeypatch.setenv("RETUNE_CACHE", "")
     with pytest.raises(InputError, match="RETUNE_CACHE: expected a folder for the vectors, found none"):
+        project("merge", "shards")
+
+
+def test_vectors_that_cannot_be_kept_are_an_error(project: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    project("encode.tiny.words", "shards", "1/1")
+    monkeypatch.setenv("RETUNE_CACHE_GB", "1e-9")
+    with pytest.raises(InputError, match="RETUNE_CACHE_GB: expected room for 24 vectors of documents, 0 were kept"):
+        project("merge", "shards")
+    Path("file").touch()
+    monkeypatch.setattr(
+        Compute, "read", lambda key: COMPUTE.model_copy(update={"cache": Cache(folder=Path("file/x"), max_gb=1.0)})
+    )
+    with pytest.raises(InputError, match="RETUNE_CACHE: expected a folder to write to, got 'file/x'; fix it"):
         project("merge", "shards")

@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Wrong input, described in one line: where it is, what was expected, what was found and what to do."""
 
 
+class TextError(InputError):
+    """A text that a model cannot encode or score."""
+
+
 class ParameterError(InputError):
     """Wrong parameters of a file: one line for each finding, headed by the file's name.
 

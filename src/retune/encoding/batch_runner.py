@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from retune.encoding.batching import Batching
 from retune.encoding.compute import Compute
-from retune.encoding.fingerprint import ModelFiles, fingerprint
+from retune.encoding.fingerprint import ModelFiles, fingerprint, machine
 from retune.encoding.loading import LazyModel, load_prepared
 from retune.encoding.ray_workers import RayWorkers
 from retune.encoding.tokenizing import Texts, Tokenizer
@@ -27,14 +28,55 @@ if TYPE_CHECKING:
 MIN_TEXTS = 10_000  # from here on, several processes are worth the ten seconds or so that they take to start
 
 
-class BatchRunner:
-    """Turns the token ids of texts into their vectors.
+class Runner(ABC):
+    """Turns the token ids of texts into their vectors, or asks for them.
 
     Attributes:
         device: The device that the model runs on.
         dtype: The number format of its weights.
-        batching: Forms its batches.
+        dim: The number of dimensions of its vectors.
         pool: The processes that share the work if there are many texts; None: this process does it all.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    pool: WorkerPool | RayWorkers | None = None
+
+    @property
+    @abstractmethod
+    def model(self) -> SentenceTransformer:
+        """The model, which is loaded on first use."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The number of dimensions of the vectors."""
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> Any:
+        """What turns texts into token ids, as `Tokenizer` does."""
+
+    @abstractmethod
+    def key(self, files: ModelFiles, role: Role) -> str:
+        """Return the cache's key of the vectors of a role, which have exactly the bits that this runner gives."""
+
+    @abstractmethod
+    def run(self, inputs: Texts, rows: list[int], token_ids: list[list[int]]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yield rows and their vectors, until all are done or the device runs out of memory.
+
+        Args:
+            inputs: The texts, for messages and the progress bar.
+            rows: Those of `inputs.texts` to encode.
+            token_ids: The token ids of each of these rows.
+        """
+
+
+class BatchRunner(Runner):
+    """Runs a model on token ids.
+
+    Attributes:
+        batching: Forms its batches.
     """
 
     def __init__(
@@ -45,7 +87,6 @@ class BatchRunner:
         self._encoding = encoding
         self.device, self.dtype = self._lazy.device, self._lazy.dtype
         self.batching = Batching(compute, self.device)
-        self.pool: WorkerPool | RayWorkers | None = None
 
     @property
     def model(self) -> SentenceTransformer:
@@ -63,7 +104,7 @@ class BatchRunner:
         return Tokenizer(self.model.tokenizer, self._encoding)
 
     def key(self, files: ModelFiles, role: Role) -> str:
-        """Return the cache's key of the vectors of a role, which have exactly the bits that this runner computes."""
+        """Return the cache's key of the vectors of a role."""
         budget = self.batching.token_budget
         return fingerprint(files, self._encoding, role, dtype=self.dtype, device=self.device, token_budget=budget)
 
@@ -76,20 +117,15 @@ class BatchRunner:
             devices: On this machine, there is one process for each of them, and none for a single one. If there are
                 none, this process does all work, also where there is a cluster.
         """
-        load = partial(_load_forward, folder.resolve(), compute, self.dtype)
+        load = partial(_load_forward, folder.resolve(), compute, self.dtype, None)
         if compute.engine == "ray" and devices:
-            self.pool = RayWorkers(load, self.device)
+            load = partial(_load_forward, folder.resolve(), compute, self.dtype, ModelFiles.of(folder))
+            self.pool = RayWorkers(load, self.device, machine(self.device))
         elif len(devices) > 1:
             self.pool = WorkerPool(load, devices)
 
     def run(self, inputs: Texts, rows: list[int], token_ids: list[list[int]]) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Yield the rows of each batch and their vectors, until all are done or the device runs out of memory.
-
-        Args:
-            inputs: The texts, for messages and the progress bar.
-            rows: Those of `inputs.texts` to encode.
-            token_ids: The token ids of each of these rows.
-        """
+        """Yield the rows of each batch and their vectors."""
         if not all(token_ids):
             raise inputs.no_direction(next(row for row, ids in zip(rows, token_ids, strict=True) if not ids))
         self.batching.measure(self.model[0])
@@ -126,9 +162,9 @@ class BatchRunner:
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
 
-def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, device: str) -> Forward:
-    """Load the model in a worker process."""
-    return BatchRunner(load_prepared(folder, device, dtype), read_encoding(folder), compute).forward_or_none
+def _load_forward(folder: Path, compute: Compute, dtype: torch.dtype, files: ModelFiles | None, device: str) -> Forward:
+    """Load the model in a worker process; `files` are those that the directory must have there, if they are given."""
+    return BatchRunner(load_prepared(folder, device, dtype, files), read_encoding(folder), compute).forward_or_none
 
 
 def _progress_bar(total: int, initial: int, role: Role) -> tqdm[Any]:

@@ -66,6 +66,12 @@ GB = 10**9
 LOG = logging.getLogger(__name__)
 
 
+def count_vectors(folder: Path, key: str) -> int:
+    """Return how many vectors the file of a key has; 0 if there is no file."""
+    path = folder / f"{key}{SUFFIX}"
+    return _about(path)[1] if path.is_file() else 0
+
+
 def shrink(folder: Path, max_gb: float, *, keep: Path | None = None) -> int:
     """Delete the least recently used files until the cache is within its limit; files in use are kept.
 

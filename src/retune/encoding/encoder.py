@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
 from retune.core.errors import InputError
-from retune.encoding.batch_runner import BatchRunner
+from retune.encoding.batch_runner import BatchRunner, Runner
 from retune.encoding.cache import EmbeddingCache, Entry, open_cache, stored_dim
 from retune.encoding.compute import Compute
-from retune.encoding.endpoint import EndpointRunner
 from retune.encoding.fingerprint import ModelFiles, base_hash
 from retune.encoding.hardware import alike_devices, resolve_device
 from retune.encoding.loading import LazyModel, lazy_model, prepared_copy
@@ -28,6 +28,7 @@ from retune.models.scope import Addition, check_unscoped, read_scope
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+ENDPOINTS = "retune.encoding.endpoint"  # by name: an edit of what talks to servers makes DVC run no stage again
 LOG = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: SentenceTransformer | LazyModel[SentenceTransformer] | EndpointRunner,
+        model: SentenceTransformer | LazyModel[SentenceTransformer] | Runner,
         encoding: Encoding,
         compute: Compute,
         *,
@@ -61,9 +62,7 @@ class Encoder:
             files: The files of its weights, which are unchanged; None: no vectors are cached.
         """
         self.encoding = encoding
-        self.runner: BatchRunner | EndpointRunner = (
-            model if isinstance(model, EndpointRunner) else BatchRunner(model, encoding, compute)
-        )
+        self.runner = model if isinstance(model, Runner) else BatchRunner(model, encoding, compute)
         self.device, self.dtype = self.runner.device, self.runner.dtype
         self.truncated: dict[Role, int] = {"queries": 0, "documents": 0}
         self._cache_settings = compute.cache
@@ -79,7 +78,7 @@ class Encoder:
         dtype: str = "auto",
         devices: Sequence[str] | None = None,
         addition: Addition | None = None,
-    ) -> Encoder:
+    ) -> Self:
         """Return an encoder for a model directory, with the cache that `compute` names.
 
         The model itself is loaded with the first text that is not cached.
@@ -100,8 +99,8 @@ class Encoder:
             check_unscoped(folder)
         encoding = read_encoding(folder)
         if is_endpoint(folder):
-            endpoint = EndpointRunner.load(folder)
-            return cls(endpoint, encoding, compute, files=endpoint.files)
+            endpoint: Runner = import_module(ENDPOINTS).EndpointRunner.load(folder)
+            return cls(endpoint, encoding, compute, files=ModelFiles.of(folder))
         if encoding.dtype == "auto":
             encoding = encoding.model_copy(update={"dtype": dtype})
         device = torch.device("cpu") if is_onnx(folder) else resolve_device(compute.device)
@@ -123,7 +122,7 @@ class Encoder:
         return encoder
 
     @classmethod
-    def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> Encoder:
+    def snapshot(cls, model: SentenceTransformer, encoding: Encoding, compute: Compute) -> Self:
         """Return an encoder for a copy of a model in training, in the number format of `load`, without a cache."""
         return cls(prepared_copy(model, encoding), encoding, compute)
 
@@ -156,7 +155,8 @@ class Encoder:
 
     def tokenize(self, inputs: Sequence[str], role: Role) -> tuple[list[list[int]], list[bool]]:
         """Return the token ids of each input, prompts and prefixes included, and whether it was cut."""
-        return self.runner.tokenizer.tokenize(inputs, role)
+        token_ids, is_cut = self.runner.tokenizer.tokenize(inputs, role)
+        return token_ids, is_cut
 
     def tokenize_queries(self, inputs: Sequence[str]) -> list[list[int]]:
         """Return the token ids of `query_inputs`, with the query suffix, which survives truncation."""

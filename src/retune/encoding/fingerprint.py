@@ -15,6 +15,7 @@ from retune.encoding.hardware import processor_name
 from retune.encoding.onnx_transformer import RUNTIME, check_installed
 from retune.models.directory import SETTINGS, is_onnx
 from retune.models.encoding_settings import Encoding, Role
+from retune.models.endpoint import is_endpoint, vectors_of_endpoint
 from retune.models.scope import SCOPE
 
 CARDS = {"README.md", "model-card.md", "provenance.json"}
@@ -41,8 +42,10 @@ class ModelFiles:
         """Hash the files that decide a model's vectors.
 
         These are all but its cards, what it adds for one data set, and retune.json, whose values `fingerprint` hashes
-        one by one.
+        one by one. Of an endpoint, they are what decides its vectors: not its limits and keys.
         """
+        if is_endpoint(folder):
+            return cls(folder.resolve().name, _hash(vectors_of_endpoint(folder)))
         added = folder / SCOPE
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and added not in path.parents)
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}

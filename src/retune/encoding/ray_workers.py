@@ -4,7 +4,8 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from retune.core.errors import InputError
+from retune.encoding.fingerprint import machine
 from retune.encoding.workers import Forward, TokenBatch
 
 INSTALL = ".venv/bin/python -m pip install --requirement requirements-ray.txt"
@@ -27,14 +29,15 @@ class RayWorkers:
     with another number of threads, a vector might have other bits.
     """
 
-    def __init__(self, load: Callable[[str], Forward], device: torch.device) -> None:
+    def __init__(self, load: Callable[[str], Forward], device: torch.device, place: Sequence[object]) -> None:
         """Describe the actors; nothing starts yet.
 
         Args:
             load: Loads the model; pickled, and called with the device in each actor.
             device: The device of each actor.
+            place: What `machine` says of the device here: all actors must say the same.
         """
-        self._load, self._device = load, device.type
+        self._load, self._device, self._place = load, device.type, list(place)
 
     def __enter__(self) -> "RayWorkers":
         return self
@@ -46,13 +49,14 @@ class RayWorkers:
         """Yield the result of `Forward` for each batch, in order.
 
         Raises:
-            InputError: There is no cluster at the address, or a batch failed in whatever actor ran it.
+            InputError: There is no cluster at the address, no node of it has room for an actor, a node is another kind
+                of machine, or a batch failed.
         """
         ray = _connect()
         threads = torch.get_num_threads()
-        per_actor = {"num_gpus": 1} if self._device == "cuda" else {"num_cpus": threads}
         resource, needed = ("GPU", 1) if self._device == "cuda" else ("CPU", threads)
-        most = int(ray.cluster_resources().get(resource, 0)) // needed
+        nodes = [node["Resources"].get(resource, 0) for node in ray.nodes() if node["Alive"]]
+        most = sum(int(count) // needed for count in nodes)
         if not most:
             raise InputError(
                 f"compute.engine: ray: expected a cluster with a node of {needed} {resource}, found none; add one, set "
@@ -60,8 +64,14 @@ class RayWorkers:
             )
         rows = [{"token_ids": token_ids, "length": length} for token_ids, length in batches]
         blocks = ray.data.from_items(rows, override_num_blocks=len(rows))
-        given = (self._load, self._device, threads)
-        done = blocks.map_batches(_Actor, fn_constructor_args=given, batch_size=1, concurrency=(1, most), **per_actor)
+        given = (self._load, self._device, threads, self._place)
+        done = blocks.map_batches(
+            _Actor,
+            fn_constructor_args=given,
+            batch_size=1,
+            concurrency=(1, most),
+            **({"num_gpus": 1} if resource == "GPU" else {"num_cpus": threads}),
+        )
         try:
             for row in done.iter_rows():
                 yield _unpacked(row)
@@ -70,17 +80,29 @@ class RayWorkers:
 
 
 class _Actor:
-    """The state of one process of the cluster."""
+    """The state of one process of the cluster; the model is loaded with the first batch, whose result can be an error.
 
-    def __init__(self, load: Callable[[str], Forward], device: str, threads: int) -> None:
+    An actor that fails while it starts would be started again and again.
+    """
+
+    def __init__(self, load: Callable[[str], Forward], device: str, threads: int, place: list[object]) -> None:
         torch.set_num_threads(threads)
-        self._forward = load(device)
+        self._load, self._device, self._place = load, device, place
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
         token_ids = [np.asarray(ids).tolist() for ids in rows["token_ids"][0]]
         vectors = self._forward((token_ids, int(rows["length"][0])))
         found = np.zeros((0, 0), dtype=np.float32) if vectors is None else vectors
         return {"vectors": [found.tobytes()], "dim": [found.shape[1]]}
+
+    @cached_property
+    def _forward(self) -> Forward:
+        if (place := machine(torch.device(self._device))) != self._place:
+            raise InputError(
+                f"node {socket.gethostname()}: expected the kind of machine where the stage runs, {self._place}, got "
+                f"{place}; its vectors would have other bits, so take it out of the cluster"
+            )
+        return self._load(self._device)
 
 
 def _unpacked(row: dict[str, Any]) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 import tokenizers
 import torch
 
-from retune.core.errors import InputError
+from retune.core.errors import TextError
 from retune.models.encoding_settings import Encoding, Role
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ class Texts:
         norms = np.linalg.norm(vectors, axis=1)
         if not np.isfinite(norms).all():
             row = rows[int(np.argmin(np.isfinite(norms)))]
-            raise InputError(
+            raise TextError(
                 f"{self.role}: expected finite vectors, got one that is not finite for {self.name(row)}; "
                 "try dtype: float32"
             )
         if (norms < MIN_NORM).any():
             raise self.no_direction(rows[int(np.argmax(norms < MIN_NORM))])
 
-    def no_direction(self, row: int) -> InputError:
+    def no_direction(self, row: int) -> TextError:
         """Return the error for a text whose vector is zero or missing."""
-        return InputError(
+        return TextError(
             f"{self.role}: expected nonzero vectors, got zeros for {self.name(row)}: the model knows none of its "
             "words; remove the text, or use another model"
         )

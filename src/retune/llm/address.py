@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from retune.core.errors import InputError
 
 URL, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"  # in the environment
+EXPECTED = "expected an address that begins with http:// or https://"
 DEFAULT_URL = "https://api.openai.com/v1"
 SECRET_LENGTH = 20  # a shorter key without a digit, such as `none` or `anything`, is a placeholder
 
@@ -71,10 +72,31 @@ def read_address() -> Address:
             "in OPENAI_API_KEY, found neither; set one of them"
         )
     if url and not _is_address(url):
-        raise InputError("OPENAI_BASE_URL: expected an address that begins with http:// or https://; fix it")
-    if not (key.isascii() and key.isprintable()):
-        raise InputError("OPENAI_API_KEY: expected printable ASCII, got other characters; fix it")
+        raise InputError(f"{URL}: {EXPECTED}; fix it")
+    check_key(key, KEY)
     return Address(url, key or "none")
+
+
+def check_url(url: str, where: str) -> None:
+    """Check an address that is written down, and so must not contain a secret.
+
+    Raises:
+        InputError: It is malformed, or has a user, a password or a query.
+    """
+    if not _is_address(url):
+        raise InputError(f"{where}: {EXPECTED}; fix it")
+    if "@" in urlsplit(url).netloc or urlsplit(url).query:
+        raise InputError(f"{where}: expected an address without a password and without a query; name a key_variable")
+
+
+def check_key(key: str, where: str) -> None:
+    """Check that a key can be sent.
+
+    Raises:
+        InputError: It has characters that a header must not have.
+    """
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{where}: expected printable ASCII, got other characters; fix it")
 
 
 def _is_address(url: str) -> bool:

@@ -21,6 +21,7 @@ from retune.params.llm import Remote
 if TYPE_CHECKING:
     import openai
 
+Found = tuple[list[int], np.ndarray] | BaseException  # rows and their vectors, or what went wrong
 MAX_BYTES = 256 * 1024**2  # of a response
 WINDOW = 4  # requests for each that may be in flight, after which their vectors are handed on
 
@@ -67,7 +68,7 @@ class EmbeddingServer:
                 budget or the time is over.
         """
         concurrency = read_local_settings().llm_concurrency
-        parts = [list(rows) for rows in _batched(range(len(texts)), texts_per_request)]
+        parts = list(_batched(range(len(texts)), texts_per_request))
         for window in _batched(parts, WINDOW * concurrency):
             found = asyncio.run(self._ask(window, texts, options, concurrency))
             errors = [item for item in found if isinstance(item, BaseException)]
@@ -76,39 +77,47 @@ class EmbeddingServer:
                 raise next((error for error in errors if isinstance(error, InputError)), errors[0])
 
     async def _ask(
-        self, parts: Sequence[list[int]], texts: Sequence[str], options: Mapping[str, Any], concurrency: int
-    ) -> list[tuple[list[int], np.ndarray] | BaseException]:
-        """Return the rows and vectors of each request, or what went wrong with it."""
+        self, parts: Sequence[Sequence[int]], texts: Sequence[str], options: Mapping[str, Any], concurrency: int
+    ) -> list[Found]:
+        """Return the rows and vectors of each request, or what went wrong with it.
+
+        If a request is refused, each of its texts is asked for by itself, to find the culprit and keep the others.
+        """
         free = asyncio.Semaphore(concurrency)
         async with open_client(self.address, self._params.timeout_s, concurrency) as client:
             attempts = Attempts(self, self._params.timeout_s, self.spent, self._limit)
 
-            async def ask(rows: list[int]) -> tuple[list[int], np.ndarray]:
-                async with free:
-                    return rows, await self._vectors(client, attempts, [texts[row] for row in rows], options)
+            async def ask(rows: Sequence[int]) -> list[Found]:
+                asked = [texts[row] for row in rows]
+                try:
+                    async with free:
+                        answer = await attempts.deliver(lambda: self._post(client, asked, options))
+                    return [(list(rows), answer.values)]
+                except BadRequestError as error:
+                    if len(rows) == 1:
+                        return [self._refusal(asked[0], error)]
+                    alone = await asyncio.gather(*(ask([row]) for row in rows))
+                    return [item for items in alone for item in items]
+                except UnansweredError as error:
+                    return [self._silence(len(rows), error)]
+                except Exception as error:  # is raised once the vectors that came have been handed on
+                    return [error]
 
-            return await asyncio.gather(*(ask(rows) for rows in parts), return_exceptions=True)
+            done = await asyncio.gather(*(ask(rows) for rows in parts))
+        return [item for items in done for item in items]
 
-    async def _vectors(
-        self, client: "openai.AsyncOpenAI", attempts: Attempts, texts: list[str], options: Mapping[str, Any]
-    ) -> np.ndarray:
-        """Return the vectors of the texts of one request; if it is refused, ask for each text, to find the culprit."""
-        try:
-            return (await attempts.deliver(lambda: self._post(client, texts, options))).values
-        except BadRequestError as error:
-            if len(texts) > 1:
-                alone = [await self._vectors(client, attempts, [text], options) for text in texts]
-                return np.concatenate(alone)
-            raise InputError(
-                f"{self.address.shown}: expected a vector of the text {texts[0][:60]!r}, got status {error.status}: "
-                f"{error.message}; shorten or remove the text"
-            ) from None
-        except UnansweredError as error:
-            problem = f"{error.problem}: {error.detail}" if error.detail else error.problem
-            raise InputError(
-                f"{self.address.shown}: expected vectors, got none for a request of {len(texts)} texts ({problem}); "
-                "vectors that came are cached, so run it again when that has changed"
-            ) from None
+    def _refusal(self, text: str, error: BadRequestError) -> InputError:
+        return InputError(
+            f"{self.address.shown}: expected a vector of the text {text[:60]!r}, got status {error.status}: "
+            f"{error.message}; shorten or remove the text, or change the options of the entry"
+        )
+
+    def _silence(self, count: int, error: UnansweredError) -> InputError:
+        problem = f"{error.problem}: {error.detail}" if error.detail else error.problem
+        return InputError(
+            f"{self.address.shown}: expected vectors, got none for a request of {count} texts ({problem}); "
+            "vectors that came are cached, so run it again when that has changed"
+        )
 
     async def _post(self, client: "openai.AsyncOpenAI", texts: list[str], options: Mapping[str, Any]) -> Vectors:
         import openai
@@ -127,28 +136,35 @@ class EmbeddingServer:
         self.has_responded = True
         if content is None:
             raise FaultError(replies.TOO_LONG, f"more than {MAX_BYTES:,} bytes", is_final=True)
-        return _parse(content, texts)
+        return self._parse(content, texts)
 
+    def _parse(self, content: bytes, texts: Sequence[str]) -> Vectors:
+        """Return the vectors in a response, in the order of the texts.
 
-def _parse(content: bytes, texts: Sequence[str]) -> Vectors:
-    """Return the vectors in a response, in the order of the texts.
-
-    Raises:
-        FaultError: There is not one vector for each text.
-    """
-    try:
-        body = json.loads(content)
-        rows = {int(row["index"]): row["embedding"] for row in body["data"]}
-        values = np.array([rows[number] for number in range(len(texts))], dtype=np.float32)
-        usage = body.get("usage") or {}
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise FaultError(replies.INVALID_RESPONSE, "no list of one vector for each text") from None
-    if values.ndim != 2 or len(rows) != len(texts):
-        raise FaultError(replies.INVALID_RESPONSE, "no list of one vector for each text")
-    counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
-    if isinstance(counted, int) and counted >= 0:
-        return Vectors(values, Tokens(counted))
-    return Vectors(values, Tokens(estimate_tokens(texts), 0, True))
+        Raises:
+            FaultError: There is not one vector for each text.
+        """
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            raise FaultError(replies.INVALID_RESPONSE, "no JSON") from None
+        try:
+            rows = body["data"]
+            numbers = [row.get("index", place) for place, row in enumerate(rows)]
+            if sorted(numbers) != list(range(len(texts))) or not all(type(number) is int for number in numbers):
+                raise ValueError("other indexes")
+            values = np.array([rows[numbers.index(place)]["embedding"] for place in range(len(texts))], np.float32)
+            if values.ndim != 2:
+                raise ValueError("no vectors")
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            said = body.get("error", body.get("message", "")) if isinstance(body, Mapping) else ""
+            detail = self.address.redact(" ".join(str(said).split()))[:300] or "no list of one vector for each text"
+            raise FaultError(replies.INVALID_RESPONSE, detail, is_final=not said) from None
+        usage = body.get("usage")
+        counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+        if isinstance(counted, int) and counted >= 0:
+            return Vectors(values, Tokens(counted))
+        return Vectors(values, Tokens(estimate_tokens(texts), 0, True))
 
 
 def _batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

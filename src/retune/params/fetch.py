@@ -68,6 +68,13 @@ class Endpoint(Remote):
     dimensions: PositiveInt | None = None  # to ask for; null: all
     texts_per_request: PositiveInt
 
+    @model_validator(mode="after")
+    def _options_leave_texts_and_model(self) -> Self:
+        for name in ("query_options", "document_options"):
+            if taken := {"model", "input", "encoding_format", "dimensions"} & set(getattr(self, name)):
+                raise ValueError(f"{name}: expected other fields, got {min(taken)}, which is sent already; remove it")
+        return self
+
 
 Entry = Fetch | Lexical | Vectors | Endpoint
 

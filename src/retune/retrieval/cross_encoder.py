@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from retune.core.errors import InputError
+from retune.core.errors import TextError
 from retune.core.files import sha256
 from retune.encoding.batch_invariance import multiply_row_by_row
 from retune.encoding.batching import Batching
@@ -74,7 +74,7 @@ class CrossEncoderScorer:
         self._files = files
 
     @classmethod
-    def load(cls, folder: Path, compute: Compute, *, dtype: str = "auto") -> CrossEncoderScorer:
+    def load(cls, folder: Path, compute: Compute, *, dtype: str = "auto") -> Self:
         """Return a scorer for a cross-encoder's directory, with the cache that `compute` names.
 
         The model itself is loaded with the first pair that is not cached.
@@ -99,7 +99,7 @@ class CrossEncoderScorer:
         return cls(model, encoding, compute, files=files)
 
     @classmethod
-    def snapshot(cls, model: CrossEncoder, encoding: Encoding, compute: Compute) -> CrossEncoderScorer:
+    def snapshot(cls, model: CrossEncoder, encoding: Encoding, compute: Compute) -> Self:
         """Return a scorer for a copy of a model in training, in the number format of `load`, without a cache."""
         return cls(_prepare(copy_of_trained(model), resolve_dtype(encoding.dtype, model.device)), encoding, compute)
 
@@ -146,7 +146,8 @@ class CrossEncoderScorer:
         keys = [json.dumps(pair) for pair in pairs]  # unique for each pair
         with self._open_cache() as cache:
             missing = cache.read(keys, rows, scores, is_cut) if cache else rows
-            progress.initial += len(rows) - len(missing)  # scores from the cache do not count for the speed
+            if not progress.disable:
+                progress.initial += len(rows) - len(missing)  # scores from the cache do not count for the speed
             progress.update(len(rows) - len(missing))
             tokens, is_cut[missing] = self.tokenize([pairs[row] for row in missing])
             done: set[int] = set()
@@ -245,7 +246,7 @@ def _check_finite(scores: np.ndarray, pairs: Sequence[Pair]) -> None:
     is_finite = np.isfinite(scores[:, 0])
     if not is_finite.all():
         query, document = pairs[int(np.argmin(is_finite))]
-        raise InputError(
+        raise TextError(
             f"expected finite scores, got one that is not finite for the query {query[:60]!r} and the document "
             f"{document[:60]!r}; try dtype: float32"
         )

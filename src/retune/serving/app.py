@@ -13,8 +13,9 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from retune.core.errors import InputError
+from retune.core.errors import TextError
 from retune.models.encoding_settings import Role
 from retune.serving.bodies import (
     BAD,
@@ -22,6 +23,7 @@ from retune.serving.bodies import (
     FULL,
     MAX_BYTES,
     TOO_LARGE,
+    TOO_SLOW,
     UNAUTHORISED,
     UNKNOWN,
     EmbeddingsBody,
@@ -33,12 +35,14 @@ from retune.serving.bodies import (
 from retune.serving.served import Embedder, Pair, Reranker, Text, cut, reads_alike
 from retune.serving.waiting import Answer, FullError, Waiting
 
+BODY_S = 30.0  # in which the body of a request must arrive
+
 
 class Service:
     """Answers requests with one model."""
 
     def __init__(self, name: str, model: Embedder | Reranker, *, queue_limit: int) -> None:
-        """Take the model, its name, and the most texts that may wait for it."""
+        """Take the model, its name, and the most characters that may wait for it."""
         self.name, self._model = name, model
         self._started = int(time.time())
         self.waiting = Waiting(model.run, limit=queue_limit)
@@ -62,7 +66,8 @@ class Service:
                 param="input_type",
             )
         role: Role = "queries" if body.input_type == "query" else "documents"
-        answers = await self._ask(request, [Text(role, text) for text in body.texts])
+        items = [Text(role, text, place) for place, text in enumerate(body.texts)]
+        answers = await self._ask(request, items, sum(map(len, body.texts)))
         return await run_in_threadpool(_embeddings_reply, answers, body, self.name)
 
     async def rerank(self, request: Request) -> Response:
@@ -73,7 +78,8 @@ class Service:
             raise RefusedError(BAD, f"{self.name} is an embedding model; ask /v1/embeddings")
         check_texts([body.query], "query")
         check_texts(body.documents, "documents")
-        answers = await self._ask(request, [Pair(body.query, document) for document in body.documents])
+        items = [Pair(body.query, document) for document in body.documents]
+        answers = await self._ask(request, items, sum(len(query) + len(document) for query, document in items))
         return _rerank_reply(answers, body, self.name)
 
     def models(self) -> Any:
@@ -98,22 +104,25 @@ class Service:
                 UNKNOWN, f"model: expected {self.name!r}, the model of this server, got {name!r:.80}", param="model"
             )
 
-    async def _ask(self, request: Request, items: Sequence[Text | Pair]) -> list[Answer]:
+    async def _ask(self, request: Request, items: Sequence[Text | Pair], size: int) -> list[Answer]:
         """Return the model's answers; a request whose client has gone does not keep its place."""
         try:
-            job = self.waiting.submit(items)
+            job = self.waiting.submit(items, size)
         except FullError as error:
             raise RefusedError(
                 FULL,
-                f"too many texts wait for the model; ask again in {error.retry_after_s} s",
+                f"too much text waits for the model; ask again in {error.retry_after_s} s",
                 retry_after_s=error.retry_after_s,
             ) from None
         gone = asyncio.ensure_future(_disconnected(request))
+        answers = asyncio.wrap_future(job.answers)
+        # else asyncio would log the error of an abandoned request, with its text
+        answers.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await asyncio.wait((gone, answers := asyncio.wrap_future(job.answers)), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((gone, answers), return_when=asyncio.FIRST_COMPLETED)
             if answers.done():
                 return answers.result()
-            raise RefusedError(BAD, "the client has gone")  # nobody reads it
+            raise ClientDisconnect
         finally:
             job.is_abandoned = True
             gone.cancel()
@@ -145,7 +154,8 @@ def make_app(service: Service, key: str) -> FastAPI:
         app.add_api_route(path, answer, methods=[method], response_model=None, dependencies=checks)
     app.add_api_route("/health", service.health, response_model=None)
     app.add_exception_handler(RefusedError, _refused)
-    app.add_exception_handler(InputError, _not_computed)
+    app.add_exception_handler(TextError, _not_computed)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(Exception, _failed)
     return app
@@ -161,6 +171,11 @@ def _not_computed(request: Request, error: Exception) -> JSONResponse:
     return _refused(request, RefusedError(BAD, str(error)))
 
 
+def _gone(request: Request, _: Exception) -> JSONResponse:
+    """Reply to nobody, instead of a traceback in the log."""
+    return _refused(request, RefusedError(BAD, "the client has gone"))
+
+
 def _no_route(request: Request, error: Any) -> JSONResponse:
     paths = "/v1/embeddings, /v1/rerank, /v1/models and /health"
     return _refused(request, RefusedError(error.status_code, f"{error.detail}; there are {paths}"))
@@ -172,10 +187,16 @@ def _failed(request: Request, _: Exception) -> JSONResponse:
 
 async def _read_body(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise RefusedError(TOO_LARGE, f"expected a body of at most {MAX_BYTES:,} bytes; send several requests")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise RefusedError(
+                        TOO_LARGE, f"expected a body of at most {MAX_BYTES:,} bytes; send several requests"
+                    )
+    except TimeoutError:
+        raise RefusedError(TOO_SLOW, f"expected the whole body within {BODY_S:g} s") from None
     return bytes(body)
 
 

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 MAX_BYTES = 8 * 1024**2  # of a body
 MAX_TEXTS = 2048  # of a request, as OpenAI allows
-TOO_LARGE, BAD, UNAUTHORISED, UNKNOWN, FULL, FAILED = 413, 400, 401, 404, 503, 500  # status codes
+MAX_CHARACTERS = 100_000  # of a text: all of it is tokenised, however little the model reads
+BAD, UNAUTHORISED, UNKNOWN, TOO_SLOW, TOO_LARGE, FAILED, FULL = 400, 401, 404, 408, 413, 500, 503  # status codes
 TYPES = {UNAUTHORISED: "authentication_error", FULL: "server_overloaded", FAILED: "server_error"}
 
 
@@ -98,7 +99,7 @@ def _problem(error: ValidationError, kind: type[Body]) -> _Problem:
 
 
 def check_texts(texts: list[str], field: str) -> None:
-    """Check that there are texts, not too many, and none that is empty.
+    """Check that there are texts, not too many, and none that is empty, too long or no Unicode.
 
     Raises:
         RefusedError: Otherwise.
@@ -111,6 +112,22 @@ def check_texts(texts: list[str], field: str) -> None:
             f"{field}: expected at most {MAX_TEXTS:,} texts, got {len(texts):,}; send several requests",
             param=field,
         )
+    long = next((row for row, text in enumerate(texts) if len(text) > MAX_CHARACTERS), None)
+    if long is not None:
+        message = (
+            f"{field}: expected at most {MAX_CHARACTERS:,} characters, got {len(texts[long]):,} at position {long}"
+        )
+        raise RefusedError(BAD, message, param=field)
+    halves = next((row for row, text in enumerate(texts) if not _is_unicode(text)), None)
+    if halves is not None:
+        raise RefusedError(BAD, f"{field}: expected Unicode, got half a character at position {halves}", param=field)
     empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
     if empty is not None:
         raise RefusedError(BAD, f"{field}: expected texts, got an empty one at position {empty}", param=field)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return bool(text.encode()) or True
+    except UnicodeEncodeError:
+        return False

@@ -13,7 +13,8 @@ from retune.encoding.compute import Compute
 from retune.serving.served import load_served
 
 INSTALL = ".venv/bin/python -m pip install --requirement requirements-serve.txt"
-QUEUE_LIMIT = 16_384  # texts that may wait: eight of the longest requests
+QUEUE_LIMIT = 32_000_000  # characters of all requests without an answer
+MOST_REQUESTS = 1024  # at once; more get 503
 STOP_S = 30  # for requests in flight, once the server is told to stop
 LOG = logging.getLogger(__name__)
 
@@ -44,10 +45,11 @@ def serve(folder: Path, host: str, port: str) -> None:
 
     with _listen(host, port) as listening:
         model = load_served(folder, Compute.read("compute"), str(read_value("eval.dtype")))
-        logging.getLogger("retune.encoding").setLevel(logging.WARNING)  # else each turn reports cut texts
         app = make_app(Service(folder.name, model, queue_limit=QUEUE_LIMIT), key)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_S)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_S,
+                                limit_concurrency=MOST_REQUESTS)  # fmt: skip
         LOG.info("%s: serving on http://%s:%d", folder.name, *listening.getsockname()[:2])
+        logging.getLogger("retune").setLevel(logging.WARNING)  # else each turn reports cut texts
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -19,7 +19,7 @@ class Answer(NamedTuple):
 
 
 class FullError(Exception):
-    """More texts wait than may; `retry_after_s` is the number of seconds in which those there will be done."""
+    """More is waiting than may; `retry_after_s` is the number of seconds in which it will be done."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(retry_after_s)
@@ -30,14 +30,20 @@ class Job:
     """The texts of one request.
 
     Attributes:
+        size: The number of their characters.
         answers: The answers of all texts, once the model has run on the last of them, or what went wrong.
         is_abandoned: Whether nobody needs the answers any more; to be set by whoever asked for them.
     """
 
-    def __init__(self, items: Sequence[Any]) -> None:
+    def __init__(self, items: Sequence[Any], size: int) -> None:
+        self.size, self.is_abandoned = size, False
         self.answers: Future[list[Answer]] = Future()
-        self.is_abandoned = False
         self._items, self._done = items, list[Answer]()
+
+    @property
+    def share(self) -> int:
+        """The number of its texts in the next turn."""
+        return min(SHARE, len(self._items) - len(self._done))
 
     def next(self) -> Sequence[Any]:
         """Return the texts of the next turn."""
@@ -46,13 +52,8 @@ class Job:
     def receive(self, answers: Sequence[Answer]) -> None:
         """Take the answers of a turn."""
         self._done += answers
-        if not self.size:
+        if len(self._done) == len(self._items):
             self.answers.set_result(self._done)
-
-    @property
-    def size(self) -> int:
-        """The number of texts without an answer."""
-        return len(self._items) - len(self._done)
 
 
 class Waiting:
@@ -67,27 +68,27 @@ class Waiting:
 
         Args:
             run: Returns the answer of each text; only the thread calls it.
-            limit: The most texts that may wait.
+            limit: The most characters of all requests that are not answered yet.
         """
         self._run, self._limit = run, limit
         self._jobs: deque[Job] = deque()
-        self._seconds_a_text, self._is_closed = 0.0, False
+        self._size, self._rate, self._is_closed = 0, 0.0, False  # the rate is in characters a second
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._take_turns, name="model", daemon=True)
         self._thread.start()
 
-    def submit(self, items: Sequence[Any]) -> Job:
-        """Let texts wait for the model.
+    def submit(self, items: Sequence[Any], size: int) -> Job:
+        """Let texts, which have `size` characters, wait for the model.
 
         Raises:
-            FullError: Too many texts would wait.
+            FullError: Too much would wait.
         """
-        job = Job(items)
+        job = Job(items, size)
         with self._changed:
-            size = sum(job.size for job in self._jobs)
-            if size + len(items) > self._limit:
-                raise FullError(max(1, round(size * self._seconds_a_text)))
+            if self._size + size > self._limit:
+                raise FullError(max(1, round(self._size / self._rate)) if self._rate else 1)
             self._jobs.append(job)
+            self._size += size
             self._changed.notify()
         return job
 
@@ -99,24 +100,33 @@ class Waiting:
         self._thread.join()
 
     def _take_turns(self) -> None:
+        started = time.monotonic()
         while jobs := self._next_jobs():
-            started, size = time.monotonic(), sum(len(job.next()) for job in jobs)
             self._take_turn(jobs)
-            self._seconds_a_text = (time.monotonic() - started) / size
             with self._changed:
                 self._jobs.extend(job for job in jobs if not job.answers.done())
+                done = sum(job.size for job in jobs if job.answers.done())
+                self._size -= done
+            if done:
+                self._rate = done / max(time.monotonic() - started, 1e-3)
+                started = time.monotonic()
 
     def _next_jobs(self) -> list[Job]:
         """Return the requests of the next turn, once there are some; none if the thread is to end."""
         jobs: list[Job] = []
+        count = 0
         with self._changed:
             while not jobs:
                 self._changed.wait_for(lambda: self._jobs or self._is_closed)
                 if self._is_closed:
                     return []
-                while self._jobs and sum(len(job.next()) for job in jobs) < TURN:
+                while self._jobs and count < TURN:
                     job = self._jobs.popleft()
-                    jobs += [] if job.is_abandoned else [job]
+                    if job.is_abandoned:
+                        self._size -= job.size
+                    else:
+                        jobs.append(job)
+                        count += job.share
         return jobs
 
     def _take_turn(self, jobs: Sequence[Job]) -> None:
@@ -126,8 +136,9 @@ class Waiting:
         except Exception as error:  # of any kind: the thread must live on
             if len(jobs) == 1:
                 return jobs[0].answers.set_exception(error)
-            for job in jobs:  # so that only the request with the faulty text fails
-                self._take_turn([job])
+            half = len(jobs) // 2  # only the request with the faulty text fails
+            self._take_turn(jobs[:half])
+            self._take_turn(jobs[half:])
             return
         for job, part in zip(jobs, parts, strict=True):
             job.receive(answers[: len(part)])

@@ -30,6 +30,7 @@ class Folders:
         metrics: Audits of mining.
         prompts: Prompt files.
         runs: Run files.
+        excluded: Excluded documents.
     """
 
     models: Path
@@ -38,6 +39,7 @@ class Folders:
     metrics: Path
     prompts: Path
     runs: Path
+    excluded: Path
 
 
 def do(work: str, folder: Path, shard: str, folders: Folders, *, dtype: str) -> str:
@@ -59,20 +61,22 @@ def do(work: str, folder: Path, shard: str, folders: Folders, *, dtype: str) -> 
     """
     if dtype not in get_args(Dtype):
         raise InputError(f"dtype: expected one of {', '.join(get_args(Dtype))}, got {dtype!r}")
-    if work == "merge":
+    kind, *names = ["merge"] if work == "merge" else _parse(work)
+    if kind == "merge" and shard:
+        raise InputError(f"shard: expected none with merge, got {shard!r}; remove it")
+    if kind != "encode" and dtype != "auto":
+        raise InputError(f"dtype: expected it with encode alone, got {dtype!r} with {kind}; remove it")
+    if kind == "merge":
         return _merge(read_shards(folder), folders)
-    kind, *names = _parse(work)
     part, compute = Shard.parse(shard), Compute.read("compute")
     if kind == "mine":
         result = mine_shard(names[0], _recipe(names[0], folders, compute), part)
     else:
         model, dataset = _existing(folders.models / names[0]), _existing(folders.datasets / names[1])
-        measuring = read_measuring()
-        result = (
-            encode_shard(model, dataset, part, compute, dtype=dtype)
-            if kind == "encode"
-            else search_shard(model, dataset, part, compute, dtype=measuring.dtype, k=max(measuring.ks))
-        )
+        if kind == "encode":
+            result = encode_shard(model, dataset, part, compute, dtype=dtype)
+        else:
+            result = search_shard(model, dataset, part, compute, read_measuring(), excluded=folders.excluded)
     return f"{work}: shard {part.number}/{part.count} is {write_shard(folder, result)}"
 
 

@@ -13,9 +13,9 @@ from retune.mining.inputs import load_models, read_inputs
 from retune.mining.mine import mine_some
 from retune.mining.miner import Found
 from retune.mining.recipe import Recipe, run_recipe
-from retune.sharding.shard import Result, Shard, Work, code_hash, files_hash, hash_of
+from retune.models.directory import SETTINGS
+from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash, hash_of
 
-CODE = ("core", "encoding", "mining", "models", "params", "retrieval", "sharding", "text")  # what decides a negative
 ARRAYS = [field.name for field in fields(NegativeCandidates)]
 
 
@@ -38,7 +38,7 @@ def mine_shard(name: str, recipe: Recipe, shard: Shard) -> Result:
         "num_candidates": found.num_candidates,
         "short": found.short,
     }
-    return Result(_work(name, recipe), shard, table, facts)
+    return Result(_work(name, recipe), shard, facts, lambda: table)
 
 
 def finish_mining(name: str, recipe: Recipe, results: Sequence[Result], out: Path, metrics: Path) -> str:
@@ -55,19 +55,20 @@ def finish_mining(name: str, recipe: Recipe, results: Sequence[Result], out: Pat
 
 
 def _found(result: Result) -> Found:
-    arrays = {column: result.table[column].to_numpy() for column in ARRAYS}
+    table = result.read()
+    arrays = {column: table[column].to_numpy() for column in ARRAYS}
     return Found(NegativeCandidates(**arrays), **result.facts)
 
 
 def _work(name: str, recipe: Recipe) -> Work:
-    models = [[ModelFiles.of(folder).sha256, (folder / "retune.json").read_text(encoding="utf-8")]
-              for folder in (recipe.model, recipe.scorer)]  # fmt: skip
-    chosen = recipe.compute.model_dump(mode="json", exclude={"cache"})
+    models = [ModelFiles.of(folder) for folder in (recipe.model, recipe.scorer)]
+    settings = [(folder / SETTINGS).read_text(encoding="utf-8") for folder in (recipe.model, recipe.scorer)]
+    parameters = [recipe.params.model_dump(mode="json"), recipe.seed, recipe.compute.token_budget]
     hashes = {
         "code": code_hash(CODE),
-        "parameters": hash_of([recipe.params.model_dump(mode="json"), recipe.seed, chosen]),
+        "parameters": hash_of(parameters),
         "data": hash_of([files_hash(recipe.dataset), files_hash(recipe.pool)]),
-        "models": hash_of(models),
+        "models": hash_of([[[files.sha256, files.engine] for files in models], settings]),
         "machine": hash_of(machine(resolve_device(recipe.compute.device))),
     }
     return Work(f"mine.{name}", hashes)

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +22,8 @@ HASH_DIGITS = 16  # of a file's sha256, in its name
 NAME = re.compile(r"(\d{5})-of-(\d{5})-([0-9a-f]{16})\.parquet")
 MOST = 99_999
 SOURCE = Path(__file__).parents[1]
+# the packages that decide a result
+CODE = ("core", "encoding", "llm", "mining", "models", "params", "retrieval", "sharding", "text")
 
 
 @dataclass(frozen=True)
@@ -84,14 +89,14 @@ class Result:
     Attributes:
         work: What it is part of.
         shard: Which part it is.
-        table: The rows.
         facts: What cannot be said row by row.
+        read: Returns the rows; from the file if the shard was written, so that not all have to be in memory.
     """
 
     work: Work
     shard: Shard
-    table: pa.Table
     facts: Mapping[str, Any]
+    read: Callable[[], pa.Table]
 
 
 def write_shard(folder: Path, result: Result) -> Path:
@@ -102,12 +107,12 @@ def write_shard(folder: Path, result: Result) -> Path:
         "shard": [result.shard.number, result.shard.count],
         "facts": dict(result.facts),
     }
-    metadata = {**(result.table.schema.metadata or {}), KEY: json.dumps(about, sort_keys=True).encode()}
+    table = result.read()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{result.shard.number:05}-of-{result.shard.count:05}.partial"
-    pq.write_table(result.table.replace_schema_metadata(metadata), partial)
-    path = folder / f"{result.shard.number:05}-of-{result.shard.count:05}-{sha256(partial)[:HASH_DIGITS]}.parquet"
-    partial.rename(path)
+    unfinished = folder / f".{socket.gethostname()}-{os.getpid()}.partial"  # a scheduler may run a shard twice at once
+    pq.write_table(table.replace_schema_metadata({KEY: json.dumps(about, sort_keys=True).encode()}), unfinished)
+    path = folder / f"{result.shard.number:05}-of-{result.shard.count:05}-{sha256(unfinished)[:HASH_DIGITS]}.parquet"
+    unfinished.rename(path)
     return path
 
 
@@ -118,11 +123,12 @@ def read_shards(folder: Path) -> list[Result]:
         InputError: One is missing, there twice or damaged, or they are parts of different work.
     """
     paths = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
-    results = [_read(path) for path in paths]
+    written = [(path, _read(path)) for path in paths]
+    results = sorted((result for _, result in written), key=lambda result: result.shard.number)
     if not results:
         raise InputError(f"{folder}: expected shards, found none; run python -m stages.shard")
-    for path, result in zip(paths[1:], results[1:], strict=True):
-        _check_same_work(folder, (paths[0], results[0]), (path, result))
+    for other in written[1:]:
+        _check_same_work(folder, written[0], other)
     numbers, count = [result.shard.number for result in results], results[0].shard.count
     if missing := sorted({*range(1, count + 1)} - {*numbers}):
         shown = ", ".join(f"{number}/{count}" for number in missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -137,9 +143,9 @@ def _read(path: Path) -> Result:
     match = NAME.fullmatch(path.name)
     if not match or sha256(path)[:HASH_DIGITS] != match[3]:
         raise InputError(f"{path}: expected a shard with the hash in its name, got another file; run that shard again")
-    table = pq.read_table(path)
-    about = json.loads(table.schema.metadata[KEY])
-    return Result(Work(about["work"], about["hashes"]), Shard(*about["shard"]), table, about["facts"])
+    about = json.loads(pq.read_schema(path).metadata[KEY])
+    work, part = Work(about["work"], about["hashes"]), Shard(*about["shard"])
+    return Result(work, part, about["facts"], partial(pq.read_table, path))
 
 
 def _check_same_work(folder: Path, first: tuple[Path, Result], other: tuple[Path, Result]) -> None:
