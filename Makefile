@@ -25,9 +25,10 @@ sweep: $(INSTALLED)  ## make sweep MODEL=name TRY="parameter=value,value ..." or
 	@python -m stages.sweep finetune.$(MODEL) $(addprefix --try ,$(TRY)) $(call option,LABELS,--labels) \
 	  $(call option,RANDOM,--random) $(call option,MINUTES,--minutes)
 
-serve: $(INSTALLED)  ## make serve MODEL=name [PORT=number] [HOST=address]: answer over HTTP, with OpenAI's API
+serve: $(INSTALLED)  ## make serve MODEL=name [PORT=number] [HOST=address] [FAST=1]: answer over HTTP, with OpenAI's API
 	@$(VENV)/bin/python -m pip install --quiet --requirement requirements-serve.txt
-	@exec python -m stages.serve $(or $(call option,MODEL),"") $(call option,HOST,--host) $(call option,PORT,--port)
+	@exec python -m stages.serve $(or $(call option,MODEL),"") $(call option,HOST,--host) $(call option,PORT,--port) \
+	  $(if $(call option,FAST,--fast),--fast)
 
 test: $(INSTALLED)  ## run the tests: offline, CPU, a file at a time in each of two processes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py: the longest files first

@@ -3,8 +3,8 @@
     python -m benchmarks.serving [--model DIR] [--dataset DIR] [--seconds NUMBER]
 
 Each client sends one test query of the data set, waits for its vector, and sends the next; a server is loaded for
-`--seconds` with each number of clients. Both servers compute in float32, in a process of their own, on the same cores
-as the clients. Memory is that of the server's process, when the first level ends and when the last does.
+`--seconds` with each number of clients, with FAST=1 too. All servers compute in float32, in a process of their own, on
+the same cores as the clients. Memory is that of the server's process, when the first level ends and when the last does.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any
 import httpx2
 import numpy as np
 
+import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import write_results
 from retune.core.records import read_split
 
@@ -29,13 +30,14 @@ WARM_UP_S = 3.0
 START_S = 120.0  # within which a server must answer
 SERVERS = {
     "ours": "from stages.serve import main; main({name!r}, port={port!r})",
+    "fast": "from stages.serve import main; main({name!r}, port={port!r}, fast=True)",
     "sentence_transformers": "from benchmarks.serving import serve_peer; serve_peer({path!r}, {port})",
 }
 PORTS = itertools.count(18_480)
 
 
 def main() -> None:
-    """Load both servers in turn, print their figures and write the results."""
+    """Load the servers in turn, print their figures and write the results."""
     parser = argparse.ArgumentParser(description="Load the server beside its peer.")
     parser.add_argument("--model", type=Path, default=Path("models/minilm"))
     parser.add_argument("--dataset", type=Path, default=Path("data/datasets/science"))
@@ -44,13 +46,15 @@ def main() -> None:
     texts = [str(text) for text in read_split(options.dataset, "test").queries["text"]]
     found = {system: measure(system, options.model, texts, options.seconds) for system in SERVERS}
     cases = []
-    for key, (unit, is_better_low) in UNITS.items():
+    for key, (unit, is_less_better) in UNITS.items():
         for clients in CLIENTS if key != "memory_growth" else CLIENTS[-1:]:
-            ours, peer = (found[system][clients][key] for system in SERVERS)
-            name = f"serve_{key}_{clients}_vs_sentence_transformers"
-            ratio = peer / ours if is_better_low else ours / peer
-            cases.append({"name": name, "ours": ours, "peer": peer, "ratio": ratio, "unit": unit})
-            print(f"{clients:4} clients {key:14} {ours:9.2f} {peer:9.2f} {unit}")
+            peer = found["sentence_transformers"][clients][key]
+            for system, prefix in (("ours", "serve"), ("fast", "serve_fast")):
+                ours = found[system][clients][key]
+                name = f"{prefix}_{key}_{clients}_vs_sentence_transformers"
+                ratio = peer / ours if is_less_better else ours / peer
+                cases.append({"name": name, "ours": ours, "peer": peer, "ratio": ratio, "unit": unit})
+                print(f"{clients:4} clients {prefix:10} {key:14} {ours:9.2f} {peer:9.2f} {unit}")
     write_results("serving", cases)
 
 
@@ -67,7 +71,7 @@ def measure(system: str, model: Path, texts: Sequence[str], seconds: float) -> d
     """Return the figures of one server by the number of clients."""
     found: dict[int, dict[str, float]] = {}
     with _running(system, model) as (process, url):
-        body = {"model": model.name, "input_type": "query"} if system == "ours" else {}
+        body = {} if system == "sentence_transformers" else {"model": model.name, "input_type": "query"}
         asyncio.run(_load(url, body, texts, 8, WARM_UP_S))
         first = 0.0
         for clients in CLIENTS:

@@ -60,8 +60,9 @@ ROWS = {  # labels; a quantity that is not listed is shown with its name and uni
     "step_2": "seconds per step, beside two busy loops",
 }
 ROWS |= {
-    f"serve_{key}_{clients}": f"{label}, {clients} client{'s' if clients > 1 else ''}"
+    f"serve_{fast}{key}_{clients}": f"{label}, {clients} client{'s' if clients > 1 else ''}{', FAST=1' if fast else ''}"
     for clients in (1, 8, 64, 256)
+    for fast in ("", "fast_")
     for key, label in (
         ("rate", "texts per second"),
         ("p50", "median, ms"),

@@ -33,7 +33,7 @@ from retune.params.export import Parity
 from retune.params.fetch import Endpoint
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.serving import bodies, serve
-from retune.serving.served import CountingEncoder, Embedder, load_served
+from retune.serving.served import CountingEncoder, Embedder, Pair, Text, load_served
 from stages import parity
 from tests.support.parameters import COMPUTE
 from tests.support.repository import REPOSITORY
@@ -120,6 +120,19 @@ def test_bits_do_not_depend_on_other_requests(model: Path, client: openai.OpenAI
         for text, vector in zip(texts, vectors, strict=True):
             alone = encoder.encode_queries([text], [None]) if kind == "query" else encoder.encode_documents([text])
             np.testing.assert_array_equal(vector, alone[0])
+
+
+def test_fast_vectors_are_those_of_evaluation_but_for_their_last_bits(model: Path, scorer: Path) -> None:
+    fast = load_served(model, COMPUTE, "float32", is_fast=True)
+    shapes = []
+    run = fast._encoder.runner.forward
+    fast._encoder.runner.forward = lambda ids, length: shapes.append((len(ids), length)) or run(ids, length)
+    found = np.stack([answer.value for text in TEXTS for answer in fast.run([Text("documents", text, 0)])])
+    assert [rows for rows, _ in shapes] == [1] * len(TEXTS)  # nothing is filled up
+    np.testing.assert_allclose(found, Encoder.load(model, COMPUTE).encode_documents(TEXTS), atol=1e-5)
+    score = load_served(scorer, COMPUTE, "float32", is_fast=True).run([Pair("prime", "graph")])[0].value
+    exact = CrossEncoderScorer.load(scorer, COMPUTE, dtype="float32").score(["prime"], ["graph"])[0]
+    assert score == pytest.approx(exact, abs=1e-5)
 
 
 def test_dimensions_are_the_first_scaled_to_length_1(client: openai.OpenAI) -> None:
@@ -433,7 +446,7 @@ def test_address_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("RETUNE_SERVE_KEY", raising=False)
     for host in ("0.0.0.0", "::", "192.168.0.1", "example.org"):
         with pytest.raises(InputError, match="RETUNE_SERVE_KEY: expected a key"):
-            serve.serve(tmp_path, host, "0")
+            serve.serve(tmp_path, host, "0", is_fast=False)
     assert all(serve._is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"))
 
 
@@ -441,10 +454,10 @@ def test_busy_port_and_bad_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with pytest.raises(InputError, match=f"127.0.0.1:{port}: cannot listen there: Address already in use; name"):
-            serve.serve(tmp_path, "127.0.0.1", port)
+            serve.serve(tmp_path, "127.0.0.1", port, is_fast=False)
     for port in ("x", "70000", "-1"):
         with pytest.raises(InputError, match="port: expected a whole number from 0 to 65535"):
-            serve.serve(tmp_path, "127.0.0.1", port)
+            serve.serve(tmp_path, "127.0.0.1", port, is_fast=False)
 
 
 @pytest.mark.slow

@@ -39,6 +39,10 @@ class Batching:
             least = 0 if runs_one_by_one else min_invariant_rows(model, CPU_MIN_TOKENS, self.token_budget)
             self._min_tokens = least
 
+    def leave_short(self) -> None:
+        """Fill up no batch from now on: a lone text is faster, and the last bits of a vector depend on other texts."""
+        self._min_tokens = 0
+
     def batches(self, lengths: Sequence[int]) -> list[tuple[list[int], int]]:
         """Return the result of `token_batches` for this token budget."""
         return token_batches(lengths, self.token_budget)

@@ -19,13 +19,14 @@ STOP_S = 30  # for requests in flight, once the server is told to stop
 LOG = logging.getLogger(__name__)
 
 
-def serve(folder: Path, host: str, port: str) -> None:
+def serve(folder: Path, host: str, port: str, *, is_fast: bool) -> None:
     """Serve a model directory until the process gets SIGINT or SIGTERM; requests in flight are still answered.
 
     Args:
         folder: The model, which is served under the name of its directory.
         host: The address to listen on.
         port: The port; 0 for any that is free.
+        is_fast: Whether the last bits of vectors may differ from those that were evaluated.
 
     Raises:
         InputError: There is no such model, the port is taken, the address is not this machine's alone and the
@@ -44,7 +45,7 @@ def serve(folder: Path, host: str, port: str) -> None:
     from retune.serving.app import Service, make_app
 
     with _listen(host, port) as listening:
-        model = load_served(folder, Compute.read("compute"), str(read_value("eval.dtype")))
+        model = load_served(folder, Compute.read("compute"), str(read_value("eval.dtype")), is_fast=is_fast)
         app = make_app(Service(folder.name, model, queue_limit=QUEUE_LIMIT), key)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_S,
                                 limit_concurrency=MOST_REQUESTS)  # fmt: skip

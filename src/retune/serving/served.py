@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retune.core.errors import InputError, TextError
+from retune.encoding.batch_runner import BatchRunner
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder, query_inputs
 from retune.models.directory import is_cross_encoder, is_lexical, is_system
@@ -113,13 +114,14 @@ class CountingScorer(CrossEncoderScorer):
         return tokens, is_cut
 
 
-def load_served(folder: Path, compute: Compute, dtype: str) -> Embedder | Reranker:
+def load_served(folder: Path, compute: Compute, dtype: str, *, is_fast: bool = False) -> Embedder | Reranker:
     """Load a model directory.
 
     Args:
         folder: A fetched, tuned, merged or exported model.
         compute: The hardware; nothing is cached.
         dtype: The number format of a model whose own settings say `auto`.
+        is_fast: Whether batches are left short.
 
     Raises:
         InputError: There is no model, or one that cannot be served.
@@ -133,8 +135,14 @@ def load_served(folder: Path, compute: Compute, dtype: str) -> Embedder | Rerank
         )
     compute = compute.model_copy(update={"cache": None})
     if is_cross_encoder(folder):
-        return Reranker(CountingScorer.load(folder, compute, dtype=dtype))
-    return Embedder(CountingEncoder.load(folder, compute, dtype=dtype, devices=()))
+        scorer = CountingScorer.load(folder, compute, dtype=dtype)
+        if is_fast:
+            scorer.batching.leave_short()
+        return Reranker(scorer)
+    encoder = CountingEncoder.load(folder, compute, dtype=dtype, devices=())
+    if is_fast and isinstance(encoder.runner, BatchRunner):
+        encoder.runner.batching.leave_short()
+    return Embedder(encoder)
 
 
 def cut(vectors: np.ndarray, dimensions: int | None) -> np.ndarray:
