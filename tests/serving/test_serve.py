@@ -450,6 +450,11 @@ def test_address_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch, 
     assert all(serve._is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"))
 
 
+def test_replies_are_sent_at_once() -> None:
+    with serve._listen("127.0.0.1", "0") as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # else asyncio does not set TCP_NODELAY
+
+
 def test_busy_port_and_bad_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

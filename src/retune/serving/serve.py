@@ -65,8 +65,8 @@ def _listen(host: str, port: str) -> socket.socket:
     if not (port.isdecimal() and int(port) < 2**16):
         raise InputError(f"port: expected a whole number from 0 to 65535, got {port!r}")
     try:
-        family, *_, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)  # without the protocol, asyncio lets replies wait for 40 ms
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()
