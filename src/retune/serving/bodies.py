@@ -128,6 +128,7 @@ def check_texts(texts: list[str], field: str) -> None:
 
 def _is_unicode(text: str) -> bool:
     try:
-        return bool(text.encode()) or True
+        text.encode()
     except UnicodeEncodeError:
         return False
+    return True

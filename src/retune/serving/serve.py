@@ -1,4 +1,4 @@
-"""Run the server: one process, one model, until it is told to stop."""
+"""Run the server: one process serves one model until SIGINT or SIGTERM ends it."""
 
 import importlib.util
 import ipaddress
@@ -15,7 +15,7 @@ from retune.serving.served import load_served
 INSTALL = ".venv/bin/python -m pip install --requirement requirements-serve.txt"
 QUEUE_LIMIT = 32_000_000  # characters of all requests without an answer
 MOST_REQUESTS = 1024  # at once; more get 503
-STOP_S = 30  # for requests in flight, once the server is told to stop
+STOP_S = 30  # how long requests in flight may still take after such a signal
 LOG = logging.getLogger(__name__)
 
 
