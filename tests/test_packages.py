@@ -3,7 +3,9 @@
 import ast
 import re
 import shutil
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,34 @@ def test_order_of_packages_lists_each_of_them_once() -> None:
     (contract,) = settings["contracts"]
     assert (contract["type"], contract["containers"], contract["exhaustive"]) == ("layers", ["retune"], True)
     assert sorted(contract["layers"]) == TOP
+
+
+def imported() -> set[str]:
+    """The first names of all absolute imports of the sources."""
+    names: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    return names - {"retune"} - sys.stdlib_module_names
+
+
+def normalised(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def test_types_are_checked_without_the_packages_that_are_optional() -> None:
+    pins = re.findall(r"^([\w.-]+)==", (REPOSITORY / "requirements.txt").read_text(encoding="utf-8"), re.M)
+    required = {normalised(pin) for pin in pins}
+    installed = packages_distributions()
+    optional = {name for name in imported() if required.isdisjoint(map(normalised, installed.get(name, [])))}
+    assert {"fastapi", "ray"} <= optional
+    mypy = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    (override,) = mypy["overrides"]
+    assert override["ignore_missing_imports"]
+    assert sorted(name for name in optional if f"{name}.*" not in override["module"]) == []
 
 
 @pytest.mark.parametrize(
