@@ -10,7 +10,7 @@ import pytest
 from retune.check.presets import use
 from retune.core import records
 from retune.core.errors import InputError
-from retune.core.files import atomic_directory, atomic_file, write_json
+from retune.core.files import atomic_directory, atomic_file, json_hash, write_json
 from tests.support.repository import REPOSITORY, run, succeed
 
 
@@ -120,3 +120,9 @@ def test_unknown_preset_lists_those_there_are(name: str, project: Path, monkeypa
     monkeypatch.chdir(project)
     with pytest.raises(InputError, match="presets: expected one of .*eedi_cpu.*: make use PRESET=name"):
         use(name, Path("presets"), Path("params.yaml"))
+
+
+def test_hash_of_json_does_not_depend_on_the_order_of_keys() -> None:
+    one, other = json_hash({"a": 1, "b": [2, "ü"]}), json_hash({"b": [2, "ü"], "a": 1})
+    assert one == other
+    assert json_hash({"a": 1, "b": ["ü", 2]}) != one

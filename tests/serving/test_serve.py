@@ -1,5 +1,6 @@
 """The server, asked by OpenAI's client and by hand: evaluated vectors, plain refusals, and no text in the log."""
 
+import asyncio
 import base64
 import gc
 import json
@@ -269,18 +270,27 @@ def test_client_that_has_gone_gives_up_its_place(model: Path, monkeypatch: pytes
 
 def test_requests_in_flight_are_answered_when_the_server_stops(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served = load_served(model, COMPUTE, "float32")
-    may_go, has_begun = threading.Event(), threading.Event()
+    may_go, waiting = threading.Event(), threading.Semaphore(0)
 
     def run(texts: Any) -> Any:
-        has_begun.set()
         assert may_go.wait(20.0)
         return type(served).run(served, texts)
 
     monkeypatch.setattr(served, "run", run)
+    service = app.Service("tiny", served, queue_limit=10_000)
+    submit = service.waiting.submit
+
+    def submit_and_tell(*args: Any) -> Any:
+        job = submit(*args)
+        waiting.release()
+        return job
+
+    monkeypatch.setattr(service.waiting, "submit", submit_and_tell)
     with ThreadPoolExecutor() as pool:
-        with running(app.Service("tiny", served, queue_limit=10_000)) as url:
+        with running(service) as url:
             asked = [pool.submit(httpx2.post, f"{url}/v1/embeddings", json=GOOD) for _ in range(3)]
-            assert has_begun.wait(20.0)
+            for _ in asked:
+                assert waiting.acquire(timeout=20.0)
             threading.Timer(0.5, may_go.set).start()  # the server is told to stop before
         assert [request.result(20.0).status_code for request in asked] == [200] * 3
         with pytest.raises(httpx2.ConnectError):
@@ -451,8 +461,20 @@ def test_address_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_replies_are_sent_at_once() -> None:
-    with serve._listen("127.0.0.1", "0") as listening:
-        assert listening.proto == socket.IPPROTO_TCP  # else asyncio does not set TCP_NODELAY
+    async def sends_at_once(listening: socket.socket) -> bool:
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        server = await asyncio.start_server(lambda _, writer: accepted.put_nowait(writer), sock=listening)
+        async with server:
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            served = await accepted.get()
+            connection = served.get_extra_info("socket")
+            delays = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+            for writer in (client, served):
+                writer.close()
+        return not delays
+
+    with serve._listen("127.0.0.1", "0") as listening:  # its own way of listening decides it
+        assert asyncio.run(sends_at_once(listening))
 
 
 def test_busy_port_and_bad_port(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ class Runner(ABC):
     Attributes:
         device: The device that the model runs on.
         dtype: The number format of its weights.
-        dim: The number of dimensions of its vectors.
         pool: The processes that share the work if there are many texts; None: this process does it all.
     """
 

@@ -1,8 +1,6 @@
 """One hash of everything that determines the bits of a model's vectors: the key of the embedding cache."""
 
-import hashlib
 import importlib.metadata
-import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import torch
 
 from retune.core.errors import InputError
-from retune.core.files import sha256
+from retune.core.files import json_hash, sha256
 from retune.encoding.hardware import processor_name
 from retune.encoding.onnx_transformer import RUNTIME, check_installed
 from retune.models.directory import SETTINGS, is_onnx
@@ -45,12 +43,12 @@ class ModelFiles:
         one by one. Of an endpoint, they are what decides its vectors: not its limits and keys.
         """
         if is_endpoint(folder):
-            return cls(folder.resolve().name, _hash(vectors_of_endpoint(folder)))
+            return cls(folder.resolve().name, json_hash(vectors_of_endpoint(folder)))
         added = folder / SCOPE
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and added not in path.parents)
         hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in paths if path.name not in CARDS}
         hashes.pop(SETTINGS, None)
-        return cls(folder.resolve().name, _hash(hashes), _runtime() if is_onnx(folder) else "")
+        return cls(folder.resolve().name, json_hash(hashes), _runtime() if is_onnx(folder) else "")
 
     def check(self, folder: Path) -> None:
         """Refuse a directory that has changed since: its vectors would be cached under the old files' hash."""
@@ -63,7 +61,7 @@ class ModelFiles:
 
 def base_hash(folder: Path) -> str:
     """Return a hash of all that decides a model's vectors on one machine: its files and its encoding settings."""
-    return _hash([ModelFiles.of(folder).sha256, sha256(folder / SETTINGS)])
+    return json_hash([ModelFiles.of(folder).sha256, sha256(folder / SETTINGS)])
 
 
 def fingerprint(
@@ -80,7 +78,7 @@ def fingerprint(
         token_budget: The most tokens in a batch.
     """
     is_query = role == "queries"
-    return _hash(
+    return json_hash(
         {
             "files": files.sha256,
             "role": role,
@@ -115,7 +113,3 @@ def _device(device: torch.device) -> list[object]:
         capability = torch.backends.cpu.get_cpu_capability()
         return ["cpu", capability, torch.cpu._is_amx_tile_supported(), processor_name(), torch.get_num_threads()]
     return [device.type, platform.processor()]
-
-
-def _hash(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

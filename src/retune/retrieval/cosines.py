@@ -1,4 +1,4 @@
-"""Compute cosine similarities of pairs from unit vectors."""
+"""Compute cosine similarities of pairs from unit vectors, and shorten unit vectors."""
 
 import numpy as np
 
@@ -25,3 +25,20 @@ def pair_cosines(
         queries, documents = query_embeddings[rows[block]], document_embeddings[positions[block]]
         np.einsum("nd,nd->n", queries, documents, out=scores[block])
     return scores
+
+
+def shortened(vectors: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the first dimensions, for Matryoshka models (arXiv:2205.13147), and scale the vectors to length 1.
+
+    Args:
+        vectors: (texts, dim) float32.
+        dims: How many dimensions are kept, at most `dim`.
+
+    Returns:
+        Unit vectors, (texts, dims), and the rows that are zero in these dimensions and therefore hold no vector.
+    """
+    head = vectors[:, :dims]
+    lengths = np.linalg.norm(head, axis=1, keepdims=True)
+    zeros = np.flatnonzero(lengths[:, 0] == 0)
+    lengths[zeros] = 1.0
+    return np.ascontiguousarray(head / lengths), zeros

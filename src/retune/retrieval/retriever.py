@@ -16,7 +16,7 @@ from retune.models.scope import read_addition
 from retune.params.fuse import Fuse
 from retune.params.search import Graph, InvertedLists, Search
 from retune.retrieval.bm25 import Bm25
-from retune.retrieval.cosines import pair_cosines
+from retune.retrieval.cosines import pair_cosines, shortened
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.retrieval.index import build_index, check_recall, recall
 from retune.retrieval.ranking import Pairs, Ranking, Retriever, find_allowed, ranked
@@ -183,7 +183,6 @@ def load_retriever(
 
 
 def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray:
-    """Keep the first dimensions, for Matryoshka models (arXiv:2205.13147), and scale the vectors to length 1."""
     if dims is None:
         return embeddings
     if dims > embeddings.shape[1]:
@@ -191,12 +190,10 @@ def _cut(embeddings: np.ndarray, dims: int | None, ids: list[str]) -> np.ndarray
             f"params.yaml: eval.dims: expected at most the model's {embeddings.shape[1]} dimensions, got {dims}; "
             "lower it, or write null"
         )
-    head = embeddings[:, :dims]
-    lengths = np.linalg.norm(head, axis=1, keepdims=True)
-    if not lengths.all():
-        first = ids[int(lengths[:, 0].argmin())]
+    vectors, zeros = shortened(embeddings, dims)
+    if len(zeros):
         raise InputError(
             f"params.yaml: eval.dims: expected vectors that are not zero in their first {dims} dimensions, "
-            f"got zeros for {first!r}; raise it"
+            f"got zeros for {ids[zeros[0]]!r}; raise it"
         )
-    return np.ascontiguousarray(head / lengths)
+    return vectors

@@ -14,6 +14,7 @@ from retune.models.directory import is_cross_encoder, is_lexical, is_system
 from retune.models.encoding_settings import Encoding, Role
 from retune.models.endpoint import is_endpoint
 from retune.models.vector_table import is_vector_table
+from retune.retrieval.cosines import shortened
 from retune.retrieval.cross_encoder import CrossEncoderScorer, Tokens
 from retune.serving.waiting import Answer
 
@@ -153,11 +154,10 @@ def cut(vectors: np.ndarray, dimensions: int | None) -> np.ndarray:
     """
     if dimensions is None or dimensions == vectors.shape[1]:
         return vectors
-    head = vectors[:, :dimensions]
-    lengths = np.linalg.norm(head, axis=1, keepdims=True)
-    if not lengths.all():
+    cut_vectors, zeros = shortened(vectors, dimensions)
+    if len(zeros):
         raise TextError(f"dimensions: expected vectors that are not zero in the first {dimensions}; ask for more")
-    return np.asarray(head / lengths)
+    return cut_vectors
 
 
 def reads_alike(encoding: Encoding) -> bool:

@@ -1,5 +1,6 @@
 """Encode a share of a data set's texts on one machine, and put the vectors of all shards into an embedding cache."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retune.core.errors import InputError
+from retune.core.files import json_hash
 from retune.core.records import SPLITS, document_texts, read_corpus, read_split
 from retune.encoding.cache import Entry, open_cache
 from retune.encoding.cache_store import count_vectors
@@ -16,7 +18,7 @@ from retune.encoding.compute import Cache, Compute
 from retune.encoding.encoder import Encoder, query_inputs
 from retune.encoding.fingerprint import ModelFiles
 from retune.models.encoding_settings import Role
-from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash, hash_of
+from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash
 
 LOG = logging.getLogger(__name__)
 ROLES: tuple[Role, ...] = ("documents", "queries")
@@ -58,7 +60,7 @@ def encode_shard(model: Path, dataset: Path, shard: Shard, compute: Compute, *, 
     )
     if keys != {role: encoder.runner.key(files, role) for role in ROLES}:
         raise InputError("compute.token_budget: expected one that fits into memory, got a larger one; lower it")
-    hashes = {"code": code_hash(CODE), "parameters, model or machine": hash_of(keys), "data": files_hash(dataset)}
+    hashes = {"code": code_hash(CODE), "parameters, model or machine": json_hash(keys), "data": files_hash(dataset)}
     work = Work(f"encode.{model.name}.{dataset.name}", hashes)
     return Result(work, shard, {"keys": keys, "model": files.name, "dim": values.shape[1]}, lambda: table)
 
@@ -71,12 +73,12 @@ def merge_vectors(results: list[Result], cache: Cache | None) -> str:
     """
     if cache is None:
         raise InputError("RETUNE_CACHE: expected a folder for the vectors, found none; unset it, or name one")
-    facts, texts = results[0].facts, {role: set[str]() for role in ROLES}
+    facts, texts = results[0].facts, {role: set[bytes]() for role in ROLES}
     for result in results:
         table = result.read()
         for role in ROLES:
             rows = table.filter(pc.equal(table["role"], role))
-            texts[role].update(rows["text"].to_pylist())
+            texts[role].update(map(_digest, rows["text"].to_pylist()))
             _store(rows, cache, Entry(facts["keys"][role], facts["model"], role, facts["dim"]))
     for role in ROLES:
         if (kept := count_vectors(cache.folder, facts["keys"][role])) < len(texts[role]):
@@ -88,6 +90,11 @@ def merge_vectors(results: list[Result], cache: Cache | None) -> str:
         f"{results[0].work.name}: {len(texts['documents']):,} documents and {len(texts['queries']):,} queries are in "
         f"{cache.folder}; stages on machines like those that encoded them find them there"
     )
+
+
+def _digest(text: str) -> bytes:
+    """Return what stands for a text when millions are counted."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _store(rows: pa.Table, cache: Cache, entry: Entry) -> None:

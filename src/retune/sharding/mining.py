@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from retune.core.files import json_hash
 from retune.encoding.fingerprint import ModelFiles, machine
 from retune.encoding.hardware import resolve_device
 from retune.mining.candidates import NegativeCandidates
@@ -14,7 +15,7 @@ from retune.mining.mine import mine_some
 from retune.mining.miner import Found
 from retune.mining.recipe import Recipe, run_recipe
 from retune.models.directory import SETTINGS
-from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash, hash_of
+from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash
 
 ARRAYS = [field.name for field in fields(NegativeCandidates)]
 
@@ -66,9 +67,9 @@ def _work(name: str, recipe: Recipe) -> Work:
     parameters = [recipe.params.model_dump(mode="json"), recipe.seed, recipe.compute.token_budget]
     hashes = {
         "code": code_hash(CODE),
-        "parameters": hash_of(parameters),
-        "data": hash_of([files_hash(recipe.dataset), files_hash(recipe.pool)]),
-        "models": hash_of([[[files.sha256, files.engine] for files in models], settings]),
-        "machine": hash_of(machine(resolve_device(recipe.compute.device))),
+        "parameters": json_hash(parameters),
+        "data": json_hash([files_hash(recipe.dataset), files_hash(recipe.pool)]),
+        "models": json_hash([[[files.sha256, files.engine] for files in models], settings]),
+        "machine": json_hash(machine(resolve_device(recipe.compute.device))),
     }
     return Work(f"mine.{name}", hashes)

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retune.core.errors import InputError
+from retune.core.files import json_hash
 from retune.core.records import document_texts, read_corpus, read_split
 from retune.encoding.compute import Compute
 from retune.encoding.encoder import Encoder
@@ -16,7 +17,7 @@ from retune.params.eval import Measuring
 from retune.params.search import Graph, InvertedLists
 from retune.retrieval.exact import merge_top_k, top_k
 from retune.retrieval.trec_runs import run_table
-from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash, hash_of
+from retune.sharding.shard import CODE, Result, Shard, Work, code_hash, files_hash
 
 
 def search_shard(
@@ -49,7 +50,7 @@ def search_shard(
     keys = [encoder.runner.key(files, role) for role in ("documents", "queries")]
     hashes = {
         "code": code_hash(CODE),
-        "parameters, model or machine": hash_of([*keys, k]),
+        "parameters, model or machine": json_hash([*keys, k]),
         "data": files_hash(dataset),
     }
     work = Work(f"search.{model.name}.{dataset.name}", hashes)

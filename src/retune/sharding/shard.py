@@ -1,6 +1,5 @@
 """The contract: shard i of n is a Parquet file that says which work it is part of, and is named by its content."""
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retune.core.errors import InputError
-from retune.core.files import sha256
+from retune.core.files import json_hash, sha256
 
 KEY = b"retune"  # of what a shard says about itself, in the metadata of its Parquet file
 HASH_DIGITS = 16  # of a file's sha256, in its name
@@ -160,18 +159,13 @@ def _check_same_work(folder: Path, first: tuple[Path, Result], other: tuple[Path
         )
 
 
-def hash_of(content: object) -> str:
-    """Return a hash of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def code_hash(packages: Sequence[str]) -> str:
     """Return a hash of the code of some packages of retune."""
     paths = sorted(path for package in packages for path in (SOURCE / package).rglob("*.py"))
-    return hash_of([[path.relative_to(SOURCE).as_posix(), sha256(path)] for path in paths])
+    return json_hash([[path.relative_to(SOURCE).as_posix(), sha256(path)] for path in paths])
 
 
 def files_hash(folder: Path) -> str:
     """Return a hash of all files in a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return hash_of([[path.relative_to(folder).as_posix(), sha256(path)] for path in paths])
+    return json_hash([[path.relative_to(folder).as_posix(), sha256(path)] for path in paths])

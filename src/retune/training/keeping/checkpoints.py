@@ -1,6 +1,5 @@
 """State for resuming a killed training: its scratch directory and its checkpoints."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 import accelerate
 import peft
 
-from retune.core.files import sha256
+from retune.core.files import json_hash, sha256
 from retune.encoding.fingerprint import machine
 from retune.encoding.hardware import resolve_device
 from retune.training.processes.group import num_processes
@@ -82,7 +81,7 @@ def _hash(inputs: Sequence[Path], state: Mapping[str, object]) -> str:
     code = [PACKAGES / name for name in CODE]
     files = [path for root in (*inputs, *code) for path in sorted(root.rglob("*") if root.is_dir() else [root])]
     hashes = [(path.name, sha256(path)) for path in files if path.is_file() and path.suffix != ".pyc"]
-    return hashlib.sha256(json.dumps([hashes, state], sort_keys=True).encode()).hexdigest()
+    return json_hash([hashes, state])
 
 
 def newest_checkpoint(scratch: Path) -> Path | None:
