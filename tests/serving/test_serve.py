@@ -27,16 +27,19 @@ import pytest
 from retune.core.errors import InputError, TextError
 from retune.core.records import write_dataset
 from retune.encoding.encoder import Encoder
+from retune.exporting import onnx_format
 from retune.exporting.deployment import compare_deployment
+from retune.exporting.export import export
+from retune.exporting.task import Task
 from retune.fetching.fetch import fetch
 from retune.models.directory import read_encoding
-from retune.params.export import Parity
+from retune.params.export import Export, Parity
 from retune.params.fetch import Endpoint
 from retune.retrieval.cross_encoder import CrossEncoderScorer
 from retune.serving import bodies, serve
 from retune.serving.served import CountingEncoder, Embedder, Pair, Text, load_served
 from stages import parity
-from tests.support.parameters import COMPUTE
+from tests.support.parameters import COMPUTE, EXPORT
 from tests.support.repository import REPOSITORY
 from tests.support.small_sets import small_dataset
 from tests.support.systems import write_bm25, write_cross_encoder
@@ -108,6 +111,22 @@ def test_vectors_have_the_bits_of_evaluation(model: Path, client: openai.OpenAI,
         queries = embed(client, TEXTS, "query", **options)
         np.testing.assert_array_equal(queries, encoder.encode_queries(TEXTS, [None] * len(TEXTS)))
     np.testing.assert_array_equal(served, encoder.encode_documents(TEXTS))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize(("format", "dtype"), [("onnx", "int8"), ("onnx", "float32"), ("safetensors", "float16")])
+def test_served_export_has_the_bits_of_evaluation(format: str, dtype: str, model: Path, tmp_path: Path) -> None:
+    for package in onnx_format.PACKAGES if format == "onnx" else ():
+        pytest.importorskip(package, reason="exports to ONNX need requirements-export.txt")
+    write_dataset(tmp_path / "small", small_dataset())
+    params = Export.parse("export.served", EXPORT | {"format": format, "dtype": dtype})
+    export(Task(model, tmp_path / "small", params, COMPUTE, seed=3), tmp_path / "served")
+    encoder = Encoder.load(tmp_path / "served", COMPUTE, dtype="float32")
+    service = app.Service("tiny", load_served(tmp_path / "served", COMPUTE, "float32"), queue_limit=10**7)
+    with running(service) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        np.testing.assert_array_equal(embed(client, TEXTS), encoder.encode_documents(TEXTS))
+        np.testing.assert_array_equal(embed(client, TEXTS, "query"), encoder.encode_queries(TEXTS, [None] * len(TEXTS)))
 
 
 def test_bits_do_not_depend_on_other_requests(model: Path, client: openai.OpenAI) -> None:
