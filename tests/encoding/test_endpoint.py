@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -353,6 +354,24 @@ def test_limits_and_keys_do_not_change_what_is_cached(rig: Rig) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
     rig.encoder().encode_documents(TEXTS)
     assert set(asked(server)) == {*PROBE, *TEXTS}
+
+
+def test_llama_cpp_is_a_model_of_the_matrix(rig: Rig) -> None:
+    url = os.environ.get("LLAMA_CPP_URL")
+    if url is None:
+        pytest.skip(
+            "needs llama-server --embeddings with a text model, and LLAMA_CPP_URL, such as http://127.0.0.1:8080/v1"
+        )
+    rig.entry = Endpoint.parse("fetch.remote", ENTRY | {"url": url, "query_prefix": "query: "})
+    rig.fetch()
+    texts = ["the sum of two matrices", "a prime number", "the moon pulls the sea"]
+    documents = rig.encoder().encode_documents(texts)
+    np.testing.assert_allclose(np.linalg.norm(documents, axis=1), 1.0, rtol=1e-6)
+    queries = rig.encoder().encode_queries(texts, [None] * len(texts))
+    assert ((queries * documents).sum(axis=1) < 0.9999).all()  # the prefix was sent
+    np.testing.assert_array_equal(rig.encoder().encode_documents(texts), documents)  # from the cache
+    with pytest.raises(InputError, match="'long'.*refus|expected"):
+        rig.encoder().encode_documents(["word " * 20_000], ids=["long"])
 
 
 def test_endpoint_has_no_weights(rig: Rig) -> None:
