@@ -17,7 +17,7 @@ def main(name: str, *, model: Path, dataset: Path, queries: Path, out: Path) -> 
     query_table = prediction.read_queries(queries, params)
     corpus, compute = records.read_corpus(dataset), Compute.read("compute")
     results = prediction.predict(model, dataset.name, corpus, query_table, params, compute)
-    prediction.write(out, results, query_table, params)
+    prediction.write(out, results, query_table, corpus, params)
 
 
 if __name__ == "__main__":

@@ -352,7 +352,7 @@ WRONG = [
     ),
     (
         put("predict", {"x": PREDICT | {"layout": "kaggle"}}),
-        "predict.x.layout: expected 'eedi' or 'queries', got 'kaggle'",
+        "predict.x.layout: expected 'eedi', 'eedi_unlabelled' or 'queries', got 'kaggle'",
     ),
     (put("predict", {"x": PREDICT | {"k": 0}}), "predict.x.k: expected greater than 0, got 0"),
     (put("predict", {"x": PREDICT | {"queries": "a b"}}), "predict.x.queries: expected a path of letters, digits"),

@@ -13,6 +13,7 @@ from retune.params.fuse import Fuse
 from retune.params.predict import Predict
 from retune.retrieval import retriever
 from retune.retrieval.prediction import predict, read_queries, write
+from tests.support.conversion import convert_raw
 from tests.support.keyword_encoder import KeywordEncoder
 from tests.support.parameters import COMPUTE
 from tests.support.repository import SHARED_DATA
@@ -26,8 +27,10 @@ FUSE = Fuse(first="words", second="colours", method="rrf", depth=9)
 CORPUS = pd.DataFrame({"doc_id": ["7", "12", "30"], "title": None, "text": ["red", "red green", "green"]})
 
 
-def params(layout: str, *, prompt: str | None = None, k: int = 2) -> Predict:
-    return Predict(model="words", dataset="eedi", queries="x", layout=layout, prompt=prompt, k=k)
+def params(layout: str, *, prompt: str | None = None, k: int = 2, pseudo_labels: bool = False) -> Predict:
+    return Predict(
+        model="words", dataset="eedi", queries="x", layout=layout, prompt=prompt, k=k, pseudo_labels=pseudo_labels
+    )
 
 
 def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
@@ -38,6 +41,28 @@ def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
     text = "Question: What is\n\\(2\\)?\nHint: Multiply\nCorrect answer: 6\nWrong answer: 5"
     assert queries["text"][0] == text  # as the data set's own queries read
     assert queries["prompt"].tolist() == ["Find: "] * 3
+
+
+def test_only_wrong_answers_without_a_misconception_are_pseudo_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    labels = ",".join(f"Misconception{letter}Id" for letter in "ABCD")
+    rows = "1,5,Multiply,9,Numbers,B,Q,5,6,7,8,12,,,30\n2,5,Multiply,9,Numbers,A,Q,5,6,7,8,,1,2,3\n"
+    path.write_text(f"{HEADER.rstrip()},{labels}\n{rows}")
+    queries = read_queries(path, params("eedi_unlabelled"))
+    assert queries["query_id"].tolist() == ["1_C"]
+    assert queries["text"][0].endswith("\nCorrect answer: 6\nWrong answer: 7")
+
+
+def test_pseudo_labels_are_a_data_set_that_convert_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
+    queries = pd.DataFrame({"query_id": ["a", "b"], "text": ["square", "green"], "prompt": None})
+    chosen = params("queries", k=1, pseudo_labels=True)
+    found = predict(tmp_path / "words", "made", CORPUS, queries, chosen, COMPUTE)
+    write(tmp_path / "out", found, queries, CORPUS, chosen)
+    result = convert_raw(tmp_path / "out", tmp_path / "dataset", "beir")
+    assert result.judged("train") == {("green", "green", 1)}
+    assert result.corpus["doc_id"].tolist() == ["7", "12", "30"]
+    assert "1 of 2 queries found no document, and have no pseudo-label" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -86,7 +111,7 @@ def test_best_documents_are_written_for_a_competition(tmp_path: Path, monkeypatc
     monkeypatch.setattr(retriever.Encoder, "load", lambda *_, **__: KeywordEncoder("red", "green"))
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["red", "green"], "prompt": None})
     found = predict(tmp_path, "made", CORPUS, queries, params("eedi"), COMPUTE)
-    write(tmp_path / "out", found, queries, params("eedi"))
+    write(tmp_path / "out", found, queries, CORPUS, params("eedi"))
     assert (tmp_path / "out/submission.csv").read_text() == (
         "QuestionId_Answer,MisconceptionId\n1_A,7 12\n1_C,30 12\n"  # red: 1, 0.707, 0; green: 0, 0.707, 1
     )
@@ -98,9 +123,9 @@ def test_list_of_queries_gives_a_run_alone_and_query_without_a_document_stays_in
     fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
     queries = pd.DataFrame({"query_id": ["1_A", "1_C"], "text": ["square", "green"], "prompt": None})
     found = predict(tmp_path / "words", "made", CORPUS, queries, params("queries", k=9), COMPUTE)
-    write(tmp_path / "list", found, queries, params("queries"))
+    write(tmp_path / "list", found, queries, CORPUS, params("queries"))
     assert [path.name for path in (tmp_path / "list").iterdir()] == ["run.trec"]
-    write(tmp_path / "eedi", found, queries, params("eedi"))
+    write(tmp_path / "eedi", found, queries, CORPUS, params("eedi"))
     assert (tmp_path / "eedi/submission.csv").read_text().splitlines()[1:] == ["1_A,", "1_C,30 12"]
 
 
@@ -124,7 +149,7 @@ def test_submission_has_the_rows_of_the_competition_s_sample(tmp_path: Path) -> 
     fetch.fetch(Lexical(source="bm25"), tmp_path / "words", where="x")
     names = pd.read_csv(raw / "misconception_mapping.csv", dtype=str).set_axis(["doc_id", "text"], axis=1)
     found = predict(tmp_path / "words", "made", names.assign(title=None), queries, params("eedi", k=25), COMPUTE)
-    write(tmp_path / "out", found, queries, params("eedi"))
+    write(tmp_path / "out", found, queries, CORPUS, params("eedi"))
     written = pd.read_csv(tmp_path / "out/submission.csv")
     assert written.columns.tolist() == sample.columns.tolist()
     assert written["QuestionId_Answer"].tolist() == sample["QuestionId_Answer"].tolist()

@@ -13,6 +13,8 @@ class Predict(Section):
     model: Name
     dataset: Name  # whose corpus is searched
     queries: RawPath
-    layout: Literal["eedi", "queries"]  # eedi: Kaggle's test.csv; queries: ids and texts
+    # eedi: Kaggle's test.csv; eedi_unlabelled: what train.csv leaves unlabelled; queries: ids and texts
+    layout: Literal["eedi", "eedi_unlabelled", "queries"]
     prompt: str | None = None  # put before every query, and before the model's prefix
     k: PositiveInt  # documents per query
+    pseudo_labels: bool = False  # also write a data set in which the documents found are the relevant ones

@@ -1,4 +1,4 @@
-"""Retrieve documents for queries without judgments; write a run file and, for a competition, its submission."""
+"""Retrieve documents for queries without judgments; write a run file, a competition's submission, or pseudo-labels."""
 
 import importlib
 import logging
@@ -9,7 +9,9 @@ import pandas as pd
 
 from retune.core.errors import InputError
 from retune.core.files import atomic_directory, write_text
+from retune.core.records import Dataset, Split
 from retune.encoding.compute import Compute
+from retune.layouts import beir
 from retune.params.predict import Predict
 from retune.params.search import Torch
 from retune.reading.source_records import Query, check_record, check_same_query
@@ -61,12 +63,22 @@ def predict(
     return run_table(found.scores, found.positions, queries["query_id"], corpus["doc_id"])
 
 
-def write(out: Path, run: pd.DataFrame, queries: pd.DataFrame, params: Predict) -> None:
-    """Write run.trec, and submission.csv if the layout belongs to a competition, atomically."""
+def write(out: Path, run: pd.DataFrame, queries: pd.DataFrame, corpus: pd.DataFrame, params: Predict) -> None:
+    """Write run.trec, and if asked for or due, pseudo-labels in layout `beir` and submission.csv; all atomically."""
     with atomic_directory(out) as partial:
         write_run(partial / "run.trec", run, params.model)
         if submission := getattr(_layout(params), "submission", None):
             write_text(partial / "submission.csv", submission(run, queries["query_id"]))
+        if params.pseudo_labels:
+            beir.write(_labelled(run, queries, corpus), partial)
+
+
+def _labelled(run: pd.DataFrame, queries: pd.DataFrame, corpus: pd.DataFrame) -> Dataset:
+    """Return a data set whose train split has the queries that found something, with what they found as relevant."""
+    found = queries[queries["query_id"].isin(run["query_id"])].assign(answer=None)
+    if missing := len(queries) - len(found):
+        LOG.warning("%d of %d queries found no document, and have no pseudo-label", missing, len(queries))
+    return Dataset(corpus, {"train": Split(found, run[["query_id", "doc_id"]].assign(relevance=1))})
 
 
 def _layout(params: Predict) -> ModuleType:
