@@ -84,7 +84,7 @@ def test_graph_accepts_preset(preset: Path, repository: Path, forks: None) -> No
     graph = succeed("dvc dag --collapse-foreach-matrix --dot", repository)
     sections = load(preset)
     stages = {"fetch", "convert", "mine", "finetune", "eval", "compare"}
-    stages |= {section for section in ("synthesize", "mix", "merge") if sections[section]}
+    stages |= {section for section in ("synthesize", "mix", "merge", "predict") if sections[section]}
     assert set(re.findall(r'^"?(\w+)"?;$', graph, flags=re.MULTILINE)) == stages
 
 

@@ -731,6 +731,21 @@ def test_missing_file_of_queries_is_named(
         check_files(check(default_params), EXCLUDED, SLICES)
 
 
+def test_pseudo_labels_are_raw_data_that_is_written_later(
+    default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("requirements.txt", "queries.tsv"):
+        (tmp_path / name).write_text("given")
+    default_params["convert"]["asked"] = default_params["convert"]["science"] | {"raw": "data/predictions/x"}
+    put("predict", {"x": PREDICT | {"pseudo_labels": True}})(default_params)
+    check_files(check(default_params), EXCLUDED, SLICES)
+    put("predict", {"x": PREDICT})(default_params)
+    line = "params.yaml: convert.asked.raw: expected pseudo-labels in data/predictions/x, got none; add pseudo_labels"
+    with pytest.raises(InputError, match=f"^{line}"):
+        check_files(check(default_params), EXCLUDED, SLICES)
+
+
 def test_file_that_was_not_pulled_is_named(
     default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
