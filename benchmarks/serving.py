@@ -4,7 +4,8 @@
 
 Each client sends one test query of the data set, waits for its vector, and sends the next; a server is loaded for
 `--seconds` with each number of clients, with FAST=1 too. All servers compute in float32, in a process of their own, on
-the same cores as the clients. Memory is that of the server's process, half-way through 256 clients and at their end.
+the same cores as the clients. Memory is that of the server's process, half-way through the load of 256 clients and at
+its end.
 """
 
 import argparse
@@ -72,33 +73,36 @@ def measure(system: str, model: Path, texts: Sequence[str], seconds: float) -> d
     found: dict[int, dict[str, float]] = {}
     with _running(system, model) as (process, url):
         body = {} if system == "sentence_transformers" else {"model": model.name, "input_type": "query"}
-        asyncio.run(_load(url, body, texts, 8, WARM_UP_S))
+        asyncio.run(_load(url, body, texts, 8, WARM_UP_S, process.pid))
         for clients in CLIENTS:
-            times = asyncio.run(_load(url, body, texts, clients, seconds / 2))
-            half_way = _resident_gb(process.pid)
-            times += asyncio.run(_load(url, body, texts, clients, seconds / 2))
-            memory = _resident_gb(process.pid)
+            times, passed, growth = asyncio.run(_load(url, body, texts, clients, seconds, process.pid))
             percentiles = dict(zip(("p50", "p95", "p99"), np.percentile(times, (50, 95, 99)) * 1e3, strict=True))
-            found[clients] = {"rate": len(times) / seconds, **percentiles, "memory_growth": memory / half_way}
-            print(f"{system}: {clients} clients: {len(times) / seconds:.1f} texts/s, {memory:.2f} GB", flush=True)
+            found[clients] = {"rate": len(times) / passed, **percentiles, "memory_growth": growth}
+            print(f"{system}: {clients} clients: {len(times) / passed:.1f} texts/s, memory x {growth:.2f}", flush=True)
     return found
 
 
-async def _load(url: str, body: dict[str, Any], texts: Sequence[str], clients: int, seconds: float) -> list[float]:
-    """Return the seconds that each request took."""
-    end, times, order = time.perf_counter() + seconds, list[float](), itertools.cycle(texts)
+async def _load(
+    url: str, body: dict[str, Any], texts: Sequence[str], clients: int, seconds: float, process: int
+) -> tuple[list[float], float, float]:
+    """Return the seconds of each request and of all, and the memory of a process at the end over that half-way."""
+    start, times, order = time.perf_counter(), list[float](), itertools.cycle(texts)
     limits = httpx2.Limits(max_connections=clients, max_keepalive_connections=clients)
 
     async def ask(client: httpx2.AsyncClient) -> None:
-        while (started := time.perf_counter()) < end:
+        while (asked := time.perf_counter()) < start + seconds:
             reply = await client.post(url, json=body | {"input": [next(order)]})
             reply.raise_for_status()
             assert reply.json()["data"][0]["embedding"]
-            times.append(time.perf_counter() - started)
+            times.append(time.perf_counter() - asked)
+
+    async def half_way() -> float:
+        await asyncio.sleep(seconds / 2)
+        return _resident_gb(process)
 
     async with httpx2.AsyncClient(limits=limits, timeout=120.0) as client:
-        await asyncio.gather(*(ask(client) for _ in range(clients)))
-    return times
+        memory, *_ = await asyncio.gather(half_way(), *(ask(client) for _ in range(clients)))
+    return times, time.perf_counter() - start, _resident_gb(process) / memory
 
 
 @contextmanager

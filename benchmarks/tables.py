@@ -68,7 +68,7 @@ ROWS |= {
         ("p50", "median, ms"),
         ("p95", "95th percentile, ms"),
         ("p99", "99th percentile, ms"),
-        ("memory_growth", "memory at the end over that half-way"),
+        ("memory_growth", "memory at the end divided by that half-way"),
     )
 }
 ROWS |= {

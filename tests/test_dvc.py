@@ -14,10 +14,7 @@ STAGES = YAML(typ="safe").load(REPOSITORY / "dvc.yaml")["stages"]
 SOURCE = "src/retune/"
 CHOSEN = re.compile(r"\$\{item\.(\w+)\}")
 # modules that a stage loads by a name from params.yaml, as dvc.yaml names them
-LOADED_BY_NAME = {
-    "convert": [f"{SOURCE}formats/${{item.format}}.py"],
-    "predict": [f"{SOURCE}formats/${{item.layout}}.py"],
-}
+LOADED_BY_NAME = {"convert": [f"{SOURCE}formats/${{item.format}}.py"]}
 
 
 def deps(stage: str) -> list[str]:
@@ -31,7 +28,7 @@ def imported(stage: str) -> set[str]:
         formats = set((REPOSITORY / SOURCE / "formats").glob("*.py"))
         names = {path.relative_to(REPOSITORY).as_posix() for path in formats}
         shared = set().union(*(import_closure(path, REPOSITORY) for path in formats)) - names
-        files |= shared if stage == "convert" else {path for path in shared if "/reading/" in path}
+        files |= shared
     return {path for path in files if not path.endswith("__init__.py")}
 
 

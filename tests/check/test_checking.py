@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -731,19 +732,57 @@ def test_missing_file_of_queries_is_named(
         check_files(check(default_params), EXCLUDED, SLICES)
 
 
+PSEUDO_LABELS = PREDICT | {"pseudo_labels": True}
+
+
 def test_pseudo_labels_are_raw_data_that_is_written_later(
     default_params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("requirements.txt", "queries.tsv"):
         (tmp_path / name).write_text("given")
-    default_params["convert"]["asked"] = default_params["convert"]["science"] | {"raw": "data/predictions/x"}
-    put("predict", {"x": PREDICT | {"pseudo_labels": True}})(default_params)
+    add_pseudo_labelled(default_params)
     check_files(check(default_params), EXCLUDED, SLICES)
-    put("predict", {"x": PREDICT})(default_params)
-    line = "params.yaml: convert.asked.raw: expected pseudo-labels in data/predictions/x, got none; add pseudo_labels"
-    with pytest.raises(InputError, match=f"^{line}"):
-        check_files(check(default_params), EXCLUDED, SLICES)
+
+
+@pytest.mark.parametrize(
+    ("predict", "asked", "line"),
+    [
+        (
+            {"x": PREDICT},
+            {},
+            "convert.asked.raw: expected an entry under predict with pseudo_labels: true (there is none)",
+        ),
+        (
+            {"x": PSEUDO_LABELS},
+            {"raw": "data/predictions/y"},
+            "pseudo_labels: true (x), got 'y'; add pseudo_labels to it,",
+        ),
+        ({"x": PSEUDO_LABELS}, {"format": "squad"}, "convert.asked.format: expected beir, in which pseudo-labels are"),
+        ({"x": PSEUDO_LABELS | {"dataset": "asked"}}, {}, "predict.x.dataset: expected another data set than 'asked'"),
+    ],
+)
+def test_wrong_use_of_pseudo_labels_is_named(predict: dict, asked: dict, line: str, default_params: dict) -> None:
+    add_pseudo_labelled(default_params, **asked)
+    default_params["predict"] = predict
+    with pytest.raises(InputError, match=re.escape(line)):
+        check(default_params)
+
+
+def test_pseudo_labels_do_not_lift_a_licence(default_params: dict) -> None:
+    add_pseudo_labelled(default_params)
+    default_params["predict"]["x"]["dataset"] = "science"
+    default_params["convert"]["science"]["use"] = "evaluation_only"
+    with pytest.raises(
+        InputError, match=r"predict.x.dataset: expected a data set to train on, got 'science' whose use"
+    ):
+        check(default_params)
+
+
+def add_pseudo_labelled(params: dict, **changes: object) -> None:
+    given = {"format": "beir", "raw": "data/predictions/x", "licence": "MIT", "origin": "queries", "test": 0.0}
+    params["convert"]["asked"] = given | changes
+    params["predict"] = {"x": dict(PSEUDO_LABELS)}
 
 
 def test_file_that_was_not_pulled_is_named(

@@ -23,6 +23,8 @@ HEADER = (
     "QuestionId,ConstructId,ConstructName,SubjectId,SubjectName,CorrectAnswer,QuestionText,"
     "AnswerAText,AnswerBText,AnswerCText,AnswerDText\n"
 )
+LABELS = ",".join(f"Misconception{letter}Id" for letter in "ABCD")
+LABELLED = f"{HEADER.rstrip()},{LABELS}\n1,5,Multiply,9,Numbers,B,Q,5,6,7,8,12,,,{{}}\n"
 FUSE = Fuse(first="words", second="colours", method="rrf", depth=9)
 CORPUS = pd.DataFrame({"doc_id": ["7", "12", "30"], "title": None, "text": ["red", "red green", "green"]})
 
@@ -45,9 +47,7 @@ def test_every_wrong_answer_is_a_query(tmp_path: Path) -> None:
 
 def test_only_wrong_answers_without_a_misconception_are_pseudo_labelled(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
-    labels = ",".join(f"Misconception{letter}Id" for letter in "ABCD")
-    rows = "1,5,Multiply,9,Numbers,B,Q,5,6,7,8,12,,,30\n2,5,Multiply,9,Numbers,A,Q,5,6,7,8,,1,2,3\n"
-    path.write_text(f"{HEADER.rstrip()},{labels}\n{rows}")
+    path.write_text(LABELLED.format("30") + "2,5,Multiply,9,Numbers,A,Q,5,6,7,8,,1,2,3\n")
     queries = read_queries(path, params("eedi_unlabelled"))
     assert queries["query_id"].tolist() == ["1_C"]
     assert queries["text"][0].endswith("\nCorrect answer: 6\nWrong answer: 7")
@@ -63,6 +63,9 @@ def test_pseudo_labels_are_a_data_set_that_convert_reads(tmp_path: Path, caplog:
     assert result.judged("train") == {("green", "green", 1)}
     assert result.corpus["doc_id"].tolist() == ["7", "12", "30"]
     assert "1 of 2 queries found no document, and have no pseudo-label" in caplog.text
+    with pytest.raises(InputError, match="x: expected a document for at least one query, got none from words in eedi"):
+        write(tmp_path / "none", found[:0], queries, CORPUS, chosen)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,7 @@ def test_lists_of_ids_and_texts_are_read(name: str, text: str, tmp_path: Path) -
         ("queries", "q.csv", "a,red\nb,green\n", r"q.csv:2: expected query_id .or one of .*, got the columns a, red"),
         ("queries", "q.csv", "query_id,text\n", r"q.csv: expected queries, got none"),
         ("queries", "q.txt", "a\tred\n", r"q.txt: expected .jsonl, .csv or .tsv, got '.txt'"),
+        ("eedi_unlabelled", "train.csv", LABELLED.format("nan"), r"train.csv:2: expected a whole number as a misc"),
         ("eedi", "test.csv", "QuestionId,QuestionText\n1,x\n", r"test.csv:2: expected ConstructName, CorrectAnswer, "),
         ("eedi", "test.csv", f"{HEADER}1,5,M,9,N,E,Q,5,6,7,8\n", r"test.csv:2: CorrectAnswer: expected A, B, C or D"),
     ],

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from retune.check.predictions import wrong_predictions
 from retune.check.project import Project
 from retune.check.references import missing_paths, unknown_names, wrong_mixtures
 from retune.check.rules import broken_rules, unknown_in_comparison
@@ -32,7 +33,12 @@ def check(params: Mapping[str, Any]) -> Project:
     findings = list(dict.fromkeys(findings))  # a wrong default is found once for every entry
     if not findings:
         project = Project(sections.seed, **entries, eval=sections.eval, compare=sections.compare)
-        findings = [*missing_paths(project), *unknown_names(project), *wrong_mixtures(project)]
+        findings = [
+            *missing_paths(project),
+            *unknown_names(project),
+            *wrong_mixtures(project),
+            *wrong_predictions(project),
+        ]
         findings += unknown_in_comparison(project)
         findings = findings or list(broken_rules(project))
     if findings:

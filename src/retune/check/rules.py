@@ -95,6 +95,9 @@ def _breached_licences(project: Project) -> Iterator[str]:
     trained = {f"mine.{name}.dataset": recipe.dataset for name, recipe in project.mine.items()}
     trained |= {f"mine.{name}.pool": recipe.pool for name, recipe in project.mine.items()}
     trained |= {f"synthesize.{name}.dataset": synthetic.dataset for name, synthetic in project.synthesize.items()}
+    trained |= {
+        f"predict.{name}.dataset": entry.dataset for name, entry in project.predict.items() if entry.pseudo_labels
+    }
     for where, dataset in trained.items():
         if dataset in project.convert and project.convert[dataset].use == "evaluation_only":
             yield (

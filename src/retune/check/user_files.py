@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from retune.check.model_kinds import wrong_kinds_of_files
+from retune.check.predictions import is_predicted
 from retune.check.project import Project
 from retune.core.errors import InputError
 from retune.core.tracked import finding, not_pulled
@@ -16,16 +17,10 @@ def check_files(project: Project, excluded: Path, slices: Path) -> None:
             set is not evaluated, and each use of a model of the wrong kind.
     """
     paths = {f"convert.{name}.raw": entry.raw for name, entry in project.convert.items()}
-    predicted = {f"data/predictions/{name}": entry.pseudo_labels for name, entry in project.predict.items()}
-    findings = [
-        f"params.yaml: {key}: expected pseudo-labels in {path}, got none; add pseudo_labels: true to its predict entry"
-        for key, path in paths.items()
-        if predicted.get(path) is False
-    ]
-    paths = {key: path for key, path in paths.items() if path not in predicted}
     paths |= {f"fetch.{name}.path": entry.path for name, entry in project.fetch.items() if entry.path}
     paths |= {f"predict.{name}.queries": entry.queries for name, entry in project.predict.items()}
-    findings += [
+    paths = {key: path for key, path in paths.items() if not is_predicted(path)}  # a stage writes these
+    findings = [
         f"params.yaml: {key}: expected data at {path}, found {found}; put it there"
         for key, path in paths.items()
         if not not_pulled(Path(path)) and (found := _fault(Path(path)))

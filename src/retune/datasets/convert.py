@@ -39,7 +39,7 @@ from retune.reading.source_records import (
     tidied,
 )
 
-QUERIES_ONLY = {"queries", "eedi_unlabelled"}  # read by `predict` only
+QUERIES_ONLY = {"queries"}  # read by `predict` only
 
 
 def formats() -> list[str]:

@@ -95,6 +95,16 @@ def read_queries(path: Path) -> Iterator[Query]:
                 yield Query(f"{row['QuestionId']}_{letter}", query_text(row, letter), where)
 
 
+def read_unlabelled(path: Path) -> Iterator[Query]:
+    """Yield every wrong answer of Kaggle's train.csv that has no misconception as a query for `predict`."""
+    for where, row in read_questions(path, LABELS):
+        for letter in LETTERS:
+            if row[f"Misconception{letter}Id"]:
+                _whole_number(row[f"Misconception{letter}Id"], where)
+            elif letter != row["CorrectAnswer"]:
+                yield Query(f"{row['QuestionId']}_{letter}", query_text(row, letter), where)
+
+
 def submission(run: pd.DataFrame, query_ids: Iterable[str]) -> str:
     """Return Kaggle's submission.csv: one row per query, with its misconceptions ordered best first."""
     found = run.groupby("query_id", sort=False)["doc_id"].agg(" ".join)
