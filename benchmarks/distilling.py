@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+import stages  # noqa: F401  puts src/ on the path
 from benchmarks.machine import run_apart, write_results
 from retune.core import records
 from retune.encoding.compute import Compute

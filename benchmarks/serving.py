@@ -101,8 +101,9 @@ async def _load(
         return _resident_gb(process)
 
     async with httpx2.AsyncClient(limits=limits, timeout=120.0) as client:
-        memory, *_ = await asyncio.gather(half_way(), *(ask(client) for _ in range(clients)))
-    return times, time.perf_counter() - start, _resident_gb(process) / memory
+        memory = asyncio.create_task(half_way())
+        await asyncio.gather(*(ask(client) for _ in range(clients)))
+    return times, time.perf_counter() - start, _resident_gb(process) / await memory
 
 
 @contextmanager
