@@ -164,3 +164,25 @@ def test_table_of_packages_is_the_contract_with_the_question_of_each() -> None:
 
 def test_page_stays_one_page() -> None:
     assert len(PAGE.splitlines()) <= 110
+
+
+def _finds_src(module: Path) -> bool | None:
+    """Return whether a benchmark puts src/ on the path before it imports retune; None if it does neither."""
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in ("stages", "retune"):
+                return name.startswith("stages")
+            imported = module.parent / f"{name.removeprefix('benchmarks.')}.py"
+            if name.startswith("benchmarks.") and imported.is_file() and _finds_src(imported) is not None:
+                return _finds_src(imported)
+    return None
+
+
+def test_every_benchmark_finds_src_before_it_imports_retune() -> None:
+    assert [path.name for path in (REPOSITORY / "benchmarks").glob("*.py") if _finds_src(path) is False] == []
