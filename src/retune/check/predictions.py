@@ -16,11 +16,9 @@ def wrong_predictions(project: Project) -> Iterator[str]:
             continue
         asked, where = Path(entry.raw).relative_to(WRITTEN).as_posix(), f"convert.{name}"
         if asked not in able:
-            listed = ", ".join(able) or "there is none"
-            yield (
-                f"{where}.raw: expected an entry under predict with pseudo_labels: true ({listed}), got {asked!r}; "
-                "add pseudo_labels to it, or name another"
-            )
+            add = f"add pseudo_labels: true to predict.{asked}" if asked in project.predict else f"add predict.{asked}"
+            other = f", or name one of these: {', '.join(able)}" if able else ""
+            yield f"{where}.raw: expected pseudo-labels that an entry under predict writes, got {entry.raw!r}; {add}{other}"
         elif entry.format != "beir":
             yield f"{where}.format: expected beir, in which pseudo-labels are written, got {entry.format}; change it"
         elif project.predict[asked].dataset == name:
