@@ -748,16 +748,13 @@ def test_pseudo_labels_are_raw_data_that_is_written_later(
 @pytest.mark.parametrize(
     ("predict", "asked", "line"),
     [
+        ({"x": PREDICT}, {}, "got 'data/predictions/x'; add pseudo_labels: true to predict.x"),
         (
-            {"x": PREDICT},
             {},
-            "convert.asked.raw: expected an entry under predict with pseudo_labels: true (there is none)",
+            {},
+            "convert.asked.raw: expected pseudo-labels that an entry under predict writes, got 'data/predictions/x'",
         ),
-        (
-            {"x": PSEUDO_LABELS},
-            {"raw": "data/predictions/y"},
-            "pseudo_labels: true (x), got 'y'; add pseudo_labels to it,",
-        ),
+        ({"x": PSEUDO_LABELS}, {"raw": "data/predictions/y"}, "add predict.y, or name one of these: x"),
         ({"x": PSEUDO_LABELS}, {"format": "squad"}, "convert.asked.format: expected beir, in which pseudo-labels are"),
         ({"x": PSEUDO_LABELS | {"dataset": "asked"}}, {}, "predict.x.dataset: expected another data set than 'asked'"),
     ],

@@ -18,7 +18,8 @@ def wrong_predictions(project: Project) -> Iterator[str]:
         if asked not in able:
             add = f"add pseudo_labels: true to predict.{asked}" if asked in project.predict else f"add predict.{asked}"
             other = f", or name one of these: {', '.join(able)}" if able else ""
-            yield f"{where}.raw: expected pseudo-labels that an entry under predict writes, got {entry.raw!r}; {add}{other}"
+            got = f"got {entry.raw!r}; {add}{other}"
+            yield f"{where}.raw: expected pseudo-labels that an entry under predict writes, {got}"
         elif entry.format != "beir":
             yield f"{where}.format: expected beir, in which pseudo-labels are written, got {entry.format}; change it"
         elif project.predict[asked].dataset == name:
