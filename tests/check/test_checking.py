@@ -766,6 +766,19 @@ def test_wrong_use_of_pseudo_labels_is_named(predict: dict, asked: dict, line: s
         check(default_params)
 
 
+def test_model_does_not_learn_from_its_own_pseudo_labels(default_params: dict) -> None:
+    add_pseudo_labelled(default_params)
+    default_params["mine"]["asked"] = default_params["mine"]["science"] | {"dataset": "asked", "pool": "asked"}
+    default_params["finetune"]["taught"] = default_params["finetune"]["minilm_science"] | {"data": "asked"}
+    default_params["finetune"]["taught"]["home"] = "science"
+    check(default_params)
+    default_params["predict"]["x"]["model"] = "taught"
+    with pytest.raises(
+        InputError, match=r"finetune.taught: expected a chain of models that ends at a fetched one, got a"
+    ):
+        check(default_params)
+
+
 def test_pseudo_labels_do_not_lift_a_licence(default_params: dict) -> None:
     add_pseudo_labelled(default_params)
     default_params["predict"]["x"]["dataset"] = "science"

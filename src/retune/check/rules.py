@@ -1,7 +1,8 @@
 """Rules that hold between the sections of params.yaml, once all names in them are known."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from retune.check.circles import circles
 from retune.check.compare_checks import (
     compared_metrics,
     too_few_resamples,
@@ -48,7 +49,7 @@ def broken_rules(project: Project) -> Iterator[str]:
     yield from _shallow_fusions(project)
     yield from _misused_models(project)
     yield from wrong_kinds(project)
-    yield from _circles(project)
+    yield from circles(project)
 
 
 def _wrong_metric(where: str, key: str, ks: list[int] | None = None) -> Iterator[str]:
@@ -231,31 +232,3 @@ def _bases(model: str, project: Project) -> Iterator[str]:
         yield model
         entry = project.merge.get(model) or project.finetune.get(model)
         model = model if entry is None else entry.base
-
-
-def _circles(project: Project) -> Iterator[str]:
-    """Yield tuned models and systems that are made from themselves."""
-    sections: dict[str, Iterable[str]] = {
-        "finetune": project.finetune, "merge": project.merge, "rerank": project.rerank, "fuse": project.fuse,
-    }  # fmt: skip
-    for section, name in ((section, name) for section, entries in sections.items() for name in entries):
-        if name in lineage.reached(name, lambda model: _parents(model, project)):
-            yield f"{section}.{name}: expected a chain of models that ends at a fetched one, got a circle"
-
-
-def _parents(name: str, project: Project) -> set[str]:
-    """Return the models that a model is made from: base, guide, and those behind its training data."""
-    if export := project.export.get(name):
-        return {export.model}
-    if system := project.systems.get(name):
-        return {*system.parts}
-    if merge := project.merge.get(name):
-        return {merge.base, *merge.tuned_models}
-    if name not in project.finetune:
-        return set()
-    model = project.finetune[name]
-    recipes = [project.mine[recipe] for recipe in lineage.recipes(model.data, project.mine, project.mix)]
-    datasets = {dataset for recipe in recipes for dataset in (recipe.dataset, recipe.pool)}
-    filters = {project.synthesize[dataset].model for dataset in datasets & {*project.synthesize}}
-    miners = {miner for recipe in recipes for miner in (recipe.model, recipe.scorer)}
-    return {model.base, model.guide} | filters | miners
